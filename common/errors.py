@@ -1,0 +1,26 @@
+"""Errors meant for the person at the keyboard: one line that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(Exception):
+    """A file, folder or device that cannot be used. Command lines print it as one line and exit with `exit_code`."""
+
+    exit_code = 1
+
+
+class BadUsage(BadInput):
+    """A word on the command line that means nothing: unknown name, malformed cell, value out of range."""
+
+    exit_code = 2
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> BadUsage:
+    """The error for a name that is not among `known`, with the nearest names as a suggestion."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
+    return BadUsage(f"unknown {kind} '{name}': {hint}")

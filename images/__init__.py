@@ -1,0 +1,6 @@
+"""Data sets: digits (ships with scikit-learn), CIFAR-10, CIFAR-100, ImageNet16-120."""
+
+from images.base import Batch, DataSet, Split
+from images.registry import load
+
+__all__ = ["Batch", "DataSet", "Split", "load"]

@@ -1,0 +1,74 @@
+"""What a data set offers: splits of uint8 images for training, and seeded, normalised batches for scoring."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common.files import content_hash
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 [N, 3, H, W] and class numbers int64 [N]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images float32 [B, 3, H, W], normalised per channel, class numbers int64 [B], and their content hash."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    hash: str
+
+
+class DataSet(ABC):
+    """A classification data set with splits `train`, `val` (where it has one) and `test`.
+
+    `mean` and `std` are per channel, of pixels scaled to 0..1; `size` is the side of the square image in pixels.
+    """
+
+    name: str
+    classes: int
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @abstractmethod
+    def split(self, name: str) -> Split:
+        """All images of one split, undisturbed by augmentation, in a fixed order."""
+
+    @abstractmethod
+    def training_images(self, seed: int, count: int) -> Split:
+        """`count` training images drawn by `seed`: equal seeds give equal images, whatever was drawn before."""
+
+    def normalise(self, images: np.ndarray) -> torch.Tensor:
+        """(x / 255 - mean) / std per channel: uint8 [N, 3, H, W] to float32 of the same shape."""
+        import torch
+
+        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
+        std = torch.tensor(self.std).view(1, 3, 1, 1)
+        return (torch.from_numpy(images).float() / 255 - mean) / std
+
+    def batch(self, size: int, seed: int) -> Batch:
+        """The scoring batch of `seed`: `size` training images without augmentation."""
+        import torch
+
+        split = self.training_images(seed, size)
+        return Batch(
+            images=self.normalise(split.images),
+            labels=torch.from_numpy(split.labels),
+            hash=content_hash([split.images, split.labels]),
+        )

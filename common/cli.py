@@ -1,0 +1,51 @@
+"""How every command line of the project ends, and the option values they share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from common.errors import BadInput, BadUsage
+
+
+def run(app: typer.Typer) -> None:
+    """Run a Typer application. BadInput becomes one line on standard error and its exit code; Ctrl-C 130."""
+    try:
+        app()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+
+
+def application(help: str) -> typer.Typer:
+    """A Typer application that leaves exceptions to `run`."""
+    return typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0`, `0-2` or `0,3,5-7` as a list of distinct seeds in ascending order. Raises BadUsage."""
+    seeds: set[int] = set()
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdigit() or (dash and not high.isdigit()) or (dash and int(high) < int(low)):
+            raise BadUsage(f"--seeds '{text}': expected numbers and ranges such as 0, 0-2 or 0,3")
+        seeds.update(range(int(low), int(high or low) + 1))
+    return sorted(seeds)
+
+
+def at_least_one(option: str, value: int | None) -> None:
+    """Raises BadUsage for a count below 1."""
+    if value is not None and value < 1:
+        raise BadUsage(f"{option} {value}: must be at least 1")
+
+
+def data_folder(data: Path | None) -> Path | None:
+    """The folder given as --data. Raises BadInput where it does not exist."""
+    if data is not None and not data.is_dir():
+        raise BadInput(f"--data {data}: no such folder")
+    return data

@@ -1,0 +1,103 @@
+"""Tasks over processes on one machine, supervised: a worker that dies is replaced and its tasks are done again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import Any, Generic, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_state: Any = None
+
+
+@dataclass(frozen=True)
+class Died:
+    """The outcome of a task whose worker was killed twice while it alone was being worked on."""
+
+    reason: str = "the worker process died twice on this task (killed, or out of memory)"
+
+
+@dataclass(frozen=True)
+class Job(Generic[Task, Result]):
+    """`setup()` once in each process, then `work(state, task)` for each task. Both must pickle."""
+
+    setup: Callable[[], Any]
+    work: Callable[[Any, Task], Result]
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(job: Job[Task, Result], tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result | Died]]:
+    """Each task with its result, in order of completion. With one worker everything happens in this process.
+
+    An exception raised by `setup` or `work` is raised here; other tasks in flight are then abandoned.
+    """
+    if workers == 1:
+        state = job.setup()
+        for task in tasks:
+            yield task, job.work(state, task)
+        return
+    queue = deque(tasks)
+    while queue:
+        suspects = yield from _run_until_death(job, queue, workers)
+        # one of them killed its worker: alone, each shows whether it was the one
+        for task in suspects:
+            if (yield from _run_until_death(job, deque([task]), 1)) and (
+                yield from _run_until_death(job, deque([task]), 1)
+            ):
+                yield task, Died()
+
+
+def _run_until_death(
+    job: Job[Task, Result], queue: deque[Task], workers: int
+) -> Generator[tuple[Task, Result], None, list[Task]]:
+    """Results until the queue is empty or a worker dies; returns the tasks that were in flight then."""
+    in_flight: dict[Future[Result], Task] = {}
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
+    try:
+        while queue or in_flight:
+            while queue and len(in_flight) < 2 * workers:
+                task = queue.popleft()
+                in_flight[pool.submit(_work, job, task)] = task
+            done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+            for future in done:
+                result = future.result()
+                yield in_flight.pop(future), result
+    except BrokenProcessPool:
+        return list(in_flight.values())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return []
+
+
+def _start() -> None:
+    """Prepare a worker: the driver alone answers Ctrl-C, and no worker outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work(job: Job[Task, Result], task: Task) -> Result:
+    global _state
+    if _state is None:
+        _state = job.setup()
+    return job.work(_state, task)

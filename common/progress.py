@@ -1,0 +1,66 @@
+"""One progress bar for long work: rate, time left, failures. Not a terminal: a line now and then. On standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+LINE_EVERY = 15.0
+"""Seconds between lines when standard error is not a terminal."""
+
+
+class Progress:
+    """`with Progress("diswot", total=5044, unit="passes") as bar: bar.advance(1, failed=0)`."""
+
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self.title = title
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self.failed = 0
+
+    def __enter__(self) -> Progress:
+        self._start = self._last = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[failures]}"),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self.title, total=self.total, rate="", failures="")
+        return self
+
+    def advance(self, count: int, failed: int = 0) -> None:
+        """`count` more are done, `failed` of whatever they made came out without a number."""
+        self.done += count
+        self.failed += failed
+        now = time.monotonic()
+        rate = self.done / max(now - self._start, 1e-9)
+        failures = f"{self.failed} failed" if self.failed else ""
+        if self._bar is not None:
+            text = f"{rate:.1f} {self.unit}/s"
+            self._bar.update(self._task, completed=self.done, rate=text, failures=failures)
+        elif now - self._last >= LINE_EVERY:
+            self._last = now
+            left = (self.total - self.done) / rate
+            line = f"{self.title}: {self.done}/{self.total}, {rate:.1f} {self.unit}/s, {left:.0f} s left"
+            print(f"{line}, {failures}" if failures else line, file=sys.stderr, flush=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        seconds = time.monotonic() - self._start
+        print(f"{self.title}: {self.done} of {self.total} {self.unit} in {seconds:.1f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Distillation: losses, teachers, training, and the tables of accuracies that proxies are judged by."""

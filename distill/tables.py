@@ -1,0 +1,72 @@
+"""Accuracy tables: `<benchmark>-<mode>.csv.gz` beside a JSON recipe, as committed under results/accuracies."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import BadInput
+from common.files import gzip_bytes, write_json, write_whole
+from distill.recipes import recipe_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = Path("results/accuracies")
+COLUMNS = ("cell", "seed", "val", "test", "epochs", "seconds", "status")
+
+
+@dataclass(frozen=True)
+class AccuracyTable:
+    """`rows` has `COLUMNS`: cell index, seed, accuracies in percent; `recipe` says how they were made."""
+
+    rows: pd.DataFrame
+    recipe: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """Identity of the recipe."""
+        return recipe_hash(self.recipe)
+
+
+def table_path(benchmark: str, mode: str, folder: Path = FOLDER) -> Path:
+    """Where the table of a benchmark and mode lies."""
+    return folder / f"{benchmark}-{mode}.csv.gz"
+
+
+def recipe_path(table: Path) -> Path:
+    """The JSON recipe beside a table."""
+    return table.with_name(table.name.removesuffix(".csv.gz") + ".json")
+
+
+def read_table(path: Path) -> AccuracyTable:
+    """Raises BadInput where table or recipe is missing, damaged or lacks a column."""
+    import pandas as pd
+
+    if not path.exists() or not recipe_path(path).exists():
+        raise BadInput(
+            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`"
+        )
+    try:
+        rows = pd.read_csv(path)
+        recipe = json.loads(recipe_path(path).read_text())["recipe"]
+    except (ValueError, OSError, EOFError, KeyError, zlib.error) as error:
+        raise BadInput(f"cannot read the accuracy table {path} ({error}): restore it") from error
+    missing = [column for column in COLUMNS if column not in rows]
+    if missing:
+        raise BadInput(f"the accuracy table {path} has no column '{missing[0]}': expected {', '.join(COLUMNS)}")
+    return AccuracyTable(rows, recipe)
+
+
+def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) -> None:
+    """Rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file."""
+    rows = table.rows.sort_values(["cell", "seed"])
+    text = io.StringIO()
+    formatted = rows.assign(seconds=rows["seconds"].map("{:.2f}".format))
+    formatted.to_csv(text, columns=list(COLUMNS), index=False, lineterminator="\n", float_format="%.4f")
+    write_whole(path, gzip_bytes(text.getvalue().encode()))
+    write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})

@@ -1,0 +1,92 @@
+"""Which cells are the same random function, so that none is scored or trained twice.
+
+A node's value is a multiset of terms. The input is one term; every convolution is a term of its own, because its weights
+are its own; a skip connection passes terms on; an average pool is linear, so it passes every term on pooled once more.
+Two cells are the same function when renaming their convolutions of equal kernel makes the terms of the output and of
+every convolution's input equal. Only live operations count (`function`); with every executed operation counted, dead
+and zero-fed convolutions included, the same rule groups the cells by `executed` graph, which refines `function`.
+
+Exact at initialisation, where convolutions are drawn independently from one distribution (docs/equivalence.md).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import cache
+
+from spaces.nb201 import NONE, POOL, SKIP, Cell, cells
+
+SEES = ("function", "executed", "cell")
+"""What a score can depend on, coarsest first; each level's classes refine those of the level before."""
+
+_INPUT = -1
+_Terms = list[tuple[int, int]]  # (convolution number or _INPUT, how often pooled)
+
+
+def canonical_form(cell: Cell, executed: bool = False) -> tuple[object, ...]:
+    """Equal for two cells exactly when they are the same function (or the same executed graph)."""
+    kinds, inputs, output = _terms(cell, executed)
+    best: tuple[object, ...] | None = None
+    for order in _orders(kinds, inputs):
+        number = {old: new for new, old in enumerate(order)}
+        form = (tuple((kinds[old], _renamed(inputs[old], number)) for old in order), _renamed(output, number))
+        if best is None or form < best:  # type: ignore[operator]
+            best = form
+    assert best is not None  # there is always at least the empty order
+    return best
+
+
+def _terms(cell: Cell, executed: bool) -> tuple[list[int], list[_Terms], _Terms]:
+    """Kind and input terms of every convolution, in edge order, and the output's terms."""
+    kinds: list[int] = []
+    inputs: list[_Terms] = []
+    nodes: list[_Terms] = [[(_INPUT, 0)], [], [], []]
+    for edge in cell.edges() if executed else cell.live_edges():
+        source = nodes[edge.source]
+        if edge.operation == SKIP:
+            nodes[edge.target] += source
+        elif edge.operation == POOL:
+            nodes[edge.target] += [(term, pools + 1) for term, pools in source]
+        elif edge.operation != NONE:
+            if source:  # a convolution of nothing is executed, but adds nothing
+                nodes[edge.target].append((len(kinds), 0))
+            kinds.append(edge.operation)
+            inputs.append(source)
+    return kinds, inputs, nodes[3]
+
+
+def _renamed(terms: _Terms, number: dict[int, int]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted((number.get(term, _INPUT), pools) for term, pools in terms))
+
+
+def _orders(kinds: list[int], inputs: list[_Terms]) -> Sequence[tuple[int, ...]]:
+    """Orders of the convolutions that a canonical form has to try: sorted by shape, ties in every order."""
+    shapes: list[tuple[object, ...]] = []
+    for kind, terms in zip(kinds, inputs, strict=True):  # inputs come before the convolutions they feed
+        below = sorted((shapes[term] if term != _INPUT else (), pools) for term, pools in terms)
+        shapes.append((kind, tuple(below)))
+    ranked = sorted(range(len(kinds)), key=lambda k: repr(shapes[k]))
+    ties = [tuple(group) for _, group in itertools.groupby(ranked, key=lambda k: repr(shapes[k]))]
+    arranged = itertools.product(*(itertools.permutations(tie) for tie in ties))
+    return [tuple(itertools.chain.from_iterable(groups)) for groups in arranged]
+
+
+@cache
+def representatives(sees: str) -> tuple[int, ...]:
+    """For every cell, the lowest index in its class: what a score that sees `sees` is computed on."""
+    if sees == "cell":
+        return tuple(range(len(cells())))
+    first: dict[tuple[object, ...], int] = {}
+    return tuple(
+        first.setdefault(canonical_form(cell, executed=sees == "executed"), index) for index, cell in enumerate(cells())
+    )
+
+
+@cache
+def members(sees: str) -> dict[int, tuple[int, ...]]:
+    """The cells of each class, ascending, under its representative."""
+    classes: dict[int, list[int]] = {}
+    for index, representative in enumerate(representatives(sees)):
+        classes.setdefault(representative, []).append(index)
+    return {representative: tuple(indices) for representative, indices in classes.items()}

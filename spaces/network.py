@@ -1,0 +1,144 @@
+"""The NAS-Bench-201 network of a cell: equal in value and in parameter names to xautodl's `TinyNetwork`, built for speed.
+
+Channels last, one ReLU for each node however many convolutions read it, one average pool for each node however many
+edges ask for it, no work for `none`, and, unless `executed`, none for operations that do not reach the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from spaces.nb201 import KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
+from spaces.skeleton import Block
+from spaces.supernet import ConvBn, Supernet
+
+
+class Output(NamedTuple):
+    """What a forward pass shows of a network."""
+
+    logits: torch.Tensor
+    """[B, K]"""
+    pooled: torch.Tensor
+    """[B, C]: the last feature map averaged over space, input of the classifier."""
+    features: tuple[torch.Tensor, ...]
+    """Feature maps [B, C_s, H_s, W_s] at the end of each stage; the last one after its batch norm and ReLU."""
+
+
+class NodeReLU(nn.ReLU):
+    """A ReLU that stands for `uses` equal ones: the benchmark puts one in front of every convolution of the node."""
+
+    def __init__(self, uses: int) -> None:
+        super().__init__()
+        self.uses = uses
+
+
+class _Op(nn.Module):
+    """Holds a ReLU-Conv-BN's parameters under the benchmark's names, `op.1` and `op.2`."""
+
+    def __init__(self, pair: ConvBn) -> None:
+        super().__init__()
+        self.op = nn.ModuleDict({"1": pair.conv, "2": pair.bn})
+
+
+class CellBlock(nn.Module):
+    """One cell: each node is the sum of its edges' operations applied to their source nodes."""
+
+    def __init__(self, block: Block, edges: Iterable[Edge], supernet: Supernet) -> None:
+        super().__init__()
+        edges = list(edges)
+        convs = [edge for edge in edges if edge.operation in KERNEL]
+        self.layers = nn.ModuleDict()
+        self._pairs: dict[int, ConvBn] = {}  # the same modules without the cost of a look-up by name
+        for edge in convs:
+            position = f"{block.name}/{edge.position}/{OPERATIONS[edge.operation]}"
+            pair = supernet.conv_bn(position, block.channels_in, block.channels_out, KERNEL[edge.operation])
+            self._pairs[edge.position] = pair
+            self.layers[str(edge.position)] = _Op(pair)
+        sources = [edge.source for edge in convs]
+        self.relus = nn.ModuleDict({str(node): NodeReLU(sources.count(node)) for node in sorted(set(sources))})
+        self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        self._into = [[edge for edge in edges if edge.target == node] for node in range(4)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        nodes: list[torch.Tensor | None] = [x, None, None, None]  # None is a node that nothing has reached: zero
+        rectified: dict[int, torch.Tensor] = {}
+        pooled: dict[int, torch.Tensor] = {}
+        for target in (1, 2, 3):
+            total: torch.Tensor | None = None
+            for edge in self._into[target]:
+                source, value = edge.source, nodes[edge.source]
+                if edge.operation in KERNEL:
+                    if source not in rectified:
+                        rectified[source] = self.relus[str(source)](torch.zeros_like(x) if value is None else value)
+                    conv, bn = self._pairs[edge.position]
+                    value = bn(conv(rectified[source]))
+                elif value is not None and edge.operation == POOL:
+                    if source not in pooled:
+                        pooled[source] = self.pool(value)
+                    value = pooled[source]
+                if value is not None:
+                    total = value if total is None else total + value
+            nodes[target] = total
+        output = nodes[3]
+        return torch.zeros_like(x) if output is None else output
+
+
+class ReductionBlock(nn.Module):
+    """ReLU-Conv-BN with stride 2, ReLU-Conv-BN, plus a 2x2 average pool and 1x1 convolution of the input."""
+
+    def __init__(self, block: Block, supernet: Supernet) -> None:
+        super().__init__()
+        i, o = block.channels_in, block.channels_out
+        self.conv_a = _Op(supernet.conv_bn(f"{block.name}/conv_a", i, o, 3, stride=2))
+        self.conv_b = _Op(supernet.conv_bn(f"{block.name}/conv_b", o, o, 3))
+        self.downsample = nn.Sequential(nn.AvgPool2d(2, stride=2), supernet.conv(f"{block.name}/downsample", i, o, 1))
+        self.relu_a = nn.ReLU()
+        self.relu_b = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = self.conv_a.op, self.conv_b.op
+        y = a["2"](a["1"](self.relu_a(x)))
+        y = b["2"](b["1"](self.relu_b(y)))
+        return self.downsample(x) + y
+
+
+class CellNetwork(nn.Module):
+    """The network of one cell: `cell` and `skeleton` say what was built, `forward` gives an `Output`.
+
+    It holds the supernet's own leaf modules, not copies: build from a supernet of its own what is to be trained.
+    """
+
+    def __init__(self, cell: Cell, supernet: Supernet, executed: bool = False) -> None:
+        super().__init__()
+        skeleton = supernet.skeleton
+        self.cell = cell
+        self.skeleton = skeleton
+        stem = supernet.conv_bn("stem", 3, skeleton.channels, 3)
+        self.stem = nn.Sequential(stem.conv, stem.bn)
+        if executed:
+            edges = [edge for edge in cell.edges() if edge.operation != NONE]
+        else:
+            edges = cell.live_edges()
+        self.cells = nn.ModuleList(
+            ReductionBlock(block, supernet) if block.is_reduction else CellBlock(block, edges, supernet)
+            for block in skeleton.blocks()
+        )
+        self.lastact = nn.Sequential(supernet.bn("lastact", skeleton.width), nn.ReLU())
+        self.classifier = supernet.linear("classifier", skeleton.width, skeleton.classes)
+
+    def forward(self, images: torch.Tensor) -> Output:
+        """Images [B, 3, H, W], normalised."""
+        x = self.stem(images.contiguous(memory_format=torch.channels_last))
+        features = []
+        for block in self.cells:
+            if isinstance(block, ReductionBlock):
+                features.append(x)
+            x = block(x)
+        x = self.lastact(x)
+        features.append(x)
+        pooled = x.mean(dim=(2, 3))
+        return Output(self.classifier(pooled), pooled, tuple(features))

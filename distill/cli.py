@@ -29,7 +29,7 @@ def run_command(
     output: Output = _OUTPUT,
     data: Data = None,
 ) -> None:
-    """Train missing cells, vanilla and distilled, from equal initialisation and data order. Resumes where it stopped."""
+    """Train missing cells, vanilla and distilled, from equal initialisation and data order. Resumable."""
     from common.pool import cores
     from distill.runs import run_missing
 

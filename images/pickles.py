@@ -37,12 +37,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise BadInput(f"cannot read {path} ({reason}): unpack the official archive again") from error
     if not isinstance(content, dict):
         raise BadInput(f"{path} holds a {type(content).__name__}, not the dict of a batch file: use the official files")
-    return {
-        key.decode("latin1") if isinstance(key, bytes) else str(key): value.value
-        if isinstance(value, _Array)
-        else value
-        for key, value in content.items()
-    }
+    return {_key(key): value.value if isinstance(value, _Array) else value for key, value in content.items()}
 
 
 def read_batch(path: Path, label: str, size: int) -> Split:
@@ -68,6 +63,10 @@ def read_batch(path: Path, label: str, size: int) -> Split:
     if labels.shape != (len(pixels),) or (labels.size and labels.dtype.kind not in "iu"):
         raise BadInput(f"'{label}' of {path} is not {len(pixels)} whole numbers, one an image: use the official files")
     return Split(pixels.reshape(-1, 3, size, size), labels.astype(np.int64))
+
+
+def _key(key: object) -> str:
+    return key.decode("latin1") if isinstance(key, bytes) else str(key)
 
 
 class _Dtype:

@@ -1,7 +1,7 @@
 """Which cells are the same random function, so that none is scored or trained twice.
 
-A node's value is a multiset of terms. The input is one term; every convolution is a term of its own, because its weights
-are its own; a skip connection passes terms on; an average pool is linear, so it passes every term on pooled once more.
+A node's value is a multiset of terms. The input is one term; every convolution is a term of its own, because its
+weights are its own; a skip passes terms on; an average pool is linear, so it passes every term on, pooled once more.
 Two cells are the same function when renaming their convolutions of equal kernel makes the terms of the output and of
 every convolution's input equal. Only live operations count (`function`); with every executed operation counted, dead
 and zero-fed convolutions included, the same rule groups the cells by `executed` graph, which refines `function`.
@@ -31,7 +31,7 @@ def canonical_form(cell: Cell, executed: bool = False) -> tuple[object, ...]:
     for order in _orders(kinds, inputs):
         number = {old: new for new, old in enumerate(order)}
         form = (tuple((kinds[old], _renamed(inputs[old], number)) for old in order), _renamed(output, number))
-        if best is None or form < best:  # type: ignore[operator]
+        if best is None or form < best:
             best = form
     assert best is not None  # there is always at least the empty order
     return best

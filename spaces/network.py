@@ -1,4 +1,4 @@
-"""The NAS-Bench-201 network of a cell: equal in value and in parameter names to xautodl's `TinyNetwork`, built for speed.
+"""The NAS-Bench-201 network of a cell: in values and parameter names xautodl's `TinyNetwork`, built for speed.
 
 Channels last, one ReLU for each node however many convolutions read it, one average pool for each node however many
 edges ask for it, no work for `none`, and, unless `executed`, none for operations that do not reach the output.
@@ -119,10 +119,7 @@ class CellNetwork(nn.Module):
         self.skeleton = skeleton
         stem = supernet.conv_bn("stem", 3, skeleton.channels, 3)
         self.stem = nn.Sequential(stem.conv, stem.bn)
-        if executed:
-            edges = [edge for edge in cell.edges() if edge.operation != NONE]
-        else:
-            edges = cell.live_edges()
+        edges = [edge for edge in cell.edges() if edge.operation != NONE] if executed else cell.live_edges()
         self.cells = nn.ModuleList(
             ReductionBlock(block, supernet) if block.is_reduction else CellBlock(block, edges, supernet)
             for block in skeleton.blocks()

@@ -1,8 +1,8 @@
 """One random draw of the weights of all cells at once.
 
-The tensor at (block, edge, operation) is drawn from a generator keyed by (seed, that position, initialisation), whatever
-cell it serves. A network is the part of the draw that its cell names, so its numbers depend neither on which networks
-were built before nor on how work is split, and all cells are compared under common random numbers.
+The tensor at (block, edge, operation) is drawn from a generator keyed by (seed, that position, initialisation),
+whatever cell it serves. A network is the part of the draw that its cell names, so its numbers depend neither on which
+networks were built before nor on how work is split, and all cells are compared under common random numbers.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Supernet:
     deviation sqrt(2 / fan-in), bias 0; `gaussian` is N(0, 1), bias 0. Batch norms start at weight 1, bias 0.
     `momentum` is that of the batch norms' running statistics; 0 leaves them as they are, so that observing a network
     changes nothing. Draws are made in float32 on the CPU, then moved to `device`: they do not depend on the device.
+    `role` names a further, independent draw of the same seed: a teacher's weights are not those of any student.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Supernet:
         seed: int,
         init: str = "default",
         *,
+        role: str = "",
         momentum: float = 0.1,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -50,13 +52,14 @@ class Supernet:
         self.skeleton = skeleton
         self.seed = seed
         self.init = init
+        self.role = role
         self.momentum = momentum
         self.device = torch.device(device)
         self._leaves: dict[str, nn.Module] = {}
 
     def draw(self, position: str, shape: tuple[int, ...], fan_in: int) -> torch.Tensor:
         """The tensor at `position`: equal arguments give equal values, on every machine and in every order."""
-        key = hashlib.blake2b(f"{self.seed}/{self.init}/{position}".encode(), digest_size=8)
+        key = hashlib.blake2b(f"{self.seed}/{self.init}/{self.role}{position}".encode(), digest_size=8)
         generator = torch.Generator().manual_seed(int.from_bytes(key.digest(), "little", signed=True))
         if self.init == "default":
             bound = 1 / math.sqrt(fan_in)

@@ -1,4 +1,4 @@
-"""The original network class, xautodl's `TinyNetwork`, holding the weights of a supernet draw (`--backbone xautodl`)."""
+"""The original network class, xautodl's `TinyNetwork`, with the weights of a supernet draw (`--backbone xautodl`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spaces.supernet import Supernet
 
 
 class XautodlNetwork(nn.Module):
-    """`TinyNetwork` behind the interface of `CellNetwork`. Every operation is executed, `none` as a product with zero."""
+    """`TinyNetwork` behind the interface of `CellNetwork`. Every operation is executed, `none` as x times 0."""
 
     def __init__(self, cell: Cell, supernet: Supernet, executed: bool = True) -> None:
         super().__init__()

@@ -88,7 +88,8 @@ def test_val_and_test_are_halves_of_val_data(folder: Path) -> None:
     val, test = (content(ImageNet16(folder).split(name)) for name in ("val", "test"))
     assert len(val) == len(test) == 10
     assert val | test == kept("val_data")
-    assert content(ImageNet16(folder).split("val")) == val
+    # stored accuracies belong to these halves: they may change with `HALVES_SEED` or numpy only
+    assert ImageNet16(folder).split("val").labels.tolist() == [105, 110, 20, 88, 88, 30, 10, 89, 32, 29]
 
 
 def test_training_images_and_batch(folder: Path) -> None:

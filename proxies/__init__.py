@@ -1,0 +1,1 @@
+"""One file for each proxy; the contract (`base`), the registry, and the probe they read."""

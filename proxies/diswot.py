@@ -1,0 +1,149 @@
+"""DisWOT: negative distances between a randomly initialised teacher and student (CVPR 2023, arXiv 2303.15678).
+
+Notation: N images, K classes, C channels; last feature map A as N x CHW, pooled a as N x C; g_k row k of the gradient
+of the classifier's weight; _t for the teacher, _s for the student; |X| the Frobenius norm; rows(X) divides each row by
+its L2 norm (zero rows stay zero). Three sources state three different functions, kept apart by `variant`:
+
+paper     M_s = -| H_t/|H_t| - H_s/|H_s| |, H = G G^T over channels [C, C], G the class-weighted maps
+          M_r = -| R_t/|R_t| - R_s/|R_s| |, R = A A^T over images [N, N]
+readme    M_s = -1/(K C) sum_k | rows(g_tk g_tk^T) - rows(g_sk g_sk^T) |^2
+          M_r = -1/N^2 | rows(R_t) - rows(R_s) |^2
+released  M_s as in readme; both networks initialised from N(0, 1)
+          M_r = -1/C^2 | rows(a_t1 a_t1^T) - rows(a_s1 a_s1^T) |^2, a_1 the pooled features of the first image
+
+`paper`: the published formulas. G is the Grad-CAM map before its sum over channels: the gradient of the label's logit,
+averaged over space, times the map; for a network whose logits are linear in pooled features that gradient is the
+label's row of the classifier weight over the map's area, so no backward pass is needed. `readme`: the authors' core
+code as published. `released`: their NAS-Bench-201 script as it runs, less its accidents of order (it accumulates the
+teacher's gradient over students and draws another batch for each). docs/diswot.md compares the three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from common.errors import unknown
+from proxies.base import NotApplicable, Proxy, Reference
+
+if TYPE_CHECKING:
+    import torch
+
+    from proxies.probe import Probe
+
+VARIANTS = ("paper", "readme", "released")
+
+REFERENCE = Reference(
+    title="DisWOT: Student Architecture Search for Distillation WithOut Training",
+    year=2023,
+    arxiv="2303.15678",
+    bibtex="""@inproceedings{dong2023diswot,
+  title     = {DisWOT: Student Architecture Search for Distillation WithOut Training},
+  author    = {Dong, Peijie and Li, Lujun and Wei, Zimian},
+  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year      = {2023}
+}""",
+    reported="Spearman .9138, Kendall .7398 (space not stated); Spearman .7236 in the table of KD-based proxies",
+)
+
+
+def normalised_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    """| T/|T| - S/|S| |, Frobenius norms. NaN where a matrix is zero."""
+    return (teacher / teacher.norm() - student / student.norm()).norm()
+
+
+def rows(matrix: torch.Tensor) -> torch.Tensor:
+    """Each row divided by its L2 norm; zero rows stay zero."""
+    norms = matrix.norm(dim=1, keepdim=True)
+    return matrix / norms.where(norms > 0, 1)
+
+
+def outer_rows_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    """| rows(t t^T) - rows(s s^T) |^2 for each pair of rows t, s of two [M, C] matrices: [M].
+
+    Row i of rows(t t^T) is sign(t_i) t/|t|, so this is nnz(t) + nnz(s) - 2 cos(t, s) sum_i sign(t_i) sign(s_i):
+    O(C) for each pair instead of O(C^2).
+    """
+    agreement = (teacher.sign() * student.sign()).sum(1)
+    cosine = (rows(teacher) * rows(student)).sum(1)
+    return teacher.count_nonzero(dim=1) + student.count_nonzero(dim=1) - 2 * cosine * agreement
+
+
+def class_weighted_maps(probe: Probe) -> torch.Tensor:
+    """Grad-CAM maps before their sum over channels, as [C, N H W]: weight[label_n, c] / (H W) * A[n, c]."""
+    last = probe.features[-1]
+    weight = probe.classifier_weight[probe.labels] / (last.shape[2] * last.shape[3])
+    return (weight[:, :, None, None] * last).transpose(0, 1).flatten(1)
+
+
+def semantic(student: Probe, teacher: Probe, variant: str) -> float:
+    """M_s; teacher and student must have equally many pooled channels."""
+    widths = teacher.pooled.shape[1], student.pooled.shape[1]
+    if widths[0] != widths[1]:
+        raise NotApplicable(f"the teacher has {widths[0]} channels before the classifier, the student {widths[1]}")
+    if variant == "paper":
+        maps = class_weighted_maps(teacher), class_weighted_maps(student)
+        return -normalised_distance(maps[0] @ maps[0].T, maps[1] @ maps[1].T).item()
+    distance = outer_rows_distance(teacher.classifier_gradient, student.classifier_gradient)
+    return -distance.mean().item() / widths[0]
+
+
+def relation(student: Probe, teacher: Probe, variant: str) -> float:
+    """M_r."""
+    if variant == "released":
+        first = teacher.pooled[:1], student.pooled[:1]
+        if first[0].shape != first[1].shape:
+            raise NotApplicable("the `released` relation term compares channels: teacher and student differ in width")
+        return -outer_rows_distance(*first).item() / first[0].shape[1] ** 2
+    maps = teacher.features[-1].flatten(1), student.features[-1].flatten(1)
+    grams = maps[0] @ maps[0].T, maps[1] @ maps[1].T
+    if variant == "paper":
+        return -normalised_distance(*grams).item()
+    return -(rows(grams[0]) - rows(grams[1])).square().mean().item()
+
+
+@dataclass(frozen=True)
+class _DisWOT(Proxy):
+    """Fields and facts that the score and its two terms share. `released` always uses N(0, 1) initialisation."""
+
+    family: ClassVar[str] = "distillation"
+    reference: ClassVar[Reference] = REFERENCE
+    needs: ClassVar[tuple[str, ...]] = ("forward", "teacher")
+
+    variant: str = "readme"
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise unknown("variant of diswot", self.variant, VARIANTS)
+        if self.variant == "released":
+            object.__setattr__(self, "init", "gaussian")
+
+
+@dataclass(frozen=True)
+class DisWOT(_DisWOT):
+    """M_s + M_r. In `readme` and `released` |M_r| is about a thousandth of |M_s|: the sum ranks as M_s does."""
+
+    name: ClassVar[str] = "diswot"
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return semantic(student, teacher, self.variant) + relation(student, teacher, self.variant)
+
+
+@dataclass(frozen=True)
+class DisWOTSemantic(_DisWOT):
+    """M_s alone."""
+
+    name: ClassVar[str] = "diswot_semantic"
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return semantic(student, teacher, self.variant)
+
+
+@dataclass(frozen=True)
+class DisWOTRelation(_DisWOT):
+    """M_r alone."""
+
+    name: ClassVar[str] = "diswot_relation"
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return relation(student, teacher, self.variant)

@@ -1,0 +1,39 @@
+"""The distillation loss at initialisation as a proxy (DisWOT's table of KD-based proxies, CVPR 2023)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from proxies.base import Proxy, Reference
+
+if TYPE_CHECKING:
+    from proxies.probe import Probe
+
+
+@dataclass(frozen=True)
+class KD(Proxy):
+    """-T^2 mean KL(softmax(teacher / T) || softmax(student / T)) of the logits: `distill.losses.kd`, negated."""
+
+    name: ClassVar[str] = "kd"
+    family: ClassVar[str] = "distillation"
+    needs: ClassVar[tuple[str, ...]] = ("forward", "teacher")
+    reference: ClassVar[Reference] = Reference(
+        title="Distilling the Knowledge in a Neural Network",
+        year=2015,
+        arxiv="1503.02531",
+        bibtex="""@article{hinton2015distilling,
+  title   = {Distilling the Knowledge in a Neural Network},
+  author  = {Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff},
+  journal = {arXiv preprint arXiv:1503.02531},
+  year    = {2015}
+}""",
+        reported="Spearman .5443 in DisWOT's table of KD-based proxies",
+    )
+
+    temperature: float = 4.0
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        from distill.losses import kd
+
+        return -kd(teacher.logits, student.logits, self.temperature).item()

@@ -1,0 +1,50 @@
+"""NWOT: how differently a network's ReLUs respond to the images of a batch (ICML 2021, arXiv 2006.04647)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from proxies.base import Proxy, Reference
+
+if TYPE_CHECKING:
+    from proxies.probe import Probe
+
+
+@dataclass(frozen=True)
+class NWOT(Proxy):
+    """log |det K|, K = sum over ReLUs of c c^T + (1 - c)(1 - c)^T, c the binary codes [B, D] of their inputs.
+
+    K counts agreements, so it is a matrix of integers, [B, B]. Every ReLU that is executed counts, those in front of
+    dead convolutions too. K is singular, and the score -inf, where no code tells two images apart.
+    """
+
+    name: ClassVar[str] = "nwot"
+    family: ClassVar[str] = "activation"
+    needs: ClassVar[tuple[str, ...]] = ("relu_codes",)
+    sees: ClassVar[str] = "executed"
+    reference: ClassVar[Reference] = Reference(
+        title="Neural Architecture Search without Training",
+        year=2021,
+        arxiv="2006.04647",
+        bibtex="""@inproceedings{mellor2021neural,
+  title     = {Neural Architecture Search without Training},
+  author    = {Mellor, Joe and Turner, Jack and Storkey, Amos and Crowley, Elliot J.},
+  booktitle = {International Conference on Machine Learning (ICML)},
+  year      = {2021}
+}""",
+        reported="Spearman .762 CIFAR-10, .799 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
+    )
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        import torch
+
+        images = len(student.images)
+        kernel = torch.zeros(images, images, dtype=torch.float64, device=student.images.device)
+        for code, uses in student.relu_codes:
+            on = code.float()  # counts stay below 2^24: exact in float32
+            both = on @ on.T
+            ones = on.sum(1)
+            # (1 - c)(1 - c)^T = D - ones_i - ones_j + c c^T
+            kernel += uses * (2 * both - ones[:, None] - ones[None, :] + code.shape[1])
+        return torch.linalg.slogdet(kernel).logabsdet.item()

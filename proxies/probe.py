@@ -1,0 +1,139 @@
+"""What was observed of one network, with one initialisation, on one batch: computed when first asked for, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from images.base import Batch
+from spaces.nb201 import Cell
+from spaces.network import Output
+from spaces.skeleton import Skeleton
+
+
+class ReluCode(NamedTuple):
+    """Which inputs of a ReLU are positive."""
+
+    code: torch.Tensor
+    """bool [B, D], D the number of units."""
+    uses: int
+    """How many equal ReLUs of the original network this one stands for."""
+
+
+class Probe:
+    """Lazy record of one network on one batch. One forward pass, and one backward pass if `gradients` is needed,
+    serve all proxies that read it; all tensors it hands out are detached.
+
+    `needs` is the union of what those proxies declared. Reading what was not declared raises LookupError, so that a
+    proxy which forgets to declare fails in its first test and not in its cost.
+    """
+
+    def __init__(self, cell: Cell, skeleton: Skeleton, network: nn.Module, batch: Batch, needs: Iterable[str]) -> None:
+        self.cell = cell
+        self.skeleton = skeleton
+        self.images = batch.images
+        """float32 [B, 3, H, W], normalised."""
+        self.labels = batch.labels
+        """int64 [B]"""
+        self.needs = frozenset(needs)
+        self._network = network
+
+    def _require(self, need: str) -> None:
+        if need not in self.needs:
+            raise LookupError(f"the proxy reads what takes '{need}': add it to its `needs`")
+
+    @property
+    def network(self) -> nn.Module:
+        """The network itself, in training mode. Read its weights; leave no trace in it."""
+        self._require("weights")
+        return self._network
+
+    @cached_property
+    def _pass(self) -> tuple[Output, list[ReluCode]]:
+        """The one forward pass, with its autograd graph if gradients will be asked for."""
+        codes: list[ReluCode] = []
+
+        def record(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            codes.append(ReluCode((inputs[0] > 0).flatten(1), getattr(module, "uses", 1)))
+
+        hooks = []
+        if "relu_codes" in self.needs:
+            relus = [module for module in self._network.modules() if isinstance(module, nn.ReLU)]
+            hooks = [relu.register_forward_pre_hook(record) for relu in relus]
+        try:
+            with torch.set_grad_enabled("gradients" in self.needs):
+                return self._network(self.images), codes
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """[B, K]"""
+        self._require("forward")
+        return self._pass[0].logits.detach()
+
+    @property
+    def pooled(self) -> torch.Tensor:
+        """[B, C]: the last feature map averaged over space."""
+        self._require("forward")
+        return self._pass[0].pooled.detach()
+
+    @property
+    def features(self) -> list[torch.Tensor]:
+        """Feature maps [B, C_s, H_s, W_s] at the end of each stage; the last one is what gets pooled."""
+        self._require("forward")
+        return [feature.detach() for feature in self._pass[0].features]
+
+    @property
+    def relu_codes(self) -> list[ReluCode]:
+        """The binary code of every ReLU, in the order of execution."""
+        self._require("relu_codes")
+        return self._pass[1]
+
+    @cached_property
+    def _loss(self) -> torch.Tensor:
+        return F.cross_entropy(self._pass[0].logits, self.labels)
+
+    @property
+    def loss(self) -> torch.Tensor:
+        """Mean cross-entropy on the batch, a scalar."""
+        self._require("forward")
+        return self._loss.detach()
+
+    @cached_property
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """d loss / d parameter by name, zeros for parameters that do not reach the loss."""
+        self._require("gradients")
+        names, parameters = zip(*self._network.named_parameters(), strict=True)
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(self._loss, parameters, materialize_grads=True)
+        return dict(zip(names, gradients, strict=True))
+
+    @cached_property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The weights of convolutions and linear layers, by the same names; no batch norms, no biases."""
+        return {
+            f"{name}.weight": module.weight.detach()
+            for name, module in self._network.named_modules()
+            if isinstance(module, nn.Conv2d | nn.Linear)
+        }
+
+    @cached_property
+    def classifier_weight(self) -> torch.Tensor:
+        """[K, C]: the weight of the last linear layer."""
+        return list(self.weights.values())[-1]
+
+    @cached_property
+    def classifier_gradient(self) -> torch.Tensor:
+        """d loss / d classifier weight [K, C], in closed form: (softmax(logits) - onehot(labels))^T pooled / B.
+
+        No backward pass. Hand differentiation of mean cross-entropy; tests hold it against autograd.
+        """
+        residual = self.logits.softmax(1) - F.one_hot(self.labels, self.logits.shape[1])
+        return residual.T @ self.pooled / len(self.labels)

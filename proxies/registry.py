@@ -1,0 +1,132 @@
+"""Proxies by name: those in this folder, those of installed packages, those in a file of the user's.
+
+A module registers by holding concrete subclasses of `Proxy`; nothing is listed by hand. Packages name their modules in
+the entry-point group `diswot_bench.proxies`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from dataclasses import fields
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import proxies
+from common.errors import BadInput, BadUsage, unknown
+from proxies.base import Proxy
+
+ENTRY_POINTS = "diswot_bench.proxies"
+_NOT_PROXIES = ("base", "probe", "registry", "testing")
+
+
+def proxies_in(module: ModuleType) -> list[type[Proxy]]:
+    """The concrete proxy classes that a module defines (not those it imports)."""
+    found = []
+    for cls in vars(module).values():
+        defined_here = inspect.isclass(cls) and cls.__module__ == module.__name__
+        if defined_here and issubclass(cls, Proxy) and not inspect.isabstract(cls):
+            if "__dataclass_fields__" not in vars(cls):
+                raise BadInput(f"{module.__file__}: {cls.__name__} needs the decorator @dataclass(frozen=True)")
+            missing = [fact for fact in ("name", "family", "reference", "needs") if not hasattr(cls, fact)]
+            if missing:
+                raise BadInput(f"{module.__file__}: {cls.__name__} has no class attribute '{missing[0]}'")
+            found.append(cls)
+    return found
+
+
+@cache
+def _installed() -> dict[str, type[Proxy]]:
+    names = [info.name for info in pkgutil.iter_modules(proxies.__path__) if info.name not in _NOT_PROXIES]
+    modules = [importlib.import_module(f"proxies.{name}") for name in names]
+    for entry in entry_points(group=ENTRY_POINTS):
+        loaded = entry.load()
+        modules.append(loaded if inspect.ismodule(loaded) else sys.modules[loaded.__module__])
+    known: dict[str, type[Proxy]] = {}
+    for module in modules:
+        _add(known, module)
+    return known
+
+
+def _add(known: dict[str, type[Proxy]], module: ModuleType) -> None:
+    for cls in proxies_in(module):
+        if cls.name in known and known[cls.name] is not cls:
+            raise BadInput(f"{module.__file__}: there is a proxy named '{cls.name}' already; choose another name")
+        known[cls.name] = cls
+
+
+def _load_file(path: Path) -> ModuleType:
+    """The module of a file, under a name made from its path, so that workers find the same one."""
+    if not path.is_file():
+        raise BadInput(f"--proxy-module {path}: no such file")
+    name = f"proxy_module_{hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise BadInput(f"--proxy-module {path}: not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:  # whatever the user's file raises
+            del sys.modules[name]
+            raise BadInput(f"--proxy-module {path}: {type(error).__name__}: {error}") from error
+    return sys.modules[name]
+
+
+def known(files: tuple[Path, ...] = ()) -> dict[str, type[Proxy]]:
+    """All proxy classes by name, in order of names; `files` are further modules of the user's."""
+    found = dict(_installed())
+    for path in files:
+        module = _load_file(path)
+        if not proxies_in(module):
+            raise BadInput(f"--proxy-module {path}: defines no proxy (a concrete subclass of proxies.base.Proxy)")
+        _add(found, module)
+    return dict(sorted(found.items()))
+
+
+def create(text: str, files: tuple[Path, ...] = ()) -> Proxy:
+    """A proxy from `name` or `name:field=value:field=value`. Raises BadUsage for unknown names, fields and values."""
+    name, *settings = text.strip().split(":")
+    classes = known(files)
+    if name not in classes:
+        raise unknown("proxy", name, classes)
+    cls = classes[name]
+    kinds = {field.name: type(field.default) for field in fields(cls)}
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise BadUsage(f"'{text}': settings are written name:field=value")
+        if key not in kinds:
+            raise unknown(f"field of {name}", key, kinds)
+        values[key] = _converted(text, key, value, kinds[key])
+    return cls(**values)
+
+
+def _converted(text: str, key: str, value: str, kind: type) -> Any:
+    if kind is bool and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        if kind is not bool:
+            return kind(value)
+    except ValueError:
+        pass
+    raise BadUsage(f"'{text}': {key} takes {'true or false' if kind is bool else kind.__name__}, not '{value}'")
+
+
+def create_all(text: str, files: tuple[Path, ...] = ()) -> list[Proxy]:
+    """The proxies of a comma-separated list, or every one for `all`; duplicates named once."""
+    if text.strip() == "all":
+        return [cls() for cls in known(files).values()]
+    made = [create(part, files) for part in text.split(",") if part.strip()]
+    if not made:
+        raise BadUsage("no proxy named: give one, several joined by commas, or all")
+    return list({proxy.label: proxy for proxy in made}.values())

@@ -49,3 +49,21 @@ def data_folder(data: Path | None) -> Path | None:
     if data is not None and not data.is_dir():
         raise BadInput(f"--data {data}: no such folder")
     return data
+
+
+def print_table(columns: list[str], rows: list[list[object]]) -> None:
+    """A table for people on standard output; numbers to the right, nothing cut off."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width: lines are as long as they need to be
+        console = Console(width=10_000)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        numeric = all(isinstance(row[number], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
+    console.print(table)

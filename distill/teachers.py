@@ -33,11 +33,11 @@ class TeacherSpec:
     seed: int = 0
 
 
-_ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 TEACHERS = {
     "digits": TeacherSpec(
-        cell=_ALL_3X3,
+        cell=ALL_3X3,
         recipe=Recipe(
             benchmark="digits",
             skeleton=Skeleton(channels=16, cells_per_stage=3, classes=10, size=16),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -33,15 +33,33 @@ class Probe:
     proxy which forgets to declare fails in its first test and not in its cost.
     """
 
-    def __init__(self, cell: Cell, skeleton: Skeleton, network: nn.Module, batch: Batch, needs: Iterable[str]) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        skeleton: Skeleton,
+        build: Callable[[], nn.Module],
+        batch: Callable[[], Batch],
+        needs: Iterable[str],
+    ) -> None:
         self.cell = cell
         self.skeleton = skeleton
-        self.images = batch.images
-        """float32 [B, 3, H, W], normalised."""
-        self.labels = batch.labels
-        """int64 [B]"""
         self.needs = frozenset(needs)
-        self._network = network
+        self._build = build
+        self._load = batch
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        return self._build()
+
+    @cached_property
+    def images(self) -> torch.Tensor:
+        """float32 [B, 3, H, W], normalised."""
+        return self._load().images
+
+    @cached_property
+    def labels(self) -> torch.Tensor:
+        """int64 [B]"""
+        return self._load().labels
 
     def _require(self, need: str) -> None:
         if need not in self.needs:

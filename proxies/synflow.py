@@ -42,7 +42,8 @@ class Synflow(Proxy):
         names = list(student.weights)
         weights = [magnitudes[name].requires_grad_() for name in names]
         statistics = {name: value.double() for name, value in network.named_buffers() if value.is_floating_point()}
-        ones = torch.ones_like(student.images[:1], dtype=torch.float64)
+        size = student.skeleton.size
+        ones = torch.ones(1, 3, size, size, dtype=torch.float64, device=weights[0].device)
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
         hooks = [norm.register_forward_hook(lambda _module, inputs, _output: inputs[0]) for norm in norms]
         try:

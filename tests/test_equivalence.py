@@ -1,9 +1,9 @@
 """The classes of `spaces.equivalence` are the functions that cells compute: no class is too wide and none too narrow.
 
-Every one of the 15,625 cells is run as it stands, all six edges, in float64. Two cells are the same random function when
-some way of handing the same weights to their convolutions makes them equal, so a cell is described by an average over
-all ways of handing out the first k weights of a fixed pool to its k convolutions of a kernel: equal inside a class,
-different between classes.
+Every one of the 15,625 cells is run as it stands, all six edges, in float64. Two cells are the same random function
+when some way of handing the same weights to their convolutions makes them equal, so a cell is described by an average
+over all ways of handing out the first k weights of a fixed pool to its k convolutions of a kernel: equal inside a
+class, different between classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from torch.nn.functional import avg_pool2d, unfold
@@ -39,6 +39,7 @@ INSIDE, BETWEEN = 1e-12, 1e-8
 LEVELS = ("function", "executed")
 
 operations = st.tuples(*[st.integers(0, 4)] * 6)
+relaxed = settings(deadline=None)  # six convolutions of a kernel have 720 orders to try
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -47,7 +48,7 @@ def normal(seed: int, *shape: int) -> torch.Tensor:
 
 X = normal(0, B, C, S, S)
 WEIGHTS = {k: normal(k, 6, C, C * k * k) for k in (1, 3)}
-READ = normal(5, 8, D, B * C * S * S) / (B * C * S * S) ** 0.5
+READ = normal(5, 4, D, B * C * S * S) / (B * C * S * S) ** 0.5
 """How a tensor is read off as `D` numbers: for the output 0, for the input of a 1x1 convolution 1, of a 3x3 3."""
 
 
@@ -67,8 +68,8 @@ def run(ops: torch.Tensor, slots: torch.Tensor, eps: float = EPS) -> tuple[torch
                 seen[rows] += read(x, k) * (1 + slots[rows, edge, None])
                 columns = unfold(x.relu().flatten(0, 1), k, padding=k // 2).view(len(rows), B, C * k * k, S * S)
                 x = (WEIGHTS[k][slots[rows, edge]][:, None] @ columns).view(x.shape)
-                var, mean = torch.var_mean(x, dim=(1, 3, 4), correction=0, keepdim=True)
-                x = (x - mean) / (var + eps).sqrt()
+                x = x - x.mean((1, 3, 4), keepdim=True)
+                x = x / (x.square().mean((1, 3, 4), keepdim=True) + eps).sqrt()
             elif op == POOL:
                 x = avg_pool2d(x.flatten(0, 1), 3, stride=1, padding=1, count_include_pad=False).view(x.shape)
             nodes[target][rows] += x
@@ -80,7 +81,7 @@ def read(x: torch.Tensor, which: int) -> torch.Tensor:
 
 
 def assignments(cell: Cell, executed: bool) -> Iterator[list[int]]:
-    """Every way of handing weights 0..k-1 to the k live (or executed) convolutions of a kernel; the rest get weight 5."""
+    """Every way of handing weights 0..k-1 to the k live (or executed) convolutions of a kernel; others hold 5."""
     edges = cell.edges() if executed else cell.live_edges()
     ones, threes = ([edge.position for edge in edges if edge.operation == op] for op in (CONV1, CONV3))
     for a, b in itertools.product(itertools.permutations(range(len(ones))), itertools.permutations(range(len(threes)))):
@@ -138,7 +139,7 @@ def test_only_the_eps_of_batch_norm_separates_170_of_the_classes() -> None:
     near = nearest(found[first])
     assert (near < INSIDE).sum() == 170
     assert near[near >= INSIDE].min() > BETWEEN
-    assert len({tuple(row) for row in found[first].round(10)}) == 4954
+    assert len(first) - len({later for _, later in cKDTree(found[first]).query_pairs(INSIDE)}) == 4954
     assert np.abs(found - found[list(representatives("function"))]).max() < INSIDE
 
 
@@ -196,12 +197,14 @@ def assert_same(a: tuple[int, ...], b: tuple[int, ...], levels: tuple[str, ...] 
         assert canonical_form(Cell(a), level == "executed") == canonical_form(Cell(b), level == "executed"), level
 
 
+@relaxed
 @given(operations)
 def test_the_two_middle_nodes_may_swap_when_nothing_joins_them(ops: tuple[int, ...]) -> None:
     a, b, _, c, d, e = ops
     assert_same((a, b, NONE, c, d, e), (b, a, NONE, c, e, d))
 
 
+@relaxed
 @given(operations)
 def test_a_skip_makes_two_nodes_one(ops: tuple[int, ...]) -> None:
     _, b, c, d, e, f = ops
@@ -209,12 +212,14 @@ def test_a_skip_makes_two_nodes_one(ops: tuple[int, ...]) -> None:
     assert_same((SKIP, b, c, d, e, f), (SKIP, b, c, e, d, f))
 
 
+@relaxed
 @given(operations, st.sampled_from([SKIP, POOL]))
 def test_skips_and_pools_distribute_over_sums(ops: tuple[int, ...], linear: int) -> None:
     a, b, _, c, _, _ = ops
     assert_same((a, b, NONE, c, linear, linear), (a, b, SKIP, c, NONE, linear))
 
 
+@relaxed
 @given(operations, st.integers(0, 4), st.integers(0, 4))
 def test_operations_on_a_zero_node_and_before_an_unread_one_do_not_matter(ops: tuple[int, ...], p: int, q: int) -> None:
     a, b, c, d, e, f = ops
@@ -222,15 +227,16 @@ def test_operations_on_a_zero_node_and_before_an_unread_one_do_not_matter(ops: t
     assert_same((a, b, c, d, NONE, NONE), (p, q, c, d, NONE, NONE), ("function",))
 
 
-def pairs_of_one_class(count: int) -> list[tuple[Cell, Cell]]:
-    """Two cells with different live edges from each of `count` random classes."""
+@cache
+def pairs_of_one_class() -> list[tuple[Cell, Cell]]:
+    """Two cells with different live edges from each of 40 random classes."""
     pairs = []
     for indices in members("function").values():
         first, *others = (cells()[index] for index in indices)
         others = [other for other in others if other.live_edges() != first.live_edges()]
         if others and any(edge.operation in KERNEL for edge in first.live_edges()):
             pairs.append((first, random.Random(str(first)).choice(others)))
-    return random.Random(0).sample(pairs, count)
+    return random.Random(0).sample(pairs, 40)
 
 
 def matching(a: Cell, b: Cell) -> dict[int, int]:
@@ -243,9 +249,10 @@ def matching(a: Cell, b: Cell) -> dict[int, int]:
     return {e.position: part[e.operation, slots[e.position]] for e in b.live_edges() if e.operation in KERNEL}
 
 
-@pytest.mark.parametrize(("a", "b"), pairs_of_one_class(40), ids=str)
-def test_networks_of_one_class_with_matched_weights_agree(a: Cell, b: Cell) -> None:
+@pytest.mark.parametrize("number", range(40))
+def test_networks_of_one_class_with_matched_weights_agree(number: int) -> None:
     """Logits and gradients, at weights and batch-norm parameters moved away from their initial values."""
+    a, b = pairs_of_one_class()[number]
     skeleton = Skeleton(channels=4, cells_per_stage=1, classes=10, size=8)
     network = {
         cell: CellNetwork(cell, Supernet(skeleton, seed, momentum=0)).double() for seed, cell in enumerate((a, b))
@@ -264,7 +271,7 @@ def test_networks_of_one_class_with_matched_weights_agree(a: Cell, b: Cell) -> N
     for cell in (a, b):
         logits[cell] = network[cell](images).logits
         (logits[cell] * readout).sum().backward()
-    assert (logits[a] - logits[b]).abs().max() < 1e-9
+    assert (logits[a] - logits[b]).abs().max() < 1e-9, f"{a} and {b}"
     gradient = {name: parameter.grad for name, parameter in network[a].named_parameters()}
     for name, parameter in network[b].named_parameters():
         torch.testing.assert_close(parameter.grad, gradient[name_in_a[name]], rtol=1e-9, atol=1e-9)

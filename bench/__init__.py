@@ -1,0 +1,1 @@
+"""Score cells: benchmarks (named settings), plan, workers, score store, command line."""

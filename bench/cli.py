@@ -1,0 +1,221 @@
+"""Command line of the bench: `python -m bench run|list|status|show|export|verify`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.cli import application, at_least_one, data_folder, parse_seeds, print_table
+
+if TYPE_CHECKING:
+    from bench.benchmarks import Benchmark
+    from proxies.base import Proxy
+
+app = application("Score NAS-Bench-201 cells with zero-cost proxies, against a fixed teacher.")
+
+_STORE = Path("results/store/scores.sqlite")
+Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
+BenchmarkName = Annotated[str, typer.Option("--benchmark", help="digits, cifar10, cifar100 or imagenet16-120.")]
+Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Backbone = Annotated[str, typer.Option("--backbone", help="own, or xautodl for the original network class.")]
+Modules = Annotated[list[Path] | None, typer.Option("--proxy-module", help="Python file that defines proxies.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")]
+
+
+def _resolve(proxies: str, benchmark: str, backbone: str, modules: list[Path] | None) -> tuple[list[Proxy], Benchmark]:
+    """What the words name. Before torch is imported, so that a wrong word costs nothing."""
+    import dataclasses
+
+    from bench.benchmarks import BACKBONES
+    from bench.benchmarks import benchmark as named
+    from common.errors import unknown
+    from proxies.registry import create_all
+
+    if backbone not in BACKBONES:
+        raise unknown("backbone", backbone, BACKBONES)
+    chosen = create_all(proxies, tuple(modules or ()))
+    return chosen, dataclasses.replace(named(benchmark), backbone=backbone)
+
+
+@app.command("run")
+def run_command(
+    proxies: Proxies,
+    benchmark: BenchmarkName = "digits",
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0-2: each draws its own weights and batch.")] = "0",
+    cells: Annotated[str, typer.Option(help="all, valid, unique, functions, or a file with a cell a line.")] = "all",
+    limit: Annotated[int | None, typer.Option(help="Only the first cells of the seeded visiting order.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
+    device: Device = "auto",
+    data: Data = None,
+    store: Store = _STORE,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
+    backbone: Backbone = "own",
+    proxy_module: Modules = None,
+) -> None:
+    """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
+    at_least_one("--limit", limit)
+    at_least_one("--workers", workers)
+    chosen, setting = _resolve(proxies, benchmark, backbone, proxy_module)
+    wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
+
+    from bench.runner import Request, choose_device, execute
+    from bench.store import ScoreStore
+    from common.pool import cores
+
+    where = choose_device(device)
+    opened = ScoreStore(store)
+    request = Request(
+        benchmark=setting,
+        proxies=tuple(proxy.label for proxy in chosen),
+        seeds=tuple(wanted_seeds),
+        cells=cells,
+        limit=limit,
+        workers=workers or (cores() if where == "cpu" else 1),
+        device=where,
+        data=folder,
+        files=tuple(proxy_module or ()),
+        retry=retry,
+    )
+    summary = execute(request, opened)
+    opened.close()
+    print(f"{summary.ok} of {summary.wanted} scores in {store}, {summary.passes} passes in {summary.seconds:.1f} s")
+    if summary.failed:
+        print(
+            f"{summary.failed} have no score (`python -m bench show CELL` says why, --retry tries again)",
+            file=sys.stderr,
+        )
+        sys.exit(3)
+
+
+@app.command("list")
+def list_command(as_json: Json = False, proxy_module: Modules = None) -> None:
+    """The known proxies."""
+    import dataclasses
+
+    from proxies.registry import known
+
+    classes = known(tuple(proxy_module or ()))
+    entries = [
+        {
+            "name": name,
+            "version": cls.version,
+            "family": cls.family,
+            "init": cls.init,
+            "sees": cls.sees,
+            "reference": dataclasses.asdict(cls.reference),
+        }
+        for name, cls in classes.items()
+    ]
+    if as_json:
+        print(json.dumps(entries, indent=2))
+        return
+    rows: list[list[object]] = [
+        [name, cls.family, cls.init, cls.sees, f"{cls.reference.title} ({cls.reference.year})"]
+        for name, cls in classes.items()
+    ]
+    print_table(["proxy", "family", "init", "sees", "reference"], rows)
+
+
+@app.command("status")
+def status_command(store: Store = _STORE, as_json: Json = False) -> None:
+    """What is stored: for each proxy, benchmark and seed the scores wanted, ok and failed."""
+    from bench.store import ScoreStore
+
+    entries = ScoreStore(store, create=False).overview()
+    if as_json:
+        print(json.dumps(entries, indent=2))
+        return
+    columns = ["proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed"]
+    print_table(columns, [[entry[column] for column in columns] for entry in entries])
+
+
+@app.command("show")
+def show_command(
+    cell: Annotated[str, typer.Argument(help="Index or official string of a cell.")],
+    store: Store = _STORE,
+    as_json: Json = False,
+) -> None:
+    """A cell, what it is equivalent to, and its stored scores."""
+    from bench.store import ScoreStore
+    from spaces.equivalence import members, representatives
+    from spaces.nb201 import SETS, cell_at, cell_set, resolve
+
+    index = resolve(cell)
+    same = members("function")[representatives("function")[index]]
+    scores = ScoreStore(store, create=False).of_cell(index) if store.exists() else []
+    columns = ["proxy", "benchmark", "seed", "score", "status", "reason"]
+    sets = [name for name in SETS if index in cell_set(name)]
+    facts = {
+        "cell": index,
+        "string": str(cell_at(index)),
+        "sets": sets,
+        "same_function": list(same),
+        "scores": [dict(zip(columns, row, strict=True)) for row in scores],
+    }
+    if as_json:
+        print(json.dumps([facts], indent=2))
+        return
+    print(f"cell {index}: {facts['string']}")
+    print(f"in the sets {', '.join(sets)}; the same function as {len(same) - 1} other cells")
+    if scores:
+        print_table(columns, [["" if value is None else value for value in row] for row in scores])
+    else:
+        print(f"no scores in {store}")
+
+
+@app.command("export")
+def export_command(
+    proxies: Proxies,
+    benchmark: BenchmarkName = "digits",
+    store: Store = _STORE,
+    output: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    proxy_module: Modules = None,
+) -> None:
+    """Write stored scores as CSV files with a manifest."""
+    chosen, setting = _resolve(proxies, benchmark, "own", proxy_module)
+
+    from bench.export import export
+    from bench.store import ScoreStore
+
+    for path in export(ScoreStore(store, create=False), setting.name, chosen, output):
+        print(f"wrote {path}")
+
+
+@app.command("verify")
+def verify_command(
+    proxies: Proxies,
+    benchmark: BenchmarkName = "digits",
+    sample: Annotated[int, typer.Option(help="Rows of each proxy and seed to score again.")] = 20,
+    device: Device = "auto",
+    data: Data = None,
+    store: Store = _STORE,
+    backbone: Backbone = "own",
+    proxy_module: Modules = None,
+) -> None:
+    """Check the store's file and score a sample of its rows again. Exit code 1 if one differs."""
+    at_least_one("--sample", sample)
+    chosen, setting = _resolve(proxies, benchmark, backbone, proxy_module)
+    folder = data_folder(data)
+
+    from bench.runner import choose_device
+    from bench.store import ScoreStore
+    from bench.verify import verify
+
+    opened = ScoreStore(store, create=False)
+    where = choose_device(device)
+    differ = False
+    for verdict in verify(opened, setting, chosen, sample, where, folder, tuple(proxy_module or ())):
+        print(f"{verdict.proxy}: {verdict.compared} rows scored again, {len(verdict.differences)} differ")
+        for difference in verdict.differences[:5]:
+            print(
+                f"  cell {difference.cell}, seed {difference.seed}: {difference.stored} stored, {difference.again} now"
+            )
+        differ = differ or bool(verdict.differences)
+    if differ:
+        sys.exit(1)

@@ -1,0 +1,66 @@
+"""The published form of stored scores: one byte-stable CSV for each proxy, and a manifest that says what they are."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.store import ScoreStore
+from common.errors import BadInput
+from common.files import gzip_bytes, write_json, write_whole
+from proxies.base import Proxy
+
+FOLDER = Path("results/scores")
+
+
+def export(store: ScoreStore, benchmark: str, proxies: Sequence[Proxy], output: Path) -> list[Path]:
+    """Write `<output>/<benchmark>/<proxy>.csv.gz` (cell, seed, score, status, reason) and enter it in `manifest.json`.
+
+    Scores are written so that reading them back gives the same float. Equal rows give equal bytes. Raises BadInput
+    where the store has no score of a proxy.
+    """
+    folder = output / benchmark
+    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else {}
+    paths = []
+    for proxy in proxies:
+        stored = store.scores(benchmark, proxy.label, proxy.version)
+        rows = sorted((row.cell, entry.seed, row) for entry in stored for row in entry.rows)
+        if not rows:
+            raise BadInput(
+                f"{store.path} has no scores of {proxy.label} on {benchmark}: `python -m bench run` makes them"
+            )
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["cell", "seed", "score", "status", "reason"])
+        for cell, seed, row in rows:
+            writer.writerow([cell, seed, "" if row.score is None else repr(row.score), row.status, row.reason])
+        data = gzip_bytes(text.getvalue().encode())
+        path = folder / f"{proxy.label.replace(':', '.')}.csv.gz"
+        write_whole(path, data)
+        manifest[path.name] = {
+            "proxy": proxy.label,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "rows": len(rows),
+            "ok": sum(row.status == "ok" for *_, row in rows),
+            "settings": {
+                str(entry.seed): {"fingerprint": entry.fingerprint, "record": entry.record} for entry in stored
+            },
+        }
+        paths.append(path)
+    write_json(folder / "manifest.json", manifest)
+    return paths
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """File name to entry. Raises BadInput where it cannot be read."""
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
+    return manifest

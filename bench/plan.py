@@ -1,0 +1,83 @@
+"""What to score: cell sets, visiting order, and the passes that serve all proxies at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from common.errors import BadInput, BadUsage
+from proxies.base import Proxy
+from spaces.equivalence import representatives
+from spaces.nb201 import SETS, cell_set, cells, resolve
+
+ORDER_SEED = 201
+
+
+class Pass(NamedTuple):
+    """One network with one initialisation on one batch, read by some of the run's proxies (by number)."""
+
+    seed: int
+    init: str
+    cell: int
+    proxies: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Want:
+    """One proxy with one seed: what is still to be scored."""
+
+    proxy: int
+    seed: int
+    cells: Sequence[int]
+
+
+@cache
+def visiting_order() -> tuple[int, ...]:
+    """All cells in a seeded permutation: every prefix is an unbiased sample."""
+    order = list(range(len(cells())))
+    random.Random(ORDER_SEED).shuffle(order)
+    return tuple(order)
+
+
+def select(which: str, limit: int | None = None) -> list[int]:
+    """The first `limit` cells, in visiting order, of a named set or of a file with one index or cell string a line.
+
+    Raises BadInput or BadUsage for an unknown set, a missing or empty file, a malformed or unknown cell.
+    """
+    chosen = set(cell_set(which)) if which in SETS else set(_read_cells(Path(which)))
+    return [cell for cell in visiting_order() if cell in chosen][:limit]
+
+
+def _read_cells(path: Path) -> list[int]:
+    if not path.is_file():
+        raise BadUsage(f"--cells '{path}': neither a cell set ({', '.join(SETS)}) nor a file")
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                found.append(resolve(line))
+            except BadUsage as error:
+                raise BadUsage(f"{path}, line {number}: {error}") from error
+    if not found:
+        raise BadInput(f"{path} names no cell: write one index or cell string a line")
+    return found
+
+
+def passes(wants: Iterable[Want], proxies: Sequence[Proxy]) -> list[Pass]:
+    """The passes that score what is wanted: one for each representative cell, shared by all proxies that read it.
+
+    By seed, then in the order in which the wants first name a cell of the class.
+    """
+    readers: dict[tuple[int, str, int], set[int]] = {}
+    wants = sorted(wants, key=lambda want: want.seed)
+    for want in wants:
+        proxy = proxies[want.proxy]
+        stands_for = representatives(proxy.sees)
+        for cell in want.cells:
+            readers.setdefault((want.seed, proxy.init, stands_for[cell]), set()).add(want.proxy)
+    ordered = sorted(readers.items(), key=lambda item: item[0][0])  # stable: visiting order within a seed
+    return [Pass(seed, init, cell, tuple(sorted(numbers))) for (seed, init, cell), numbers in ordered]

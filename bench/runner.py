@@ -1,0 +1,200 @@
+"""One run: ask the store what is missing, have it scored, write what comes back."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import images
+from bench.benchmarks import Benchmark
+from bench.identity import fingerprint, reads_batch, settings
+from bench.plan import Pass, Want, passes, select
+from bench.store import Row, ScoreStore, StoredRow
+from bench.worker import Outcome, Setup, score_chunk
+from common.errors import BadInput
+from common.pool import Died, Job, run
+from common.progress import Progress
+from proxies import registry
+from proxies.base import Proxy
+from spaces.equivalence import members, representatives
+
+CHUNK = 8
+"""Passes in one task: what a dead worker costs, and how often results travel."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a `bench run` asks for."""
+
+    benchmark: Benchmark
+    proxies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    cells: str = "all"
+    limit: int | None = None
+    workers: int = 1
+    device: str = "cpu"
+    data: Path | None = None
+    files: tuple[Path, ...] = ()
+    retry: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did, and how the wanted cells stand now."""
+
+    passes: int
+    seconds: float
+    wanted: int
+    ok: int
+    failed: int
+
+
+def choose_device(name: str) -> str:
+    """`auto` is CUDA if there is one, else the CPU. Raises BadInput for a device this machine lacks."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise BadInput(f"--device {name}: no CUDA device on this machine; use --device cpu or auto")
+    if kind not in ("cpu", "cuda"):
+        raise BadInput(f"--device {name}: expected auto, cpu or cuda")
+    return name
+
+
+def execute(request: Request, store: ScoreStore) -> Summary:
+    """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight."""
+    start = time.monotonic()
+    proxies = [registry.create(text, request.files) for text in request.proxies]
+    cells = select(request.cells, request.limit)
+    setting = _settings(request, proxies, store)
+    wants, copies = [], []
+    for (number, seed), identity in setting.items():
+        missing, copied = _missing(proxies[number], cells, store.rows(identity, seed), request.retry)
+        wants.append(Want(number, seed, missing))
+        copies += [Row(identity, seed, *row) for row in copied]
+    tasks = passes(wants, proxies)
+    run_id = store.start_run(
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        _provenance(request),
+        [(identity, seed, _named(request), len(cells)) for (_, seed), identity in setting.items()],
+    )
+    store.add(run_id, copies)
+    setup = Setup(request.benchmark, request.proxies, request.files, request.data, request.device)
+    wanted = set(cells)
+    title = f"{','.join(proxy.label for proxy in proxies)} on {request.benchmark.name}"
+    with Progress(title, len(tasks), "passes") as bar:
+        for done, outcomes in _outcomes(Job(setup, score_chunk), tasks, request.workers):
+            rows = [row for outcome in outcomes for row in _rows(outcome, proxies, setting, wanted)]
+            store.add(run_id, rows)
+            bar.advance(done, failed=sum(row.status != "ok" for row in rows))
+    seconds = time.monotonic() - start
+    store.finish_run(run_id, seconds, len(tasks))
+    return _summary(store, setting, cells, len(tasks), seconds)
+
+
+def _settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
+    """The store's number for each (proxy, seed)."""
+    batches: dict[int, str | None] = dict.fromkeys(request.seeds)
+    if any(map(reads_batch, proxies)):
+        data_set = images.load(request.benchmark.name, request.data)
+        batches = {seed: data_set.batch(request.benchmark.batch, seed).hash for seed in request.seeds}
+    numbers = {}
+    for (number, proxy), seed in itertools.product(enumerate(proxies), request.seeds):
+        record = settings(proxy, request.benchmark, batches[seed])
+        numbers[number, seed] = store.setting(fingerprint(record), request.benchmark.name, proxy.label, record)
+    return numbers
+
+
+def _named(request: Request) -> str:
+    return request.cells if request.limit is None else f"{request.cells}, first {request.limit}"
+
+
+def _chunks(tasks: Sequence[Pass]) -> Iterator[tuple[Pass, ...]]:
+    for start in range(0, len(tasks), CHUNK):
+        yield tuple(tasks[start : start + CHUNK])
+
+
+def _outcomes(
+    job: Job[tuple[Pass, ...], list[Outcome]], tasks: Sequence[Pass], workers: int
+) -> Iterator[tuple[int, list[Outcome]]]:
+    """(number of passes, their outcomes) as they come. Of a chunk that kills its worker, each pass gets its own try."""
+    deadly: list[Pass] = []
+    for chunk, result in run(job, _chunks(tasks), workers):
+        if isinstance(result, Died):
+            deadly += chunk
+        else:
+            yield len(chunk), result
+    for (task,), result in run(job, [(task,) for task in deadly], max(workers, 2)):
+        if isinstance(result, Died):
+            result = [Outcome(proxy, task.seed, task.cell, None, "error", result.reason) for proxy in task.proxies]
+        yield 1, result
+
+
+def _missing(
+    proxy: Proxy, cells: Sequence[int], stored: Sequence[StoredRow], retry: bool
+) -> tuple[list[int], list[StoredRow]]:
+    """The cells to score, and the rows that a stored member of their class gives for nothing."""
+    final = [row for row in stored if row.status == "ok" or not retry]
+    there = {row.cell for row in final}
+    stands_for = representatives(proxy.sees)
+    by_class = {stands_for[row.cell]: row for row in final}
+    missing, copied = [], []
+    for cell in cells:
+        if cell not in there:
+            if stands_for[cell] in by_class:
+                copied.append(by_class[stands_for[cell]]._replace(cell=cell))
+            else:
+                missing.append(cell)
+    return missing, copied
+
+
+def _rows(
+    outcome: Outcome, proxies: Sequence[Proxy], setting: dict[tuple[int, int], int], wanted: set[int]
+) -> Iterator[Row]:
+    """The outcome of a class as rows of its members that are wanted."""
+    identity = setting[outcome.proxy, outcome.seed]
+    for cell in members(proxies[outcome.proxy].sees)[outcome.cell]:
+        if cell in wanted:
+            yield Row(identity, outcome.seed, cell, outcome.score, outcome.status, outcome.reason)
+
+
+def _summary(
+    store: ScoreStore, setting: dict[tuple[int, int], int], cells: Sequence[int], passes: int, seconds: float
+) -> Summary:
+    ok = failed = 0
+    for (_, seed), identity in setting.items():
+        found = {row.cell: row.status for row in store.rows(identity, seed)}
+        ok += sum(found.get(cell) == "ok" for cell in cells)
+        failed += sum(found.get(cell, "ok") != "ok" for cell in cells)
+    return Summary(passes, seconds, len(cells) * len(setting), ok, failed)
+
+
+def _provenance(request: Request) -> dict[str, Any]:
+    return {
+        "host": platform.node(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": request.device,
+        "device_name": torch.cuda.get_device_name(request.device) if request.device.startswith("cuda") else "",
+        "workers": request.workers,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str:
+    """The commit of the source tree, if it is one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

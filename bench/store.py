@@ -1,0 +1,172 @@
+"""The score store: one SQLite file, written by the driver alone, whole transactions only.
+
+A row is (fingerprint, benchmark, seed, cell): a score or none, and a status. `ok` rows are final. A number that is not
+finite is stored as no score with the status `nonfinite` and the value as the reason: nothing stands in for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common.database import open_database
+from common.errors import BadInput
+
+STORE = Path("results/store/scores.sqlite")
+STATUSES = ("ok", "nonfinite", "not_applicable", "oom", "timeout", "error")
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE setting (
+    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, benchmark TEXT NOT NULL, proxy TEXT NOT NULL,
+    record TEXT NOT NULL, UNIQUE (fingerprint, benchmark)
+);
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY, started TEXT NOT NULL, provenance TEXT NOT NULL, seconds REAL, passes INTEGER
+);
+CREATE TABLE request (
+    setting INTEGER NOT NULL REFERENCES setting, seed INTEGER NOT NULL, run INTEGER NOT NULL REFERENCES run,
+    cells TEXT NOT NULL, wanted INTEGER NOT NULL, PRIMARY KEY (setting, seed, run)
+) WITHOUT ROWID;
+CREATE TABLE score (
+    setting INTEGER NOT NULL REFERENCES setting, seed INTEGER NOT NULL, cell INTEGER NOT NULL,
+    score REAL, status TEXT NOT NULL, reason TEXT NOT NULL, run INTEGER NOT NULL REFERENCES run,
+    PRIMARY KEY (setting, seed, cell), CHECK ((status = 'ok') = (score IS NOT NULL))
+) WITHOUT ROWID
+"""
+
+
+class Row(NamedTuple):
+    """One score to be stored under a setting."""
+
+    setting: int
+    seed: int
+    cell: int
+    score: float | None
+    status: str
+    reason: str
+
+
+class StoredRow(NamedTuple):
+    """A score, or why there is none."""
+
+    cell: int
+    score: float | None
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The scores of one setting and seed."""
+
+    setting: int
+    fingerprint: str
+    record: dict[str, Any]
+    benchmark: str
+    proxy: str
+    seed: int
+    rows: list[StoredRow]
+    """By cell."""
+
+
+class ScoreStore:
+    """Open, or make, the store at `path`. Raises BadInput as `common.database.open_database` does."""
+
+    def __init__(self, path: Path, create: bool = True) -> None:
+        self.path = path
+        self._database = open_database(path, version=VERSION, schema=_SCHEMA, create=create)
+
+    def setting(self, fingerprint: str, benchmark: str, proxy: str, record: dict[str, Any]) -> int:
+        """The number of a setting, made when new."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO setting (fingerprint, benchmark, proxy, record) VALUES (?, ?, ?, ?)",
+            (fingerprint, benchmark, proxy, json.dumps(record, sort_keys=True)),
+        )
+        query = "SELECT id FROM setting WHERE fingerprint = ? AND benchmark = ?"
+        return int(self._database.execute(query, (fingerprint, benchmark)).fetchone()[0])
+
+    def start_run(self, started: str, provenance: dict[str, Any], requests: Iterable[tuple[int, int, str, int]]) -> int:
+        """A new run that wants, for each (setting, seed, cell set, number of cells), those cells scored."""
+        self._database.execute("BEGIN IMMEDIATE")
+        with self._database:
+            cursor = self._database.execute(
+                "INSERT INTO run (started, provenance) VALUES (?, ?)", (started, json.dumps(provenance, sort_keys=True))
+            )
+            run = int(cursor.lastrowid or 0)
+            self._database.executemany(
+                "INSERT INTO request (setting, seed, run, cells, wanted) VALUES (?, ?, ?, ?, ?)",
+                [(setting, seed, run, cells, wanted) for setting, seed, cells, wanted in requests],
+            )
+        return run
+
+    def finish_run(self, run: int, seconds: float, passes: int) -> None:
+        """What the run cost."""
+        self._database.execute("UPDATE run SET seconds = ?, passes = ? WHERE id = ?", (seconds, passes, run))
+
+    def add(self, run: int, rows: Iterable[Row]) -> None:
+        """Write rows in one transaction; `ok` rows that are there already stay as they are."""
+        self._database.execute("BEGIN IMMEDIATE")
+        with self._database:
+            self._database.executemany(
+                "INSERT INTO score (setting, seed, cell, score, status, reason, run) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET score = excluded.score, status = excluded.status, "
+                "reason = excluded.reason, run = excluded.run WHERE score.status != 'ok'",
+                [(*row, run) for row in rows],
+            )
+
+    def overview(self) -> list[dict[str, Any]]:
+        """One entry for each setting and seed: the largest request for it, and how many rows are ok or failed."""
+        query = """
+            SELECT s.proxy, s.benchmark, r.seed, r.cells, MAX(r.wanted) AS wanted,
+                (SELECT COUNT(*) FROM score WHERE setting = s.id AND seed = r.seed AND status = 'ok') AS ok,
+                (SELECT COUNT(*) FROM score WHERE setting = s.id AND seed = r.seed AND status != 'ok') AS failed,
+                s.fingerprint
+            FROM request r JOIN setting s ON s.id = r.setting
+            GROUP BY s.id, r.seed ORDER BY s.benchmark, s.proxy, r.seed
+        """
+        columns = ("proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed", "fingerprint")
+        return [dict(zip(columns, row, strict=True)) for row in self._database.execute(query)]
+
+    def scores(self, benchmark: str, proxy: str, version: int) -> list[Stored]:
+        """The stored scores of a proxy (by label) at a version, one entry a seed, by seed.
+
+        Where a seed has several settings (another batch, teacher or backbone), the one requested last.
+        """
+        query = """
+            SELECT s.id, s.fingerprint, s.record, r.seed, MAX(r.run) FROM request r JOIN setting s ON s.id = r.setting
+            WHERE s.benchmark = ? AND s.proxy = ? GROUP BY s.id, r.seed ORDER BY MAX(r.run)
+        """
+        latest: dict[int, Stored] = {}
+        for setting, fingerprint, text, seed, _ in self._database.execute(query, (benchmark, proxy)).fetchall():
+            record = json.loads(text)
+            if record["version"] == version:
+                rows = self.rows(setting, seed)
+                latest[seed] = Stored(setting, fingerprint, record, benchmark, proxy, seed, rows)
+        return [latest[seed] for seed in sorted(latest)]
+
+    def of_cell(self, cell: int) -> list[tuple[str, str, int, float | None, str, str]]:
+        """(proxy, benchmark, seed, score, status, reason) of everything stored about a cell."""
+        query = """
+            SELECT s.proxy, s.benchmark, c.seed, c.score, c.status, c.reason
+            FROM score c JOIN setting s ON s.id = c.setting WHERE c.cell = ? ORDER BY 2, 1, 3
+        """
+        return self._database.execute(query, (cell,)).fetchall()
+
+    def check(self) -> None:
+        """Raises BadInput where SQLite finds the file damaged."""
+        (answer,) = self._database.execute("PRAGMA integrity_check").fetchone()
+        if answer != "ok":
+            raise BadInput(f"the store {self.path} is damaged ({answer}): restore it from a copy, or score again")
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let go of it."""
+        self._database.close()
+
+    def rows(self, setting: int, seed: int) -> list[StoredRow]:
+        """Everything stored for a setting and seed, by cell."""
+        query = "SELECT cell, score, status, reason FROM score WHERE setting = ? AND seed = ? ORDER BY cell"
+        return [StoredRow(*row) for row in self._database.execute(query, (setting, seed))]

@@ -1,0 +1,140 @@
+"""What happens in a worker: networks are built and observed, proxies read them, rows come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+import images
+from bench.benchmarks import Benchmark
+from bench.plan import Pass
+from common.errors import BadInput
+from images.base import Batch
+from proxies import registry
+from proxies.base import NotApplicable, Proxy
+from proxies.probe import Probe
+from spaces.nb201 import Cell, cell_at
+from spaces.network import CellNetwork
+from spaces.supernet import Supernet
+
+
+class Outcome(NamedTuple):
+    """What a proxy (by number) made of a pass."""
+
+    proxy: int
+    seed: int
+    cell: int
+    score: float | None
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that a worker needs to know; pickles. `files` are the modules in which named proxies may be defined."""
+
+    benchmark: Benchmark
+    proxies: tuple[str, ...]
+    files: tuple[Path, ...]
+    data: Path | None
+    device: str
+
+    def __call__(self) -> Worker:
+        torch.set_num_threads(1)  # sums in one order, whatever the number of workers
+        return Worker(self)
+
+
+def network_builder(backbone: str) -> Callable[[Cell, Supernet, bool], nn.Module]:
+    """How networks are made: `own`, or `xautodl` for the original class."""
+    if backbone == "xautodl":
+        from spaces.xautodl_backbone import XautodlNetwork
+
+        return XautodlNetwork
+    return CellNetwork
+
+
+class Worker:
+    """Batches, supernets and teachers of the latest seeds, kept between passes."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.proxies: list[Proxy] = [registry.create(text, setup.files) for text in setup.proxies]
+        self._build = network_builder(setup.benchmark.backbone)
+        # two of each: seeds come one after the other, initialisations within a seed alternate
+        self._batch = lru_cache(maxsize=2)(self._load_batch)
+        self._supernet = lru_cache(maxsize=4)(self._make_supernet)
+        self._teacher = lru_cache(maxsize=4)(self._make_teacher)
+
+    def _load_batch(self, seed: int) -> Batch:
+        benchmark, device = self.setup.benchmark, self.setup.device
+        batch = images.load(benchmark.name, self.setup.data).batch(benchmark.batch, seed)
+        pixels = batch.images.to(device).contiguous(memory_format=torch.channels_last)
+        return Batch(pixels, batch.labels.to(device), batch.hash)
+
+    def batch_hash(self, seed: int) -> str:
+        """Content hash of the batch of a seed."""
+        return self._batch(seed).hash
+
+    def _make_supernet(self, seed: int, init: str) -> Supernet:
+        return Supernet(self.setup.benchmark.skeleton, seed, init, momentum=0.0, device=self.setup.device)
+
+    def _make_teacher(self, seed: int, init: str) -> Probe:
+        teacher = self.setup.benchmark.teacher
+        supernet = Supernet(teacher.skeleton, seed, init, role="teacher ", momentum=0.0, device=self.setup.device)
+        readers = [proxy for proxy in self.proxies if "teacher" in proxy.needs and proxy.init == init]
+        return self._probe(Cell.parse(teacher.cell), supernet, seed, readers)
+
+    def observe(self, task: Pass) -> Probe:
+        """The student's probe of a pass."""
+        readers = [self.proxies[number] for number in task.proxies]
+        return self._probe(cell_at(task.cell), self._supernet(task.seed, task.init), task.seed, readers)
+
+    def _probe(self, cell: Cell, supernet: Supernet, seed: int, readers: Sequence[Proxy]) -> Probe:
+        """A probe that records what its readers need, on a network that executes what they see."""
+        needs = {need for proxy in readers for need in proxy.needs}
+        executed = any(proxy.sees != "function" for proxy in readers)
+        build = partial(self._build, cell, supernet, executed)
+        return Probe(cell, supernet.skeleton, build, partial(self._batch, seed), needs)
+
+    def score(self, task: Pass) -> list[Outcome]:
+        """Every proxy's outcome for a pass, in the order of the pass."""
+        student = self.observe(task)
+        teacher = self._teacher(task.seed, task.init)
+        outcomes = []
+        for number in task.proxies:
+            score, status, reason = judge(self.proxies[number], student, teacher)
+            outcomes.append(Outcome(number, task.seed, task.cell, score, status, reason))
+        return outcomes
+
+
+def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, str, str]:
+    """(score, status, reason): a finite score is `ok`, anything else has no score and says why."""
+    try:
+        score = float(proxy.score(student, teacher))
+    except BadInput:
+        raise
+    except NotApplicable as reason:
+        return None, "not_applicable", str(reason)
+    except Exception as error:  # a proxy may fail in any way; its cell fails, not the run
+        # on a CPU torch reports a failed allocation as a plain RuntimeError
+        out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
+        return None, "oom" if out_of_memory else "error", _one_line(error)
+    if not math.isfinite(score):
+        return None, "nonfinite", str(score)
+    return score, "ok", ""
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
+def score_chunk(worker: Worker, chunk: Sequence[Pass]) -> list[Outcome]:
+    """The outcomes of several passes."""
+    return [outcome for task in chunk for outcome in worker.score(task)]

@@ -1,0 +1,186 @@
+"""The contract of a proxy as a test: `check_proxy(cls)` raises AssertionError that names the promise broken.
+
+Public: a proxy outside this tree is tested by the same call.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections.abc import Iterable
+from dataclasses import FrozenInstanceError, fields
+
+import torch
+from torch import nn
+
+from common.files import content_hash
+from images.base import Batch
+from proxies.base import NEEDS, NotApplicable, Proxy, Reference
+from proxies.probe import Probe
+from spaces.equivalence import SEES
+from spaces.nb201 import Cell
+from spaces.network import CellNetwork
+from spaces.skeleton import Skeleton
+from spaces.supernet import INITS, Supernet
+
+SKELETON = Skeleton(channels=4, cells_per_stage=1, classes=5, size=8)
+TEACHER_SKELETON = Skeleton(channels=4, cells_per_stage=2, classes=5, size=8)
+_C3, _SKIP, _NONE = "nor_conv_3x3", "skip_connect", "none"
+
+
+def _uniform(operation: str) -> str:
+    return f"|{operation}~0|+|{operation}~0|{operation}~1|+|{operation}~0|{operation}~1|{operation}~2|"
+
+
+TEACHER = _uniform(_C3)
+ORDINARY = (
+    _uniform(_C3),
+    "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|",
+)
+DEGENERATE = (
+    _uniform(_NONE),
+    _uniform(_SKIP),
+    "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|",  # convolutions, but no way to the output
+)
+
+
+def make_batch(size: int, seed: int = 0, constant: bool = False) -> Batch:
+    """Random images of `SKELETON`'s size, with labels that name every class if they can."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(size, 3, SKELETON.size, SKELETON.size, generator=generator)
+    if constant:
+        images = torch.zeros_like(images)
+    labels = torch.arange(size) % SKELETON.classes
+    return Batch(images, labels, content_hash([images.numpy(), labels.numpy()]))
+
+
+def make_probe(
+    cell: str, batch: Batch, needs: Iterable[str], init: str = "default", executed: bool = False, teacher: bool = False
+) -> Probe:
+    """A probe of a small network with its own draw of weights."""
+    skeleton = TEACHER_SKELETON if teacher else SKELETON
+    supernet = Supernet(skeleton, 0, init, role="teacher " if teacher else "", momentum=0.0)
+    parsed = Cell.parse(cell)
+    return Probe(parsed, skeleton, lambda: CellNetwork(parsed, supernet, executed), lambda: batch, needs)
+
+
+def check_proxy(cls: type[Proxy]) -> None:
+    """Everything a run relies on: facts declared, a fixed value for a fixed probe, nothing left changed.
+
+    Declared: name, version, family, reference, needs, sees, init. Scores: equal for equal probes, whatever was scored
+    before; a float (or NotApplicable) on degenerate cells, a batch of one, and constant images. Left as they were: hooks,
+    gradient mode, random states, dtypes, weights, training mode, the teacher.
+    """
+    _check_facts(cls)
+    proxy = cls()
+    _check_value(proxy, make_batch(10))
+    for batch in (make_batch(1), make_batch(6, constant=True)):
+        for cell in (*ORDINARY, *DEGENERATE):
+            _score(proxy, cell, batch)
+
+
+def _check_facts(cls: type[Proxy]) -> None:
+    name = getattr(cls, "name", None)
+    assert isinstance(name, str), f"{cls.__name__} has no class attribute `name`"
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", name), f"name '{name}': lower-case letters, digits and _ only"
+    assert isinstance(cls.version, int), f"{name}: `version` must be an integer"
+    assert cls.version >= 1, f"{name}: versions count from 1"
+    assert isinstance(getattr(cls, "family", None), str), f"{name} has no class attribute `family`"
+    assert isinstance(getattr(cls, "reference", None), Reference), f"{name} has no `reference`"
+    assert isinstance(cls.needs, tuple), f"{name}: `needs` must be a tuple of {', '.join(NEEDS)}"
+    assert set(cls.needs) <= set(NEEDS), f"{name}: unknown needs {set(cls.needs) - set(NEEDS)}"
+    assert cls.sees in SEES, f"{name}: `sees` must be one of {', '.join(SEES)}"
+    assert cls.init in INITS, f"{name}: `init` must be one of {', '.join(INITS)}"
+    proxy = cls()
+    assert pickle.loads(pickle.dumps(proxy)) == proxy, f"{name} does not survive pickling"
+    assert "__dataclass_fields__" in vars(cls), f"{name}: decorate the class with @dataclass(frozen=True)"
+    for field in fields(cls):
+        assert isinstance(field.default, str | int | float | bool), f"{name}: field {field.name} needs a plain default"
+        try:
+            setattr(proxy, field.name, field.default)
+        except FrozenInstanceError:
+            continue
+        raise AssertionError(f"{name}: decorate the class with @dataclass(frozen=True)")
+
+
+def _check_value(proxy: Proxy, batch: Batch) -> None:
+    """Twice the same, alone or after others; nothing changed by scoring."""
+    first = {cell: _score(proxy, cell, batch) for cell in (*ORDINARY, *DEGENERATE)}
+    backwards = {cell: _score(proxy, cell, batch) for cell in reversed((*ORDINARY, *DEGENERATE))}
+    for cell, value in first.items():
+        assert _same(value, backwards[cell]), f"{proxy.name}: {value}, then {backwards[cell]} for the same cell {cell}"
+    for cell in ORDINARY:
+        value = first[cell]
+        assert value is None or math.isfinite(value), f"{proxy.name}: {value} for the ordinary cell {cell}"
+    student, teacher = _probes(proxy, ORDINARY[1], batch)
+    once = _judge(proxy, student, teacher)
+    _judge(proxy, make_probe(ORDINARY[0], batch, proxy.needs, proxy.init, proxy.sees != "function"), teacher)
+    again = _judge(proxy, student, teacher)
+    assert _same(once, again), f"{proxy.name}: the same probe gives {once}, then {again}"
+
+
+def _probes(proxy: Proxy, cell: str, batch: Batch) -> tuple[Probe, Probe]:
+    executed = proxy.sees != "function"
+    student = make_probe(cell, batch, proxy.needs, proxy.init, executed)
+    teacher_needs = proxy.needs if "teacher" in proxy.needs else ()
+    return student, make_probe(TEACHER, batch, teacher_needs, proxy.init, executed, teacher=True)
+
+
+def _score(proxy: Proxy, cell: str, batch: Batch) -> float | None:
+    """The score of a fresh probe, with everything around it compared before and after."""
+    student, teacher = _probes(proxy, cell, batch)
+    networks = {"student": student._network, "teacher": teacher._network}
+    before = {who: _state(network) for who, network in networks.items()}
+    surroundings = _surroundings()
+    value = _judge(proxy, student, teacher)
+    for promise, now in _surroundings().items():
+        assert now == surroundings[promise], f"{proxy.name} changed the {promise}"
+    for who, network in networks.items():
+        for promise, now in _state(network).items():
+            assert now == before[who][promise], f"{proxy.name} changed the {who}'s {promise}"
+    return value
+
+
+def _judge(proxy: Proxy, student: Probe, teacher: Probe) -> float | None:
+    try:
+        value = proxy.score(student, teacher)
+    except NotApplicable:
+        return None
+    assert isinstance(value, float), f"{proxy.name} returned {type(value).__name__} instead of float"
+    return value
+
+
+def _surroundings() -> dict[str, object]:
+    import random
+
+    import numpy as np
+
+    state = np.random.get_state()
+    return {
+        "gradient mode": torch.is_grad_enabled(),
+        "default dtype": torch.get_default_dtype(),
+        "number of threads": torch.get_num_threads(),
+        "random state of torch": torch.get_rng_state().numpy().tobytes(),
+        "random state of numpy": (state[1].tobytes(), *state[2:]),  # type: ignore[union-attr,index]
+        "random state of Python": random.getstate(),
+    }
+
+
+def _state(network: nn.Module) -> dict[str, object]:
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    return {
+        "hooks": [
+            len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in network.modules()
+        ],
+        "training mode": [module.training for module in network.modules()],
+        "modules": [type(module).__name__ for module in network.modules()],
+        "dtypes": [(name, tensor.dtype, tensor.requires_grad) for name, tensor in tensors],
+        "gradients": [name for name, tensor in tensors if tensor.grad is not None],
+        # batch norms count forward passes in training mode; no number depends on the count
+        "values": content_hash(t.detach().numpy() for name, t in tensors if not name.endswith("num_batches_tracked")),
+    }
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    return a == b or (a is not None and b is not None and math.isnan(a) and math.isnan(b))

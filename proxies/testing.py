@@ -69,8 +69,8 @@ def check_proxy(cls: type[Proxy]) -> None:
     """Everything a run relies on: facts declared, a fixed value for a fixed probe, nothing left changed.
 
     Declared: name, version, family, reference, needs, sees, init. Scores: equal for equal probes, whatever was scored
-    before; a float (or NotApplicable) on degenerate cells, a batch of one, and constant images. Left as they were: hooks,
-    gradient mode, random states, dtypes, weights, training mode, the teacher.
+    before; a float (or NotApplicable) on degenerate cells, a batch of one, and constant images. Left as they were:
+    hooks, gradient mode, random states, dtypes, weights, training mode, the teacher.
     """
     _check_facts(cls)
     proxy = cls()
@@ -162,7 +162,7 @@ def _surroundings() -> dict[str, object]:
         "default dtype": torch.get_default_dtype(),
         "number of threads": torch.get_num_threads(),
         "random state of torch": torch.get_rng_state().numpy().tobytes(),
-        "random state of numpy": (state[1].tobytes(), *state[2:]),  # type: ignore[union-attr,index]
+        "random state of numpy": (state[1].tobytes(), *state[2:]),  # type: ignore[index]
         "random state of Python": random.getstate(),
     }
 

@@ -219,3 +219,46 @@ def verify_command(
         differ = differ or bool(verdict.differences)
     if differ:
         sys.exit(1)
+
+
+@app.command("new-proxy")
+def new_proxy_command(name: Annotated[str, typer.Argument(help="Name of the proxy, such as mine.")]) -> None:
+    """Write a new proxy file that runs and passes its tests as it is."""
+    import datetime
+
+    from bench.new_proxy import create
+
+    path = create(name, datetime.date.today().year)
+    print(f"wrote {path}: put the formula into score(), then run `make bench PROXY={name}`")
+
+
+@app.command("speed")
+def speed_command(
+    benchmark: BenchmarkName = "cifar100",
+    sample: Annotated[int, typer.Option(help="Cells a round.")] = 24,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are reported.")] = 3,
+    workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Our rate beside the conventional loop, as ratios measured in one run."""
+    at_least_one("--sample", sample)
+    at_least_one("--rounds", rounds)
+    at_least_one("--workers", workers)
+    from bench.runner import choose_device
+    from bench.speed import TOGETHER, measure
+    from common.pool import cores
+    from spaces.nb201 import cells
+
+    where = choose_device(device)
+    count = workers or (cores() if where == "cpu" else 1)
+    found = measure(benchmark, sample, rounds, where, count)
+    total = len(cells())
+    rows: list[list[object]] = [
+        ["conventional loop", "cell", f"{found.conventional:.3f}", total, f"{found.conventional * total / 60:.1f}"],
+        ["diswot", "pass", f"{found.own:.4f}", found.passes, f"{found.own * found.passes / 60:.1f}"],
+        [TOGETHER, "pass", f"{found.together:.4f}", "", ""],
+    ]
+    print(f"{benchmark}, {where}, {count} workers, {rounds} rounds of {sample} cells, medians")
+    print_table(["loop", "unit", "seconds a unit", "units a sweep", "minutes a sweep (extrapolated)"], rows)
+    print(f"sweep of diswot over {total} cells: {found.sweep_ratio:.1f} times faster than the conventional loop")
+    print(f"{TOGETHER} together: {found.together_ratio:.2f} times the cost of diswot alone, on the same functions")

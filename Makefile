@@ -1,0 +1,72 @@
+# Every target installs what it needs into .venv first. Variables map to the options of the same meaning:
+#   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
+PYTHON ?= python3
+VENV ?= .venv
+PROXY ?= diswot
+BENCH ?= digits
+AGAINST ?= distilled
+RUN := $(VENV)/bin/python
+
+# one thread a process: workers share the cores, and sums keep their order
+export OMP_NUM_THREADS ?= 1
+
+SCORES := $(if $(STORE),--store $(STORE))
+COMMON := --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LIMIT),--limit $(LIMIT)) \
+	$(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA)) $(SCORES)
+EXTRA := $(if $(filter-out digits,$(BENCH)),$(VENV)/.cifar)
+
+.PHONY: bench correlate distill teacher new-proxy speed test lint format setup clean
+
+bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
+	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
+		|| [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
+	@$(MAKE) --no-print-directory correlate
+
+correlate: $(VENV)/.core
+	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \
+		$(if $(CELLS),--cells $(CELLS)) $(SCORES)
+
+distill: $(VENV)/.core $(EXTRA)  ## train cells with and without the teacher, write the accuracy tables
+	@$(RUN) -m distill run $(COMMON)
+
+teacher: $(VENV)/.core $(EXTRA)  ## train the benchmark's teacher anew
+	@$(RUN) -m distill teacher $(BENCH) $(if $(DATA),--data $(DATA))
+
+new-proxy: $(VENV)/.core  ## make new-proxy NAME=mine: one new file in proxies/, already registered and tested
+	@$(RUN) -m bench new-proxy $(NAME)
+
+speed: $(VENV)/.core  ## our rate beside the conventional loop, as ratios measured in one run
+	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
+
+test: $(VENV)/.dev  ## the whole test suite
+	@$(RUN) -m pytest -n 2
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+format: $(VENV)/.dev
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+setup: $(VENV)/.core  ## only the installation
+
+$(VENV)/.core: setup.cfg pyproject.toml constraints.txt
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@echo "installing into $(VENV)"
+	@$(RUN) -m pip install -q -c constraints.txt -e .
+	@$(RUN) -m pip install -q --no-deps xautodl==1.0.0  # its own pins cannot be met on Python 3.11
+	@touch $@
+
+$(VENV)/.cifar: $(VENV)/.core
+	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

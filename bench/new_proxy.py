@@ -1,0 +1,55 @@
+"""`make new-proxy NAME=mine`: one new file in proxies/, which the registry finds and the test suite tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import proxies
+from common.errors import BadUsage
+from common.files import write_whole
+from proxies.registry import known
+
+_TEMPLATE = '''"""{name}: what it says of an untrained network, in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from proxies.base import Proxy, Reference
+
+if TYPE_CHECKING:
+    from proxies.probe import Probe
+
+
+@dataclass(frozen=True)
+class {cls}(Proxy):
+    """Mean of the last feature map over images, channels and space. Put your formula here, and below."""
+
+    name: ClassVar[str] = "{name}"
+    family: ClassVar[str] = "activation"
+    # what the probe must record: "forward", "relu_codes", "gradients", "weights", "teacher" (proxies/base.py)
+    needs: ClassVar[tuple[str, ...]] = ("forward",)
+    # what the score can depend on: the live "function", every "executed" operation, or the "cell" itself
+    sees: ClassVar[str] = "function"
+    reference: ClassVar[Reference] = Reference(title="{name} (unpublished)", year={year}, arxiv="", bibtex="")
+
+    # further fields are hyper-parameters: `{name}:power=2` on the command line
+    power: float = 1.0
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return student.pooled.pow(self.power).mean().item()
+'''
+
+
+def create(name: str, year: int, folder: Path | None = None) -> Path:
+    """Write `<folder>/<name>.py`. Raises BadUsage for a name that cannot be one, or is taken."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise BadUsage(f"proxy name '{name}': use lower-case letters, digits and _, starting with a letter")
+    path = (folder or Path(proxies.__path__[0])) / f"{name}.py"
+    if name in known() or path.exists():
+        raise BadUsage(f"there is a proxy or a file named '{name}' already: choose another name")
+    cls = "".join(part.capitalize() for part in name.split("_"))
+    write_whole(path, _TEMPLATE.format(name=name, cls=cls, year=year).encode())
+    return path

@@ -90,7 +90,8 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     store.add(run_id, copies)
     setup = Setup(request.benchmark, request.proxies, request.files, request.data, request.device)
     wanted = set(cells)
-    title = f"{','.join(proxy.label for proxy in proxies)} on {request.benchmark.name}"
+    named = ",".join(proxy.label for proxy in proxies) if len(proxies) < 4 else f"{len(proxies)} proxies"
+    title = f"{named} on {request.benchmark.name}"
     with Progress(title, len(tasks), "passes") as bar:
         for done, outcomes in _outcomes(Job(setup, score_chunk), tasks, request.workers):
             rows = [row for outcome in outcomes for row in _rows(outcome, proxies, setting, wanted)]

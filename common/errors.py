@@ -23,4 +23,4 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> BadUsage:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
-    return BadUsage(f"unknown {kind} '{name}': {hint}")
+    return BadUsage(f"unknown {kind} {name!r}: {hint}")

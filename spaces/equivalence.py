@@ -15,6 +15,7 @@ import itertools
 from collections.abc import Sequence
 from functools import cache
 
+from common.errors import unknown
 from spaces.nb201 import NONE, POOL, SKIP, Cell, cells
 
 SEES = ("function", "executed", "cell")
@@ -74,7 +75,9 @@ def _orders(kinds: list[int], inputs: list[_Terms]) -> Sequence[tuple[int, ...]]
 
 @cache
 def representatives(sees: str) -> tuple[int, ...]:
-    """For every cell, the lowest index in its class: what a score that sees `sees` is computed on."""
+    """For every cell, the lowest index in its class at a level of `SEES`: what such a score is computed on."""
+    if sees not in SEES:
+        raise unknown("level of equivalence", sees, SEES)
     if sees == "cell":
         return tuple(range(len(cells())))
     first: dict[tuple[object, ...], int] = {}

@@ -53,18 +53,18 @@ class Cell:
         """The cell of an official string. Raises BadUsage that says which part is malformed."""
         nodes = text.strip().split("+")
         if len(nodes) != 3:
-            raise BadUsage(f"malformed cell '{text}': three nodes joined by '+' expected, found {len(nodes)}")
+            raise BadUsage(f"malformed cell {text!r}: three nodes joined by '+' expected, found {len(nodes)}")
         operations = []
         for number, node in enumerate(nodes, start=1):
             if not _NODE.fullmatch(node):
-                raise BadUsage(f"malformed cell '{text}': node {number} is '{node}', expected '|operation~input|...|'")
+                raise BadUsage(f"malformed cell {text!r}: node {number} is {node!r}, expected '|operation~input|...|'")
             parts = [part.split("~") for part in node.strip("|").split("|")]
             if [source for _, source in parts] != [str(i) for i in range(number)]:
                 inputs = ", ".join(map(str, range(number)))
-                raise BadUsage(f"malformed cell '{text}': node {number} must take one operation from each of {inputs}")
+                raise BadUsage(f"malformed cell {text!r}: node {number} must take one operation from each of {inputs}")
             for name, _ in parts:
                 if name not in OPERATIONS:
-                    raise unknown(f"operation in cell '{text}'", name, OPERATIONS)
+                    raise unknown(f"operation in cell {text!r}", name, OPERATIONS)
                 operations.append(OPERATIONS.index(name))
         return Cell(tuple(operations))
 
@@ -142,7 +142,7 @@ def cell_at(index: int) -> Cell:
 def resolve(text: str) -> int:
     """The official index of a cell given as index or official string."""
     text = text.strip()
-    if re.fullmatch(r"[+-]?\d+", text):
+    if re.fullmatch(r"[+-]?\d{1,9}", text):
         return cell_at(int(text)).index
     return Cell.parse(text).index
 

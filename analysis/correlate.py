@@ -32,29 +32,26 @@ class Result:
     proxy: str
     seeds: list[int]
     coverage: float
-    """Share of the set's labelled cells that have a finite score."""
+    """Share of the set's labelled cells that the correlation was computed from."""
     correlation: Correlation
     pairs: pd.DataFrame
 
 
 def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Series, list[int]]:
-    """Mean score over the stored seeds by cell, and those seeds; cells without a score in some seed are left out."""
+    """Mean score over the stored seeds by cell, and those seeds; NaN for a cell without a score in some seed."""
     stored = ScoreStore(store, create=False).scores(benchmark.name, proxy.label, proxy.version)
     if not any(row.status == "ok" for entry in stored for row in entry.rows):
         raise BadInput(
             f"no scores of {proxy.label} on {benchmark.name} in {store}: "
             f"run `python -m bench run {proxy.label} --benchmark {benchmark.name}` first"
         )
-    columns = {
-        entry.seed: pd.Series({row.cell: row.score for row in entry.rows if row.status == "ok"}, dtype=float)
-        for entry in stored
-    }
+    columns = {entry.seed: pd.Series({row.cell: row.score for row in entry.rows}, dtype=float) for entry in stored}
     frame = pd.DataFrame(columns)
-    complete = frame.dropna()
-    if len(complete) < len(frame) / 2:
-        names = ", ".join(f"{seed}: {frame[seed].count()} cells" for seed in frame)
-        print(f"note: {proxy.label} was scored on different cells in its seeds ({names})", file=sys.stderr)
-    return complete.mean(axis=1), list(columns)
+    sizes = {seed: len(column) for seed, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        names = ", ".join(f"seed {seed}: {size} cells" for seed, size in sizes.items())
+        print(f"note: {proxy.label} is judged on the cells that all its seeds have ({names})", file=sys.stderr)
+    return frame.mean(axis=1, skipna=False), list(columns)
 
 
 def label_cells(labels: Labels, which: str) -> pd.Series:
@@ -80,13 +77,18 @@ def judge(proxy: str, seeds: list[int], scores: pd.Series, labels: pd.Series) ->
 
 
 def results(store: Path, benchmark: Benchmark, proxies: Sequence[Proxy], labels: pd.Series) -> list[Result]:
-    """The proxies in the order given, then the baselines that are not among them."""
+    """The proxies in the order given, then the baselines, these on the cells that every proxy named has been tried on.
+
+    On the same cells, because the cells move a correlation more than most proxies differ.
+    """
     found = []
+    tried = labels.index
     for proxy in proxies:
         if proxy.label not in BASELINES:
             scores, seeds = mean_scores(store, benchmark, proxy)
             found.append(judge(proxy.label, seeds, scores, labels))
+            tried = tried.intersection(scores.index)
     for name, count in BASELINES.items():
-        counts = {cell: float(count(cell_at(cell), benchmark.skeleton)) for cell in labels.index}
-        found.append(judge(name, [], pd.Series(counts), labels))
+        counts = {cell: float(count(cell_at(cell), benchmark.skeleton)) for cell in tried}
+        found.append(judge(name, [], pd.Series(counts, dtype=float), labels))
     return found

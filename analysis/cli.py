@@ -61,9 +61,8 @@ def correlate_command(
 
     from analysis.figures import scatter
 
-    ylabel = {"gain": "gain, points"}.get(against, "accuracy, %")
     for result in found[: len(chosen)]:
-        path = scatter(result, benchmark, against, which, f"{labels.name} {ylabel}".removeprefix("gain "), figures)
+        path = scatter(result, benchmark, against, which, labels.quantity, figures)
         print(f"figure: {path}")
 
 

@@ -16,7 +16,7 @@ from analysis.correlate import Result
 FOLDER = Path("results/figures")
 
 
-def scatter(result: Result, benchmark: str, against: str, cell_set: str, ylabel: str, output: Path) -> Path:
+def scatter(result: Result, benchmark: str, against: str, cell_set: str, quantity: str, output: Path) -> Path:
     """Score against label, one dot a cell; saved as `<benchmark>-<proxy>-<against>.png`."""
     figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
     axes.scatter(result.pairs["score"], result.pairs["label"], s=12, color="black", alpha=0.5, linewidths=0)
@@ -28,7 +28,7 @@ def scatter(result: Result, benchmark: str, against: str, cell_set: str, ylabel:
         fontsize=10,
     )
     axes.set_xlabel(f"{result.proxy} score" + (f", mean of {len(result.seeds)} seeds" if len(result.seeds) > 1 else ""))
-    axes.set_ylabel(ylabel)
+    axes.set_ylabel(quantity)
     axes.grid(alpha=0.3)
     name = re.sub(r"[^A-Za-z0-9.=_-]+", "_", f"{benchmark}-{result.proxy}-{Path(against).stem}")
     path = output / f"{name}.png"

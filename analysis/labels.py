@@ -23,10 +23,12 @@ class Labels:
     `of_functions`: labelled is one representative of each class, and the label holds for the whole class.
     """
 
-    name: str
+    quantity: str
+    """What the numbers are, with their unit, as an axis says it."""
     by_seed: pd.DataFrame
     of_functions: bool
     source: str
+    """How they were made, as far as is known, in a few words."""
 
     @property
     def mean(self) -> pd.Series:
@@ -47,7 +49,8 @@ def load_labels(against: str, benchmark: str, folder: Path = FOLDER) -> Labels:
     by_seed = by_seed.dropna(how="all")
     recipe = read_table(table_path(benchmark, "distilled", folder)).recipe
     source = f"{recipe['steps']} steps, teacher {recipe['teacher_hash'][:8]}"
-    return Labels(against, by_seed, of_functions=True, source=source)
+    quantity = "gain of distillation, points" if against == "gain" else f"{against} accuracy, %"
+    return Labels(quantity, by_seed, of_functions=True, source=source)
 
 
 def _pivot(mode: str, benchmark: str, folder: Path) -> pd.DataFrame:
@@ -81,4 +84,4 @@ def _from_file(path: Path) -> Labels:
     if accuracy.index.has_duplicates:
         twice = int(accuracy.index[accuracy.index.duplicated()][0])
         raise BadInput(f"{path} names cell {twice} ({cell_at(twice)}) more than once: keep one row a cell")
-    return Labels(str(path), accuracy.to_frame(0).sort_index(), of_functions=False, source=path.name)
+    return Labels(f"accuracy, % ({path.stem})", accuracy.to_frame(0).sort_index(), of_functions=False, source="a file")

@@ -39,7 +39,7 @@ class Result:
 
 def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Series, list[int]]:
     """Mean score over the stored seeds by cell, and those seeds; NaN for a cell without a score in some seed."""
-    stored = ScoreStore(store, create=False).scores(benchmark.name, proxy.label, proxy.version)
+    stored = ScoreStore(store, create=False).scores(benchmark.name, proxy)
     if not any(row.status == "ok" for entry in stored for row in entry.rows):
         raise BadInput(
             f"no scores of {proxy.label} on {benchmark.name} in {store}: "

@@ -28,7 +28,7 @@ def export(store: ScoreStore, benchmark: str, proxies: Sequence[Proxy], output: 
     manifest = read_manifest(folder) if (folder / "manifest.json").exists() else {}
     paths = []
     for proxy in proxies:
-        stored = store.scores(benchmark, proxy.label, proxy.version)
+        stored = store.scores(benchmark, proxy)
         rows = sorted((row.cell, entry.seed, row) for entry in stored for row in entry.rows)
         if not rows:
             raise BadInput(

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.identity import CODE_EPOCH
 from common.database import open_database
 from common.errors import BadInput
+from proxies.base import Proxy
 
 STORE = Path("results/store/scores.sqlite")
 STATUSES = ("ok", "nonfinite", "not_applicable", "oom", "timeout", "error")
@@ -123,16 +125,15 @@ class ScoreStore:
         query = """
             SELECT s.proxy, s.benchmark, r.seed, r.cells, MAX(r.wanted) AS wanted,
                 (SELECT COUNT(*) FROM score WHERE setting = s.id AND seed = r.seed AND status = 'ok') AS ok,
-                (SELECT COUNT(*) FROM score WHERE setting = s.id AND seed = r.seed AND status != 'ok') AS failed,
-                s.fingerprint
+                (SELECT COUNT(*) FROM score WHERE setting = s.id AND seed = r.seed AND status != 'ok') AS failed
             FROM request r JOIN setting s ON s.id = r.setting
             GROUP BY s.id, r.seed ORDER BY s.benchmark, s.proxy, r.seed
         """
-        columns = ("proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed", "fingerprint")
+        columns = ("proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed")
         return [dict(zip(columns, row, strict=True)) for row in self._database.execute(query)]
 
-    def scores(self, benchmark: str, proxy: str, version: int) -> list[Stored]:
-        """The stored scores of a proxy (by label) at a version, one entry a seed, by seed.
+    def scores(self, benchmark: str, proxy: Proxy) -> list[Stored]:
+        """The stored scores of a proxy as today's code defines it, one entry a seed, by seed.
 
         Where a seed has several settings (another batch, teacher or backbone), the one requested last.
         """
@@ -141,11 +142,11 @@ class ScoreStore:
             WHERE s.benchmark = ? AND s.proxy = ? GROUP BY s.id, r.seed ORDER BY MAX(r.run)
         """
         latest: dict[int, Stored] = {}
-        for setting, fingerprint, text, seed, _ in self._database.execute(query, (benchmark, proxy)).fetchall():
+        for setting, fingerprint, text, seed, _ in self._database.execute(query, (benchmark, proxy.label)).fetchall():
             record = json.loads(text)
-            if record["version"] == version:
+            if record["version"] == proxy.version and record["code_epoch"] == CODE_EPOCH:
                 rows = self.rows(setting, seed)
-                latest[seed] = Stored(setting, fingerprint, record, benchmark, proxy, seed, rows)
+                latest[seed] = Stored(setting, fingerprint, record, benchmark, proxy.label, seed, rows)
         return [latest[seed] for seed in sorted(latest)]
 
     def of_cell(self, cell: int) -> list[tuple[str, str, int, float | None, str, str]]:

@@ -55,7 +55,7 @@ def verify(
     verdicts = []
     for proxy in proxies:
         worker: Worker = Setup(benchmark, (proxy.label,), files, data, device)()
-        stored = store.scores(benchmark.name, proxy.label, proxy.version)
+        stored = store.scores(benchmark.name, proxy)
         if not stored:
             raise BadInput(f"{store.path} has no scores of {proxy.label} on {benchmark.name}")
         differences = []

@@ -48,6 +48,7 @@ class Setup:
 
     def __call__(self) -> Worker:
         torch.set_num_threads(1)  # sums in one order, whatever the number of workers
+        torch.backends.cudnn.allow_tf32 = False  # the default on GPUs, and no float32
         return Worker(self)
 
 

@@ -6,6 +6,7 @@ import io
 import platform
 import random
 import sqlite3
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -159,8 +160,10 @@ def run_missing(
     job = Job(partial(_set_up, plan, data, store.parent / "teacher-logits"), _train)
     with Progress(f"distill {benchmark}", len(tasks), "trainings") as bar:
         for task, result in run(job, tasks, workers):
-            if isinstance(result, Died):
-                result = Trained(float("nan"), float("nan"), 0.0, "error")
+            if isinstance(result, Died):  # no row: the next run tries it again
+                print(f"cell {task.cell}, seed {task.seed}, {task.mode}: {result.reason}", file=sys.stderr)
+                bar.advance(1, failed=1)
+                continue
             val, test = (None, None) if result.status != "ok" else (result.val, result.test)
             row = (task.cell, task.seed, val, test, 1, round(result.seconds, 2), result.status)
             database.add(hashes[task.mode], [row])

@@ -1,0 +1,82 @@
+"""What the tests of command lines share: the same words run in this process, where that tells enough, or in a real one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import common.cli
+
+ROOT = Path(__file__).parents[1]
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """What stands behind `error: `, once it is certain that nothing else was printed but progress lines."""
+        assert "Traceback" not in self.err, self.err
+        errors = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1, self.err
+        assert self.err.endswith(errors[0] + "\n"), f"the error is not one line: {self.err}"
+        return errors[0].removeprefix("error: ")
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment of a command that is run from another folder than the source tree's."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new process."""
+
+    def run(package: str, *words: object) -> Ended:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [package, *map(str, words)])
+        code: object = 0
+        try:
+            common.cli.run(import_module(f"{package}.cli").app)
+        except SystemExit as end:
+            code = end.code
+        assert code is None or isinstance(code, int)
+        return Ended(code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path: Path, environment: dict[str, str]) -> Command:
+    """As `command`, in a process of its own."""
+
+    def run(package: str, *words: object) -> Ended:
+        done = subprocess.run(
+            [sys.executable, "-m", package, *map(str, words)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run

@@ -1,0 +1,284 @@
+"""A probe tells the truth about its network, does the work once, and hands out only what was asked for in advance."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from images.base import Batch
+from proxies import registry
+from proxies.probe import Probe
+from proxies.testing import DEGENERATE, ORDINARY, TEACHER, make_batch, make_probe
+from spaces.nb201 import Cell, cells
+from spaces.network import CellNetwork
+from spaces.skeleton import Skeleton
+from spaces.supernet import INITS, Supernet
+from spaces.xautodl_backbone import XautodlNetwork
+
+SKELETON = Skeleton(channels=4, cells_per_stage=1, classes=5, size=8)
+DEAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
+"""Live is only the last node's convolution; of the two others each feeds a node that leads nowhere."""
+
+
+def exact_batch(size: int = 6, seed: int = 0) -> Batch:
+    batch = make_batch(size, seed)
+    return Batch(batch.images.double(), batch.labels, batch.hash)
+
+
+def exact_probe(cell: str, needs: Iterable[str], init: str = "default", executed: bool = True) -> Probe:
+    """A probe of a float64 network on a float64 batch."""
+    parsed, batch = Cell.parse(cell), exact_batch()
+    network = CellNetwork(parsed, Supernet(SKELETON, 0, init, momentum=0.0), executed).double()
+    return Probe(parsed, SKELETON, lambda: network, lambda: batch, needs)
+
+
+@pytest.fixture()
+def backward_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each backward pass since."""
+    passes: list[int] = []
+
+    def counting(run: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            passes.append(1)
+            return run(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(torch.autograd, "grad", counting(torch.autograd.grad))
+    monkeypatch.setattr(torch.Tensor, "backward", counting(torch.Tensor.backward))
+    return passes
+
+
+def count_forward_passes(probe: Probe) -> list[int]:
+    passes: list[int] = []
+    probe._network.register_forward_pre_hook(lambda *_: passes.append(1))
+    return passes
+
+
+# what it says of the network
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE])
+def test_the_classifier_gradient_is_autograds(cell: str, init: str) -> None:
+    probe = exact_probe(cell, ("forward",), init)
+    weight = probe._network.classifier.weight
+    assert isinstance(weight, nn.Parameter)
+    loss = cross_entropy(probe._network(probe.images).logits, probe.labels)
+    (expected,) = torch.autograd.grad(loss, weight)
+    torch.testing.assert_close(probe.classifier_gradient, expected, rtol=1e-10, atol=1e-14)
+    assert probe.classifier_gradient.shape == (SKELETON.classes, SKELETON.width)
+
+
+def test_the_classifier_gradient_counts_a_label_as_often_as_it_occurs() -> None:
+    batch = exact_batch()
+    labels = torch.tensor([3, 3, 3, 3, 0, 3])
+    network = CellNetwork(Cell.parse(ORDINARY[0]), Supernet(SKELETON, 0, momentum=0.0)).double()
+    probe = Probe(
+        network.cell, SKELETON, lambda: network, lambda: Batch(batch.images, labels, ""), ("forward", "gradients")
+    )
+    expected = probe.gradients["classifier.weight"]
+    torch.testing.assert_close(probe.classifier_gradient, expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("cell", [*ORDINARY, DEAD])
+def test_loss_and_gradients_are_autograds(cell: str) -> None:
+    probe = exact_probe(cell, ("forward", "gradients"))
+    loss = cross_entropy(probe._network(probe.images).logits, probe.labels)
+    loss.backward()
+    torch.testing.assert_close(probe.loss, loss.detach(), rtol=1e-12, atol=0)
+    parameters = dict(probe._network.named_parameters())
+    assert probe.gradients.keys() == parameters.keys()
+    for name, parameter in parameters.items():
+        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(probe.gradients[name], expected, rtol=1e-9, atol=1e-13)
+
+
+def test_parameters_of_dead_operations_have_gradients_of_zeros() -> None:
+    gradients = exact_probe(DEAD, ("forward", "gradients")).gradients
+    dead = [name for name in gradients if ".layers.0." in name or ".layers.1." in name]
+    live = [name for name in gradients if ".layers.3." in name and name.endswith("op.1.weight")]
+    assert len(dead) == 3 * 2 * 3  # three blocks, two convolutions, weight and the batch norm's two
+    assert len(live) == 3
+    assert not any(gradients[name].any() for name in dead)
+    assert all(gradients[name].any() for name in live)
+
+
+@pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE])
+def test_features_pooled_and_logits_fit_each_other(cell: str) -> None:
+    probe = exact_probe(cell, ("forward",))
+    C, size = SKELETON.channels, SKELETON.size
+    shapes = [(6, C, size, size), (6, 2 * C, size // 2, size // 2), (6, 4 * C, size // 4, size // 4)]
+    assert [tuple(feature.shape) for feature in probe.features] == shapes
+    torch.testing.assert_close(probe.pooled, probe.features[-1].mean((2, 3)))
+    bias = probe._network.classifier.bias
+    torch.testing.assert_close(probe.logits, probe.pooled @ probe.classifier_weight.T + bias.detach())
+
+
+def test_weights_are_those_of_convolutions_and_the_classifier_in_order() -> None:
+    probe = exact_probe(ORDINARY[0], ("weights",))
+    parameters = dict(probe._network.named_parameters())
+    expected = [name for name, value in parameters.items() if value.ndim in (2, 4)]
+    assert list(probe.weights) == expected
+    assert all(torch.equal(probe.weights[name], parameters[name]) for name in expected)
+    assert torch.equal(probe.classifier_weight, parameters["classifier.weight"])
+
+
+def kernel(codes: Iterable[tuple[torch.Tensor, int]]) -> torch.Tensor:
+    """Units on which two images agree, [B, B], summed over ReLUs."""
+    total = torch.zeros((), dtype=torch.float64)
+    for code, uses in codes:
+        c = code.double()
+        total = total + uses * (c @ c.T + (1 - c) @ (1 - c).T)
+    return total
+
+
+@pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE, DEAD, *map(str, random.Random(4).sample(cells(), 12))])
+def test_relu_codes_give_the_kernel_of_every_relu_of_the_original_network(cell: str) -> None:
+    pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
+    probe = exact_probe(cell, ("relu_codes",))
+    original = XautodlNetwork(Cell.parse(cell), Supernet(SKELETON, 0, momentum=0.0)).double()
+    expected: list[tuple[torch.Tensor, int]] = []
+    for module in original.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_pre_hook(lambda _, inputs: expected.append(((inputs[0] > 0).flatten(1), 1)))
+    original(probe.images)
+    assert sum(uses for _, uses in probe.relu_codes) == len(expected)
+    assert all(code.dtype == torch.bool for code, _ in probe.relu_codes)
+    assert torch.equal(kernel(probe.relu_codes), kernel(expected))
+
+
+# what it costs
+
+
+def test_one_forward_and_one_backward_pass_serve_several_proxies(backward_passes: list[int]) -> None:
+    readers = registry.create_all("diswot,diswot:variant=paper,nwot,snip,grad_norm,kd,params")
+    needs = {need for proxy in readers for need in proxy.needs}
+    batch = make_batch(6)
+    student = make_probe(ORDINARY[1], batch, needs, executed=True)
+    teacher = make_probe(TEACHER, batch, needs, executed=True, teacher=True)
+    passes = count_forward_passes(student), count_forward_passes(teacher)
+    for proxy in readers:
+        proxy.score(student, teacher)
+    assert [len(each) for each in passes] == [1, 1]
+    assert len(backward_passes) == 1
+    for proxy in readers:
+        proxy.score(student, teacher)
+    assert [len(each) for each in passes] == [1, 1]
+    assert len(backward_passes) == 1
+
+
+def test_nobody_who_needs_gradients_means_no_backward_pass_and_no_graph(backward_passes: list[int]) -> None:
+    readers = registry.create_all("diswot,diswot:variant=paper,nwot,kd,flops")
+    needs = {need for proxy in readers for need in proxy.needs}
+    batch = make_batch(6)
+    student = make_probe(ORDINARY[1], batch, needs, executed=True)
+    teacher = make_probe(TEACHER, batch, needs, executed=True, teacher=True)
+    for proxy in readers:
+        proxy.score(student, teacher)
+    assert not backward_passes
+    assert not student._pass[0].logits.requires_grad
+
+
+def test_gradients_are_there_for_a_caller_that_turned_gradients_off() -> None:
+    expected = exact_probe(ORDINARY[0], ("forward", "gradients")).gradients
+    with torch.no_grad():
+        found = exact_probe(ORDINARY[0], ("forward", "gradients")).gradients
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_proxies_that_count_build_no_network() -> None:
+    def refuse() -> Any:
+        raise AssertionError("built or loaded")
+
+    probe = Probe(Cell.parse(TEACHER), SKELETON, refuse, refuse, ())
+    for proxy in registry.create_all("params,flops"):
+        assert proxy.score(probe, probe) > 0
+
+
+def test_recording_leaves_no_hook_behind() -> None:
+    probe = make_probe(ORDINARY[0], make_batch(6), ("forward", "relu_codes", "gradients"))
+    assert probe.relu_codes
+    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in probe._network.modules())
+
+
+def test_a_failing_forward_pass_leaves_no_hook_behind() -> None:
+    batch = make_batch(6)
+    wrong = Batch(batch.images[:, :2], batch.labels, "")
+    network = CellNetwork(Cell.parse(TEACHER), Supernet(SKELETON, 0))
+    probe = Probe(network.cell, SKELETON, lambda: network, lambda: wrong, ("relu_codes",))
+    with pytest.raises(RuntimeError):
+        _ = probe.relu_codes
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+# what it gives to whom
+
+READ = {
+    "logits": "forward",
+    "pooled": "forward",
+    "features": "forward",
+    "loss": "forward",
+    "classifier_gradient": "forward",
+    "relu_codes": "relu_codes",
+    "gradients": "gradients",
+    "network": "weights",
+}
+
+
+@pytest.mark.parametrize(("attribute", "need"), READ.items())
+def test_reading_what_was_not_declared_raises_lookup_error_that_names_the_need(attribute: str, need: str) -> None:
+    others = {"forward", "relu_codes", "gradients", "weights", "teacher"} - {need}
+    probe = make_probe(ORDINARY[0], make_batch(6), others)
+    with pytest.raises(LookupError, match=f"'{need}'.*`needs`"):
+        getattr(probe, attribute)
+    assert getattr(make_probe(ORDINARY[0], make_batch(6), {need}), attribute) is not None
+
+
+@pytest.mark.xfail(strict=True, reason="not yet refused: a score's identity leaves out what its proxy does not declare")
+@pytest.mark.parametrize(
+    ("attribute", "declared"),
+    [("images", ("weights",)), ("labels", ("weights",)), ("weights", ()), ("classifier_weight", ())],
+)
+def test_images_and_weights_are_for_those_who_declared_a_need_of_them(
+    attribute: str, declared: tuple[str, ...]
+) -> None:
+    """The batch and the initialisation are part of a score's identity only where `needs` says that they matter."""
+    probe = make_probe(ORDINARY[0], make_batch(6), declared)
+    with pytest.raises(LookupError):
+        getattr(probe, attribute)
+
+
+def test_everything_handed_out_is_detached() -> None:
+    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "relu_codes", "gradients"), executed=True)
+    handed = {
+        "logits": [probe.logits],
+        "pooled": [probe.pooled],
+        "features": probe.features,
+        "loss": [probe.loss],
+        "relu_codes": [code for code, _ in probe.relu_codes],
+        "gradients": list(probe.gradients.values()),
+        "weights": list(probe.weights.values()),
+        "classifier_weight": [probe.classifier_weight],
+        "classifier_gradient": [probe.classifier_gradient],
+    }
+    assert probe._pass[0].logits.requires_grad  # there is a graph that could leak
+    for name, tensors in handed.items():
+        assert tensors, name
+        assert not any(tensor.requires_grad or tensor.grad_fn is not None for tensor in tensors), name
+
+
+def test_the_network_is_in_training_mode_and_keeps_its_running_statistics() -> None:
+    probe = make_probe(ORDINARY[0], make_batch(6), ("forward", "weights"))
+    before = {name: value.clone() for name, value in probe.network.named_buffers() if value.is_floating_point()}
+    assert probe.network.training
+    assert probe.logits.isfinite().all()
+    assert before
+    for name, value in before.items():
+        assert torch.equal(probe.network.get_buffer(name), value), name

@@ -27,6 +27,9 @@ def application(help: str) -> typer.Typer:
     return typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+MOST_SEEDS = 1000
+
+
 def parse_seeds(text: str) -> list[int]:
     """`0`, `0-2` or `0,3,5-7` as a list of distinct seeds in ascending order. Raises BadUsage."""
     seeds: set[int] = set()
@@ -34,6 +37,8 @@ def parse_seeds(text: str) -> list[int]:
         low, dash, high = part.strip().partition("-")
         if not low.isdigit() or (dash and not high.isdigit()) or (dash and int(high) < int(low)):
             raise BadUsage(f"--seeds '{text}': expected numbers and ranges such as 0, 0-2 or 0,3")
+        if max(len(low), len(high)) > 9 or int(high or low) - int(low) >= MOST_SEEDS:
+            raise BadUsage(f"--seeds '{text}': at most {MOST_SEEDS} seeds, each below a billion")
         seeds.update(range(int(low), int(high or low) + 1))
     return sorted(seeds)
 

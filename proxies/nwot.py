@@ -39,12 +39,15 @@ class NWOT(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        images = len(student.images)
-        kernel = torch.zeros(images, images, dtype=torch.float64, device=student.images.device)
+        alike: dict[int, list[torch.Tensor]] = {}
         for code, uses in student.relu_codes:
-            on = code.float()  # counts stay below 2^24: exact in float32
+            alike.setdefault(uses, []).append(code)
+        images = len(student.relu_codes[0].code)
+        kernel = torch.zeros(images, images, dtype=torch.float64, device=student.relu_codes[0].code.device)
+        for uses, codes in alike.items():
+            on = torch.cat(codes, dim=1).float()  # counts stay below 2^24: exact in float32
             both = on @ on.T
-            ones = on.sum(1)
+            ones = both.diagonal()
             # (1 - c)(1 - c)^T = D - ones_i - ones_j + c c^T
-            kernel += uses * (2 * both - ones[:, None] - ones[None, :] + code.shape[1])
+            kernel += uses * (2 * both - ones[:, None] - ones[None, :] + on.shape[1])
         return torch.linalg.slogdet(kernel).logabsdet.item()

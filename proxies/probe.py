@@ -20,7 +20,7 @@ class ReluCode(NamedTuple):
     """Which inputs of a ReLU are positive."""
 
     code: torch.Tensor
-    """bool [B, D], D the number of units."""
+    """bool [B, D], D the number of units, channels fastest."""
     uses: int
     """How many equal ReLUs of the original network this one stands for."""
 
@@ -77,7 +77,9 @@ class Probe:
         codes: list[ReluCode] = []
 
         def record(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            codes.append(ReluCode((inputs[0] > 0).flatten(1), getattr(module, "uses", 1)))
+            # channels before the last axis would have to be copied together: units in the order of memory instead
+            code = (inputs[0] > 0).movedim(1, -1).flatten(1)
+            codes.append(ReluCode(code, getattr(module, "uses", 1)))
 
         hooks = []
         if "relu_codes" in self.needs:

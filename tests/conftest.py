@@ -1,4 +1,4 @@
-"""What the tests of command lines share: the same words run in this process, where that tells enough, or in a real one."""
+"""What the tests of command lines share: words run in this process, where that tells enough, or in a real one."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new process."""
 
     def run(package: str, *words: object) -> Ended:

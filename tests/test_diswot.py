@@ -82,7 +82,7 @@ def brute_semantic(student: Probe, teacher: Probe, variant: str) -> float:
     if variant == "paper":
         grams = []
         for _, maps, weights in of:
-            N, C, H, W = maps.shape
+            N, C = maps.shape[:2]
             weighted = np.stack([[weights[n, c] * maps[n, c] for n in range(N)] for c in range(C)]).reshape(C, -1)
             grams.append(unit(weighted @ weighted.T))
         return -float(np.linalg.norm(grams[0] - grams[1]))
@@ -226,11 +226,11 @@ def test_classes_absent_from_the_batch_count_in_the_semantic_mean() -> None:
 
 
 def test_float32_scores_are_the_float64_ones_to_a_thousandth() -> None:
+    batch = make_batch(7)
     for variant in VARIANTS:
         for proxy in (DisWOTSemantic(variant=variant), DisWOTRelation(variant=variant)):
             exact = proxy.score(observe(ORDINARY[1]), teacher())
             student, fixed = observe(ORDINARY[1]), teacher()
-            batch = make_batch(7)
             for probe in (student, fixed):
                 probe._network.float()
                 probe._load = lambda: batch
@@ -246,7 +246,7 @@ WIDER = Skeleton(channels=8, cells_per_stage=1, classes=5, size=8)
 def test_channels_of_unequal_number_cannot_be_compared(variant: str) -> None:
     student, wide = observe(ORDINARY[0]), observe(ORDINARY[0], WIDER, "teacher ")
     for proxy in (DisWOT(variant=variant), DisWOTSemantic(variant=variant)):
-        with pytest.raises(NotApplicable, match="teacher has 32 channels .* student 16"):
+        with pytest.raises(NotApplicable, match=r"teacher has 32 channels .* student 16"):
             proxy.score(student, wide)
 
 

@@ -62,7 +62,9 @@ def test_a_room_imports_only_from_itself_and_from_rooms_below(room: str) -> None
 )
 def test_an_arrow_up_is_found_wherever_it_stands(line: str) -> None:
     assert arrows_up("proxies", line)
-    assert not arrows_up("proxies", "import torch\nimport proxies.base\nfrom distill.losses import kd\nimport benchmark")
+    assert not arrows_up(
+        "proxies", "import torch\nimport proxies.base\nfrom distill.losses import kd\nimport benchmark"
+    )
 
 
 def test_every_package_is_a_room() -> None:
@@ -105,7 +107,12 @@ def test_help_and_list_import_nothing_heavy(
 ) -> None:
     words = [room, json.dumps(invocations), json.dumps(HEAVY)]
     done = subprocess.run(
-        [sys.executable, "-c", _INVOKE, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", _INVOKE, *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []

@@ -1,0 +1,144 @@
+"""SQLite files are opened, or refused in one line that says what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from common.database import open_database
+from common.errors import BadInput
+
+SCHEMA = "CREATE TABLE first (number INTEGER); CREATE TABLE second (number INTEGER)"
+
+
+def numbers(path: Path) -> list[int]:
+    with closing(open_database(path, version=1, schema=SCHEMA)) as database:
+        return [number for (number,) in database.execute("SELECT number FROM first")]
+
+
+def raw(path: Path, *statements: str) -> list[list[tuple[object, ...]]]:
+    """The rows of each statement, past everything that `open_database` checks."""
+    with closing(sqlite3.connect(path, timeout=1)) as database, database:
+        return [database.execute(statement).fetchall() for statement in statements]
+
+
+def test_a_new_database_has_schema_version_and_folder(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "new.sqlite"
+    with closing(open_database(path, version=7, schema=SCHEMA)):
+        pass
+    tables, version, mode = raw(
+        path, "SELECT name FROM sqlite_master ORDER BY name", "PRAGMA user_version", "PRAGMA journal_mode"
+    )
+    assert tables == [("first",), ("second",)]
+    assert version == [(7,)]
+    assert mode == [("wal",)]
+
+
+def test_what_was_committed_is_there_when_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=1, schema=SCHEMA)) as database:
+        database.execute("INSERT INTO first VALUES (5)")
+    assert numbers(path) == [5]
+
+
+def test_what_was_not_committed_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=1, schema=SCHEMA)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("INSERT INTO first VALUES (5)")
+    assert numbers(path) == []
+
+
+def test_a_reader_sees_what_is_committed_while_a_writer_holds_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=1, schema=SCHEMA)) as writer:
+        writer.execute("INSERT INTO first VALUES (1)")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO first VALUES (2)")
+        assert raw(path, "SELECT number FROM first") == [[(1,)]]
+
+
+def test_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=2, schema=SCHEMA)):
+        pass
+    with pytest.raises(BadInput, match=r"newer version.*format 2, this program writes 1") as caught:
+        open_database(path, version=1, schema="CREATE TABLE third (number INTEGER)")
+    assert caught.value.exit_code == 1
+    assert raw(path, "PRAGMA user_version", "SELECT name FROM sqlite_master WHERE name = 'third'") == [[(2,)], []]
+
+
+@pytest.mark.parametrize("content", [b"cell,score\n1,2\n" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_what_is_not_a_database_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"cannot use .* as a store"):
+        open_database(path, version=1, schema=SCHEMA)
+    assert path.read_bytes() == content
+
+
+def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    raw(path, "CREATE TABLE photos (name TEXT)")
+    with pytest.raises(BadInput, match="--store"):
+        open_database(path, version=1, schema=SCHEMA)
+    assert raw(path, "SELECT name FROM sqlite_master") == [[("photos",)]]
+
+
+def test_a_database_with_another_schema_of_ours_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=1, schema="CREATE TABLE other (number INTEGER)")):
+        pass
+    with pytest.raises(BadInput, match="--store"):
+        open_database(path, version=1, schema=SCHEMA)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is a folder"):
+        open_database(tmp_path, version=1, schema=SCHEMA)
+
+
+def test_a_read_only_file_is_refused_for_root_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=1, schema=SCHEMA)):
+        pass
+    path.chmod(0o444)
+    with pytest.raises(BadInput, match="read-only: make it writable"):
+        open_database(path, version=1, schema=SCHEMA)
+
+
+def test_a_new_file_in_a_read_only_folder_is_refused_for_root_too(tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    try:
+        with pytest.raises(BadInput, match="read-only"):
+            open_database(folder / "a.sqlite", version=1, schema=SCHEMA)
+        assert not list(folder.iterdir())
+    finally:
+        folder.chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="cannot make the folder"):
+        open_database(tmp_path / "file" / "a.sqlite", version=1, schema=SCHEMA)
+
+
+def test_a_missing_file_is_not_made_unless_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "a.sqlite"
+    with pytest.raises(BadInput, match="no store at"):
+        open_database(path, version=1, schema=SCHEMA, create=False)
+    assert not path.parent.exists()
+
+
+def test_a_creation_that_fails_leaves_no_half_made_schema_and_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with pytest.raises(BadInput, match="cannot use"):
+        open_database(path, version=1, schema="CREATE TABLE first (number INTEGER); CREATE NONSENSE")
+    # the error is still held by pytest, and with it everything its frames hold
+    assert raw(path, "SELECT name FROM sqlite_master", "PRAGMA user_version", "BEGIN IMMEDIATE") == [[], [(0,)], []]
+    assert numbers(path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,12 +35,13 @@ def parse_seeds(text: str) -> list[int]:
     """`0`, `0-2` or `0,3,5-7` as a list of distinct seeds in ascending order. Raises BadUsage."""
     seeds: set[int] = set()
     for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        if not low.isdigit() or (dash and not high.isdigit()) or (dash and int(high) < int(low)):
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip(), re.ASCII)
+        if not found or (found[2] and int(found[2][:12]) < int(found[1][:12])):
             raise BadUsage(f"--seeds '{text}': expected numbers and ranges such as 0, 0-2 or 0,3")
-        if max(len(low), len(high)) > 9 or int(high or low) - int(low) >= MOST_SEEDS:
+        low, high = found[1], found[2] or found[1]
+        if max(len(low), len(high)) > 9 or int(high) - int(low) >= MOST_SEEDS:
             raise BadUsage(f"--seeds '{text}': at most {MOST_SEEDS} seeds, each below a billion")
-        seeds.update(range(int(low), int(high or low) + 1))
+        seeds.update(range(int(low), int(high) + 1))
     return sorted(seeds)
 
 

@@ -39,15 +39,15 @@ class NWOT(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        alike: dict[int, list[torch.Tensor]] = {}
-        for code, uses in student.relu_codes:
-            alike.setdefault(uses, []).append(code)
-        images = len(student.relu_codes[0].code)
-        kernel = torch.zeros(images, images, dtype=torch.float64, device=student.relu_codes[0].code.device)
-        for uses, codes in alike.items():
-            on = torch.cat(codes, dim=1).float()  # counts stay below 2^24: exact in float32
-            both = on @ on.T
-            ones = both.diagonal()
-            # (1 - c)(1 - c)^T = D - ones_i - ones_j + c c^T
-            kernel += uses * (2 * both - ones[:, None] - ones[None, :] + on.shape[1])
+        codes = student.relu_codes
+        images = len(codes[0].code)
+        both = torch.zeros(images, images, dtype=torch.float64, device=codes[0].code.device)
+        units = 0
+        for code, uses in codes:
+            on = code.float()  # counts of one ReLU stay below 2^24: exact in float32
+            both += uses * (on @ on.T)
+            units += uses * code.shape[1]
+        ones = both.diagonal()
+        # sum of (1 - c)(1 - c)^T = units - ones_i - ones_j + sum of c c^T
+        kernel = 2 * both - ones[:, None] - ones[None, :] + units
         return torch.linalg.slogdet(kernel).logabsdet.item()

@@ -30,7 +30,7 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["run", "diswott"], "unknown proxy 'diswott': did you mean 'diswot'"),
         (["run", "nwot,snipp"], "unknown proxy 'snipp': did you mean 'snip'"),
         (["run", ","], "no proxy named"),
-        (["run", "diswot:varient=paper"], "unknown field of diswot 'varient': did you mean 'variant'?"),
+        (["run", "diswot:varient=paper"], "unknown field of diswot 'varient': did you mean 'variant'"),
         (["run", "diswot:variant=papper"], "unknown variant of diswot 'papper': did you mean 'paper'?"),
         (["run", "diswot:paper"], "name:field=value"),
         (["run", "diswot:init=kaimming", "--limit", "2", "--workers", "1"], "did you mean 'kaiming'?"),
@@ -75,9 +75,7 @@ def test_a_word_that_means_nothing_to_distill_ends_with_2(command: Command, word
     assert ended.code == 2
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "1-", "-1", "2-1", "1,,2", "0-2-4", "1.5", "²", "99999999999999999999"]
-)
+@pytest.mark.parametrize("text", ["", "x", "1-", "-1", "2-1", "1,,2", "0-2-4", "1.5", "²", "99999999999999999999"])
 def test_seeds_that_mean_nothing_are_refused(text: str) -> None:
     with pytest.raises(BadUsage, match="--seeds"):
         parse_seeds(text)
@@ -172,7 +170,7 @@ BAD_STORES: list[tuple[Callable[[Path], Any], str]] = [
     (Path.mkdir, "is a folder: name a file with --store"),
     (lambda path: path.write_text("cell,score\n" * 500), "cannot use bad.sqlite as a store"),
     (lambda path: path.write_bytes(b"SQLite format 3\x00"), "bad.sqlite"),
-    (damaged, "bad.sqlite"),
+    (damaged, "malformed"),
     (AccuracyStore, "bad.sqlite"),
 ]
 
@@ -270,7 +268,7 @@ def labels(tmp_path: Path) -> Path:
         ("cell,accuracy\n1,good\n", 1, "holds something that is not a number"),
         ("cell,accuracy\n1,2\n1,3\n", 1, "more than once"),
         ("", 1, "cannot read"),
-        ("a\nb,c\nd\n", 1, "cannot read"),
+        ("cell,accuracy\n1,2\n1,2,3\n", 1, "cannot read"),
         (None, 2, "neither distilled, vanilla, gain nor a file"),
     ],
 )
@@ -357,7 +355,7 @@ def test_tables_for_people_name_everything(command: Command, tmp_path: Path) -> 
     listed, status = command("bench", "list"), command("bench", "status", "--store", "s.sqlite")
     assert "diswot" in listed.out
     assert "Neural Architecture Search without Training (2021)" in listed.out
-    assert status.out.splitlines()[0].split() == ["proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed"]
+    assert status.out.split()[:7] == ["proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed"]
     shown = command("bench", "show", str(cell_at(2)), "--store", "s.sqlite")
     assert f"cell 2: {cell_at(2)}" in shown.out
     assert "params" in shown.out

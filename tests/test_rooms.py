@@ -83,12 +83,23 @@ _INVOKE = """
 import json, sys
 from importlib import import_module
 from typer.testing import CliRunner
-app = import_module(sys.argv[1] + ".cli").app
-for words in json.loads(sys.argv[2]):
+room, code, invocations, heavy = sys.argv[1], *map(json.loads, sys.argv[2:])
+app = import_module(room + ".cli").app
+for words in invocations:
     ended = CliRunner().invoke(app, words)
-    assert ended.exit_code == 0, (words, ended.output, ended.exception)
-print(json.dumps(sorted(set(json.loads(sys.argv[3])) & sys.modules.keys())))
+    assert ended.exit_code == code, (words, ended.output, ended.exception)
+print(json.dumps(sorted(set(heavy) & sys.modules.keys())))
 """
+
+
+def heavy_imports(code: int, room: str, invocations: list[list[str]], folder: Path, environment: dict[str, str]) -> str:
+    """What of `HEAVY` a process has imported after these invocations, each of which must end with the code."""
+    words = [room, *map(json.dumps, (code, invocations, HEAVY))]
+    done = subprocess.run(
+        [sys.executable, "-c", _INVOKE, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.mark.parametrize(
@@ -105,14 +116,27 @@ print(json.dumps(sorted(set(json.loads(sys.argv[3])) & sys.modules.keys())))
 def test_help_and_list_import_nothing_heavy(
     room: str, invocations: list[list[str]], tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    words = [room, json.dumps(invocations), json.dumps(HEAVY)]
-    done = subprocess.run(
-        [sys.executable, "-c", _INVOKE, *words],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == []
+    assert heavy_imports(0, room, invocations, tmp_path, environment) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("room", "invocations"),
+    [
+        (
+            "bench",
+            [
+                ["run", "diswott"],
+                ["run", "params", "--benchmark", "digit"],
+                ["run", "params", "--limit", "0"],
+                ["verify", "parms"],
+                ["show", "no cell"],
+                ["status"],
+            ],
+        ),
+        ("analysis", [["correlate", "diswott"], ["correlate", "params", "--benchmark", "digit"]]),
+    ],
+)
+def test_a_wrong_word_costs_no_heavy_import(
+    room: str, invocations: list[list[str]], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    assert heavy_imports(1, room, invocations, tmp_path, environment) == "[]"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.errors import BadUsage
 from common.files import content_hash
 
 if TYPE_CHECKING:
@@ -72,3 +73,15 @@ class DataSet(ABC):
             labels=torch.from_numpy(split.labels),
             hash=content_hash([split.images, split.labels]),
         )
+
+
+def draw(name: str, seed: int, count: int, available: int) -> np.ndarray:
+    """`count` different indices below `available`, int64, drawn by (name, seed); a larger count adds to a smaller one.
+
+    Raises BadUsage for a count outside 1..available or a negative seed.
+    """
+    if not 1 <= count <= available:
+        raise BadUsage(f"cannot draw {count} images: {name} has {available} for training; ask for 1 to {available}")
+    if seed < 0:
+        raise BadUsage(f"cannot draw images by seed {seed}: give 0 or more")
+    return np.random.default_rng(np.random.SeedSequence([*name.encode(), seed])).permutation(available)[:count]

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from common.errors import BadInput, BadUsage, unknown
-from images.base import DataSet, Split
+from common.errors import BadInput, unknown
+from images.base import DataSet, Split, draw
 from images.pickles import read_batch
 
 SIZE = 32
@@ -124,18 +124,6 @@ class Cifar(DataSet):
                 "get the files again"
             )
         return rows
-
-
-def draw(name: str, seed: int, count: int, available: int) -> np.ndarray:
-    """`count` different indices below `available`, int64, drawn by (name, seed); a larger count adds to a smaller one.
-
-    Raises BadUsage for a count outside 1..available or a negative seed.
-    """
-    if not 1 <= count <= available:
-        raise BadUsage(f"cannot draw {count} images: {name} has {available} for training; ask for 1 to {available}")
-    if seed < 0:
-        raise BadUsage(f"cannot draw images by seed {seed}: give 0 or more")
-    return np.random.default_rng(np.random.SeedSequence([*name.encode(), seed])).permutation(available)[:count]
 
 
 class _Rows(Protocol):

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import BadInput, BadUsage, unknown
-from images.base import DataSet, Split
-from images.cifar import draw
+from images.base import DataSet, Split, draw
 from images.pickles import read_batch
 
 TRAIN_FILES = tuple(f"train_data_batch_{i}" for i in range(1, 11))

@@ -15,7 +15,8 @@ import pytest
 
 from common.errors import BadInput, BadUsage
 from images import load
-from images.cifar import Cifar, _quiet, draw
+from images.base import draw
+from images.cifar import Cifar, _quiet
 
 datasets = pytest.importorskip("datasets", reason="needs the extra 'cifar'")
 pa = pytest.importorskip("pyarrow")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from common.errors import BadInput, BadUsage
@@ -47,14 +49,18 @@ def load_labels(against: str, benchmark: str, folder: Path = FOLDER) -> Labels:
     parts = {mode: _pivot(mode, benchmark, folder) for mode in ("distilled", "vanilla") if against in (mode, "gain")}
     by_seed = parts["distilled"] - parts["vanilla"] if against == "gain" else parts[against]
     by_seed = by_seed.dropna(how="all")
-    recipe = read_table(table_path(benchmark, "distilled", folder)).recipe
-    source = f"{recipe['steps']} steps, teacher {recipe['teacher_hash'][:8]}"
+    recipe = read_table(table_path(benchmark, "vanilla" if against == "vanilla" else "distilled", folder)).recipe
+    of_teacher = "" if against == "vanilla" else f", teacher {recipe['teacher_hash'][:8]}"
+    source = f"{recipe['steps']} steps{of_teacher}"
     quantity = "gain of distillation, points" if against == "gain" else f"{against} accuracy, %"
     return Labels(quantity, by_seed, of_functions=True, source=source)
 
 
 def _pivot(mode: str, benchmark: str, folder: Path) -> pd.DataFrame:
     table: AccuracyTable = read_table(table_path(benchmark, mode, folder))
+    if table.rows.duplicated(["cell", "seed"]).any():
+        cell, seed = table.rows.loc[table.rows.duplicated(["cell", "seed"]), ["cell", "seed"]].iloc[0]
+        raise BadInput(f"the {mode} table of {benchmark} names cell {cell} with seed {seed} twice: restore it")
     return table.rows[table.rows["status"] == "ok"].pivot(index="cell", columns="seed", values="test")
 
 
@@ -62,8 +68,8 @@ def _from_file(path: Path) -> Labels:
     if not path.is_file():
         raise BadUsage(f"--against '{path}': neither {', '.join(TABLES)} nor a file")
     try:
-        frame = pd.read_csv(path)
-    except (ValueError, OSError, EOFError) as error:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_KEYS, str), keep_default_na=True)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise BadInput(f"cannot read {path} as CSV ({error})") from error
     key = next((name for name in _KEYS if name in frame), None)
     value = next((name for name in _VALUES if name in frame), None)
@@ -71,7 +77,7 @@ def _from_file(path: Path) -> Labels:
         what, names = ("cell", _KEYS) if key is None else ("accuracy", _VALUES)
         found = ", ".join(map(str, frame.columns))
         raise BadInput(f"{path} has no {what} column: expected one of {', '.join(names)}, found {found}")
-    if not pd.api.types.is_numeric_dtype(frame[value]):
+    if not pd.api.types.is_numeric_dtype(frame[value]) or np.isinf(frame[value]).any():
         raise BadInput(f"{path}: column '{value}' holds something that is not a number")
     by_string = {str(cell): index for index, cell in enumerate(cells())} if key == "arch" else {}
     indices = []

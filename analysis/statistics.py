@@ -90,5 +90,6 @@ def reliability(by_seed: pd.DataFrame) -> Reliability | None:
     spearman = float(np.mean([stats.spearmanr(complete[a], complete[b]).statistic for a, b in pairs]))
     kendall = float(np.mean([stats.kendalltau(complete[a], complete[b]).statistic for a, b in pairs]))
     k = complete.shape[1]
-    of_mean = k * spearman / (1 + (k - 1) * spearman)
+    # at r = -1 / (k - 1), the least that k seeds can agree, the formula has its pole
+    of_mean = k * spearman / (1 + (k - 1) * spearman) if spearman > -1 / (k - 1) else -math.inf
     return Reliability(len(complete), k, kendall, spearman, of_mean, math.sqrt(max(of_mean, 0.0)))

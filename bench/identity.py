@@ -7,17 +7,15 @@ from typing import Any
 
 from bench.benchmarks import Benchmark
 from common.files import json_hash
-from proxies.base import Proxy
+from proxies.base import READS_BATCH, Proxy
 
 CODE_EPOCH = 1
 """Raise it when a change outside the proxies (networks, draws, batches, probe) changes numbers."""
 
-_BATCH_NEEDS = {"forward", "relu_codes", "gradients"}
-
 
 def reads_batch(proxy: Proxy) -> bool:
     """Whether the score depends on the batch, so that the data set has to be there."""
-    return bool(_BATCH_NEEDS & set(proxy.needs))
+    return any(need in READS_BATCH for need in proxy.needs)
 
 
 def settings(proxy: Proxy, benchmark: Benchmark, batch_hash: str | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ def train_teacher(name: str, folder: Path = FOLDER, data: Path | None = None) ->
     halves = {name: value.half() for name, value in _values(network).items()}
     torch.save(halves, buffer)
     network.load_state_dict(network.state_dict() | halves)
+    if not math.isfinite(accuracy(network, val)):
+        raise BadInput(f"the teacher '{name}' diverged: nothing was written")
     record = {
         "name": name,
         "cell": spec.cell,
@@ -134,7 +137,11 @@ def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
             raise BadInput(
                 f"the teacher '{name}' has no {file.name} in {folder}: train it with `python -m distill teacher`"
             )
-    record = json.loads(record_file.read_text())
+    try:
+        record = json.loads(record_file.read_text())
+        expected = record["hash"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"cannot read the teacher's record {record_file}: restore the file") from error
     network = build(spec)
     try:
         halves = torch.load(weights, weights_only=True)
@@ -145,7 +152,7 @@ def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
         raise
     except Exception as error:  # torch raises half a dozen kinds for a damaged file
         raise BadInput(f"cannot read the teacher's weights {weights}: restore the file or train it again") from error
-    if weights_hash(network) != record["hash"]:
+    if weights_hash(network) != expected:
         raise BadInput(f"{weights} does not hold the weights that {record_file.name} names: restore both files")
     network.eval().requires_grad_(False)
-    return Teacher(network, record["hash"], record)
+    return Teacher(network, expected, record)

@@ -36,7 +36,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Trained:
-    """Accuracies in percent after the last step, wall-clock seconds, and `ok` or `diverged` (loss no longer finite)."""
+    """Accuracies in percent after the last step, wall-clock seconds, `ok` or `diverged` (loss or logits not finite)."""
 
     val: float
     test: float
@@ -84,9 +84,11 @@ def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 500) -> tor
 
 
 def accuracy(network: nn.Module, held_out: HeldOut) -> float:
-    """Percent of images whose largest logit is the label's."""
-    hits = logits_of(network, held_out.images).argmax(1) == held_out.labels
-    return 100 * hits.double().mean().item()
+    """Percent of images whose largest logit is the label's; NaN where a logit is not finite."""
+    logits = logits_of(network, held_out.images)
+    if not logits.isfinite().all():
+        return math.nan  # the last step has no loss behind it that would have shown it
+    return 100 * (logits.argmax(1) == held_out.labels).double().mean().item()
 
 
 def train(network: nn.Module, stream: Stream, val: HeldOut, test: HeldOut, recipe: Recipe, mode: str) -> Trained:
@@ -94,4 +96,5 @@ def train(network: nn.Module, stream: Stream, val: HeldOut, test: HeldOut, recip
     start = time.perf_counter()
     finite = fit(network, stream, recipe, recipe.kd_weight if mode == "distilled" else 0.0)
     results = (accuracy(network, val), accuracy(network, test)) if finite else (math.nan, math.nan)
+    finite = finite and all(map(math.isfinite, results))
     return Trained(*results, seconds=time.perf_counter() - start, status="ok" if finite else "diverged")

@@ -6,12 +6,18 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
+from common.errors import unknown
+from spaces.skeleton import INITS
+
 if TYPE_CHECKING:
     from proxies.probe import Probe
 
 NEEDS = ("forward", "relu_codes", "gradients", "weights", "teacher")
 """What a proxy can ask of a probe: one forward pass on the batch, the ReLUs' binary codes in it, one backward pass, the
 network's weights (read without the batch), and a probe of the teacher with the same records."""
+
+READS_BATCH = ("forward", "relu_codes", "gradients")
+"""The needs that take the batch."""
 
 
 class NotApplicable(Exception):
@@ -48,6 +54,10 @@ class Proxy(ABC):
     sees: ClassVar[str] = "function"
 
     init: str = "default"
+
+    def __post_init__(self) -> None:
+        if self.init not in INITS:
+            raise unknown("initialisation", self.init, INITS)
 
     @abstractmethod
     def score(self, student: Probe, teacher: Probe) -> float:

@@ -113,6 +113,7 @@ class _DisWOT(Proxy):
     variant: str = "readme"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.variant not in VARIANTS:
             raise unknown("variant of diswot", self.variant, VARIANTS)
         if self.variant == "released":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from common.errors import BadUsage
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ class KD(Proxy):
     )
 
     temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.temperature < math.inf:
+            raise BadUsage(f"kd: the temperature must be positive and finite, not {self.temperature}")
 
     def score(self, student: Probe, teacher: Probe) -> float:
         from distill.losses import kd

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from images.base import Batch
+from proxies.base import READS_BATCH
 from spaces.nb201 import Cell
 from spaces.network import Output
 from spaces.skeleton import Skeleton
@@ -52,18 +53,25 @@ class Probe:
         return self._build()
 
     @cached_property
+    def _batch(self) -> Batch:
+        return self._load()
+
+    @property
     def images(self) -> torch.Tensor:
         """float32 [B, 3, H, W], normalised."""
-        return self._load().images
+        self._require(*READS_BATCH)
+        return self._batch.images
 
-    @cached_property
+    @property
     def labels(self) -> torch.Tensor:
         """int64 [B]"""
-        return self._load().labels
+        self._require(*READS_BATCH)
+        return self._batch.labels
 
-    def _require(self, need: str) -> None:
-        if need not in self.needs:
-            raise LookupError(f"the proxy reads what takes '{need}': add it to its `needs`")
+    def _require(self, *needs: str) -> None:
+        """One of `needs` has to be declared: what is read, and so what a score's identity names, follows from it."""
+        if not self.needs.intersection(needs):
+            raise LookupError(f"the proxy reads what takes '{needs[0]}': add it to its `needs`")
 
     @property
     def network(self) -> nn.Module:
@@ -87,7 +95,7 @@ class Probe:
             hooks = [relu.register_forward_pre_hook(record) for relu in relus]
         try:
             with torch.set_grad_enabled("gradients" in self.needs):
-                return self._network(self.images), codes
+                return self._network(self._batch.images), codes
         finally:
             for hook in hooks:
                 hook.remove()
@@ -118,7 +126,7 @@ class Probe:
 
     @cached_property
     def _loss(self) -> torch.Tensor:
-        return F.cross_entropy(self._pass[0].logits, self.labels)
+        return F.cross_entropy(self._pass[0].logits, self._batch.labels)
 
     @property
     def loss(self) -> torch.Tensor:
@@ -135,16 +143,21 @@ class Probe:
             gradients = torch.autograd.grad(self._loss, parameters, materialize_grads=True)
         return dict(zip(names, gradients, strict=True))
 
-    @cached_property
+    @property
     def weights(self) -> dict[str, torch.Tensor]:
         """The weights of convolutions and linear layers, by the same names; no batch norms, no biases."""
+        self._require("weights", *READS_BATCH)
+        return self._weights
+
+    @cached_property
+    def _weights(self) -> dict[str, torch.Tensor]:
         return {
             f"{name}.weight": module.weight.detach()
             for name, module in self._network.named_modules()
             if isinstance(module, nn.Conv2d | nn.Linear)
         }
 
-    @cached_property
+    @property
     def classifier_weight(self) -> torch.Tensor:
         """[K, C]: the weight of the last linear layer."""
         return list(self.weights.values())[-1]

@@ -47,7 +47,14 @@ def _installed() -> dict[str, type[Proxy]]:
     names = [info.name for info in pkgutil.iter_modules(proxies.__path__) if info.name not in _NOT_PROXIES]
     modules = [importlib.import_module(f"proxies.{name}") for name in names]
     for entry in entry_points(group=ENTRY_POINTS):
-        loaded = entry.load()
+        try:
+            loaded = entry.load()
+        except Exception as error:  # whatever a foreign package raises
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise BadInput(
+                f"the installed package behind the entry point {entry.name} = {entry.value} "
+                f"cannot be imported ({reason}): repair or uninstall it"
+            ) from error
         modules.append(loaded if inspect.ismodule(loaded) else sys.modules[loaded.__module__])
     known: dict[str, type[Proxy]] = {}
     for module in modules:

@@ -16,7 +16,7 @@ from torch import nn
 
 from common.files import content_hash
 from images.base import Batch
-from proxies.base import NEEDS, NotApplicable, Proxy, Reference
+from proxies.base import NEEDS, READS_BATCH, NotApplicable, Proxy, Reference
 from proxies.probe import Probe
 from spaces.equivalence import SEES
 from spaces.nb201 import Cell
@@ -133,7 +133,11 @@ def _score(proxy: Proxy, cell: str, batch: Batch) -> float | None:
     networks = {"student": student._network, "teacher": teacher._network}
     before = {who: _state(network) for who, network in networks.items()}
     surroundings = _surroundings()
+    records = {who: _records(probe) for who, probe in (("student", student), ("teacher", teacher))}
     value = _judge(proxy, student, teacher)
+    for who, probe in (("student", student), ("teacher", teacher)):
+        for record, content in _records(probe).items():
+            assert content == records[who][record], f"{proxy.name} changed the {who}'s {record}, which others read"
     for promise, now in _surroundings().items():
         assert now == surroundings[promise], f"{proxy.name} changed the {promise}"
     for who, network in networks.items():
@@ -167,11 +171,27 @@ def _surroundings() -> dict[str, object]:
     }
 
 
+def _records(probe: Probe) -> dict[str, str]:
+    """Content of all that a probe hands out. What is asked for here is computed once, whoever asks first."""
+    found: dict[str, list[torch.Tensor]] = {}
+    if probe.needs.intersection(READS_BATCH):
+        found |= {"images": [probe.images], "labels": [probe.labels]}
+    if "forward" in probe.needs:
+        found |= {"logits": [probe.logits], "pooled": [probe.pooled], "features": probe.features, "loss": [probe.loss]}
+        found["classifier_gradient"] = [probe.classifier_gradient]
+    if "relu_codes" in probe.needs:
+        found["relu_codes"] = [code for code, _ in probe.relu_codes]
+    if "gradients" in probe.needs:
+        found["gradients"] = list(probe.gradients.values())
+    return {name: content_hash(tensor.detach().numpy() for tensor in tensors) for name, tensors in found.items()}
+
+
 def _state(network: nn.Module) -> dict[str, object]:
     tensors = [*network.named_parameters(), *network.named_buffers()]
     return {
         "hooks": [
-            len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in network.modules()
+            [len(hooks) for name, hooks in sorted(vars(m).items()) if name.endswith("_hooks")]
+            for m in network.modules()
         ],
         "training mode": [module.training for module in network.modules()],
         "modules": [type(module).__name__ for module in network.modules()],

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from spaces.nb201 import KERNEL, Cell
 
+INITS = ("default", "kaiming", "gaussian")
+"""Initialisations of a network (spaces/supernet.py)."""
+
 
 class Block(NamedTuple):
     """One block of the skeleton: a cell, or the residual block that halves the map and doubles the channels."""

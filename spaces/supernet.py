@@ -15,9 +15,7 @@ import torch
 from torch import nn
 
 from common.errors import unknown
-from spaces.skeleton import Skeleton
-
-INITS = ("default", "kaiming", "gaussian")
+from spaces.skeleton import INITS, Skeleton
 
 
 class ConvBn(NamedTuple):

@@ -75,7 +75,9 @@ def test_a_word_that_means_nothing_to_distill_ends_with_2(command: Command, word
     assert ended.code == 2
 
 
-@pytest.mark.parametrize("text", ["", "x", "1-", "-1", "2-1", "1,,2", "0-2-4", "1.5", "²", "99999999999999999999"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1-", "-1", "2-1", "1,,2", "0-2-4", "1.5", "²", "99999999999999999999", "0-1000"]
+)
 def test_seeds_that_mean_nothing_are_refused(text: str) -> None:
     with pytest.raises(BadUsage, match="--seeds"):
         parse_seeds(text)

@@ -151,14 +151,12 @@ def test_a_table_that_lacks_a_column_is_bad_input_that_names_it(column: str, fol
         load_labels("distilled", "digits", folder)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="not yet caught: pandas refuses to pivot")
 def test_a_table_that_names_a_training_twice_is_bad_input(tmp_path: Path) -> None:
     write(tmp_path, "distilled", [*DISTILLED, (5, 0, 1.0, 81.0, "ok")])
     with pytest.raises(BadInput):
         load_labels("distilled", "digits", tmp_path)
 
 
-@pytest.mark.xfail(strict=True, raises=BadInput, reason="not yet: the distilled table is read for the caption")
 def test_vanilla_labels_need_no_distilled_table(tmp_path: Path) -> None:
     write(tmp_path, "vanilla", VANILLA, {"steps": 7})
     labels = load_labels("vanilla", "digits", tmp_path)
@@ -244,20 +242,17 @@ def compressed() -> bytes:
     return gzip.compress(b"index,accuracy\n" + b"".join(b"%d,%.9f\n" % (k, v) for k, v in enumerate(values)))
 
 
-@pytest.mark.xfail(strict=True, reason="not yet caught: zlib's own error")
 def test_a_file_damaged_in_the_middle_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "labels.csv.gz").write_bytes(damage(compressed())["flipped"])
     with pytest.raises(BadInput, match=r"cannot read .* as CSV"):
         load_labels(str(tmp_path / "labels.csv.gz"), "digits")
 
 
-@pytest.mark.xfail(strict=True, reason="not yet: an empty index turns the column into floats, and line 2 is blamed")
 def test_an_empty_cell_is_blamed_on_its_own_line(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="line 3: "):
         load_labels(csv(tmp_path, "index,accuracy\n3,1\n,2\n5,3\n"), "digits")
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="not yet refused: an infinite label is kept")
 def test_an_infinite_accuracy_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput):
         load_labels(csv(tmp_path, "index,accuracy\n3,1\n4,inf\n5,3\n"), "digits")

@@ -16,7 +16,7 @@ from proxies import registry
 from proxies.probe import Probe
 from proxies.testing import DEGENERATE, ORDINARY, TEACHER, make_batch, make_probe
 from spaces.nb201 import Cell, cells
-from spaces.network import CellNetwork
+from spaces.network import CellNetwork, Output
 from spaces.skeleton import Skeleton
 from spaces.supernet import INITS, Supernet
 from spaces.xautodl_backbone import XautodlNetwork
@@ -154,6 +154,28 @@ def test_relu_codes_give_the_kernel_of_every_relu_of_the_original_network(cell: 
     assert torch.equal(kernel(probe.relu_codes), kernel(expected))
 
 
+class Rectifier(nn.Module):
+    """A network of one ReLU, on the image itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, images: torch.Tensor) -> Output:
+        features = self.relu(images)
+        pooled = features.mean((2, 3))
+        return Output(pooled, pooled, (features,))
+
+
+def test_a_unit_whose_input_is_exactly_zero_is_off() -> None:
+    images = torch.tensor([0.0, 1.0, -1.0, -0.0]).view(2, 1, 1, 2)
+    batch = Batch(images, torch.tensor([0, 0]), "")
+    probe = Probe(Cell.parse(TEACHER), SKELETON, Rectifier, lambda: batch, ("relu_codes",))
+    ((code, uses),) = probe.relu_codes
+    assert code.tolist() == [[False, True], [False, False]]
+    assert uses == 1
+
+
 # what it costs
 
 
@@ -241,11 +263,6 @@ def test_reading_what_was_not_declared_raises_lookup_error_that_names_the_need(a
     assert getattr(make_probe(ORDINARY[0], make_batch(6), {need}), attribute) is not None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="not yet refused: a score's identity leaves out what its proxy does not declare",
-)
 @pytest.mark.parametrize(
     ("attribute", "declared"),
     [("images", ("weights",)), ("labels", ("weights",)), ("weights", ()), ("classifier_weight", ())],

@@ -128,11 +128,6 @@ def test_what_cannot_be_read_is_bad_usage_that_helps(text: str, message: str, mi
         registry.create(text, (mine,))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="not yet refused: temperature and initialisation are not checked when read",
-)
 @pytest.mark.parametrize(
     "text", ["kd:temperature=0", "kd:temperature=-1", "kd:temperature=nan", "nwot:init=kaimin", "kd:temperature=inf"]
 )
@@ -322,9 +317,6 @@ def test_a_users_file_cannot_take_a_name_of_a_package(installed: Any, mine: Path
         registry.known((mine,))
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ImportError, reason="not yet caught: every command ends in the package's own traceback"
-)
 def test_a_package_that_cannot_be_imported_is_bad_input_that_names_it(installed: Any) -> None:
     installed(their_broken_package="import no_such_module_anywhere")
     with pytest.raises(BadInput, match="their_broken_package"):

@@ -33,7 +33,8 @@ def kendall_tau_b(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def average_ranks(x: np.ndarray) -> np.ndarray:
-    return np.array([(x < value).sum() + ((x == value).sum() + 1) / 2 for value in x])
+    below, equal = (x[:, None] > x[None, :]).sum(1), (x[:, None] == x[None, :]).sum(1)
+    return below + (equal + 1) / 2
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
@@ -95,6 +96,12 @@ def test_values_of_synflows_size_are_correlated(monkeypatch: pytest.MonkeyPatch)
 # the interval
 
 
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+
+
+@pytest.mark.usefixtures("few_resamples")
 def test_the_interval_is_the_same_every_time_and_holds_the_estimate() -> None:
     for seed in range(3):
         x, y = sample(seed, 100, ties=seed == 2)
@@ -104,6 +111,17 @@ def test_the_interval_is_the_same_every_time_and_holds_the_estimate() -> None:
         assert first.spearman_high - first.spearman_low < 0.5
 
 
+def test_the_interval_holds_the_middle_95_percent_of_redrawn_correlations() -> None:
+    """Drawn again here, from other random numbers; a quantile of 2,000 draws moves by about .01."""
+    x, y = sample(8, 60, ties=False)
+    draws = rng(99).integers(60, size=(2000, 60))
+    redrawn = [pearson(average_ranks(x[drawn]), average_ranks(y[drawn])) for drawn in draws]
+    low, high = spearman_interval(x, y, alone(x))
+    assert low == pytest.approx(sorted(redrawn)[50], abs=0.025)
+    assert high == pytest.approx(sorted(redrawn)[1950], abs=0.025)
+
+
+@pytest.mark.usefixtures("few_resamples")
 def test_global_random_states_are_neither_read_nor_changed() -> None:
     x, y = sample(0, 40, ties=False)
     np.random.seed(1)
@@ -118,6 +136,7 @@ def width(interval: tuple[float, float]) -> float:
     return interval[1] - interval[0]
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_observations_repeated_within_their_class_do_not_narrow_the_interval() -> None:
     x, y = sample(1, 60, ties=False)
     plain = spearman_interval(x, y, alone(x))
@@ -127,6 +146,7 @@ def test_observations_repeated_within_their_class_do_not_narrow_the_interval() -
     assert width(spearman_interval(*tenfold, np.arange(600))) < 0.5 * width(plain)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_the_order_of_rows_does_not_matter_where_classes_stay_together() -> None:
     x, y = sample(2, 50, ties=False)
     groups = np.repeat(np.arange(10), 5)
@@ -135,6 +155,7 @@ def test_the_order_of_rows_does_not_matter_where_classes_stay_together() -> None
     assert spearman_interval(x[shuffled], y[shuffled], groups[shuffled]) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_cells_that_share_scores_and_labels_widen_the_interval_as_their_classes_do() -> None:
     """Classes of unequal size, as ours: the interval is about that of the classes counted once, or wider."""
     x, y = sample(3, 60, ties=False)
@@ -148,8 +169,8 @@ def test_cells_that_share_scores_and_labels_widen_the_interval_as_their_classes_
 
 def test_the_interval_covers_the_truth_in_most_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Normal pairs of Pearson correlation r have Spearman (6 / pi) asin(r / 2)."""
-    monkeypatch.setattr(statistics, "RESAMPLES", 150)
-    r, n, experiments = 0.6, 80, 60
+    monkeypatch.setattr(statistics, "RESAMPLES", 120)
+    r, n, experiments = 0.6, 80, 40
     truth = 6 / math.pi * math.asin(r / 2)
     covered = 0
     for seed in range(experiments):
@@ -240,7 +261,6 @@ def test_fewer_than_two_seeds_or_three_cells_have_no_reliability(labels: pd.Data
     assert reliability(labels) is None
 
 
-@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="not yet guarded: k r / (1 + (k - 1) r) at its pole")
 def test_seeds_that_contradict_each_other_entirely_have_no_ceiling() -> None:
     """Three cells whose two seeds order them in opposite ways, as one `--limit 3` in six will."""
     found = reliability(pd.DataFrame({0: [1.0, 2.0, 3.0], 1: [3.0, 2.0, 1.0]}))

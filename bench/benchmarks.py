@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import unknown
-from distill.recipes import recipe
-from distill.teachers import ALL_3X3
+from distill.recipes import ALL_3X3, recipe
 from spaces.skeleton import Skeleton
 
 BACKBONES = ("own", "xautodl")

@@ -55,8 +55,12 @@ def select(which: str, limit: int | None = None) -> list[int]:
 def _read_cells(path: Path) -> list[int]:
     if not path.is_file():
         raise BadUsage(f"--cells '{path}': neither a cell set ({', '.join(SETS)}) nor a file")
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {path} ({error}): write one index or cell string a line") from error
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
                 found.append(resolve(line))

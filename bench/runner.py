@@ -175,7 +175,7 @@ def _summary(
     for (_, seed), identity in setting.items():
         found = {row.cell: row.status for row in store.rows(identity, seed)}
         ok += sum(found.get(cell) == "ok" for cell in cells)
-        failed += sum(found.get(cell, "ok") != "ok" for cell in cells)
+        failed += sum(found.get(cell) != "ok" for cell in cells)
     return Summary(passes, seconds, len(cells) * len(setting), ok, failed)
 
 

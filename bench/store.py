@@ -7,6 +7,7 @@ finite is stored as no score with the status `nonfinite` and the value as the re
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,10 @@ class ScoreStore:
 
     def check(self) -> None:
         """Raises BadInput where SQLite finds the file damaged."""
-        (answer,) = self._database.execute("PRAGMA integrity_check").fetchone()
+        try:
+            (answer,) = self._database.execute("PRAGMA integrity_check").fetchone()
+        except sqlite3.DatabaseError as error:
+            answer = error
         if answer != "ok":
             raise BadInput(f"the store {self.path} is damaged ({answer}): restore it from a copy, or score again")
 

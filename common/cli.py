@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -16,11 +17,15 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # what it quotes may have several lines
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+    except sqlite3.Error as error:
+        print(f"error: cannot use the store ({error}): restore it, or name another with --store", file=sys.stderr)
+        sys.exit(1)
+    except SystemExit as end:
+        if end.code == 130:  # Typer's word for Ctrl-C
+            print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        raise
 
 
 def application(help: str) -> typer.Typer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from common.errors import BadInput
@@ -32,23 +33,39 @@ def open_database(path: Path, *, version: int, schema: str, create: bool = True)
         raise BadInput(f"the store {path} is read-only: make it writable, or name another file with --store")
     try:
         database = sqlite3.connect(path, timeout=60, isolation_level=None)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA foreign_keys = ON")
-        database.execute("BEGIN IMMEDIATE")
-        (found,) = database.execute("PRAGMA user_version").fetchone()
-        if found == 0:
-            # executescript would commit first: statements one by one keep creation all or nothing
-            for statement in filter(str.strip, schema.split(";")):
-                database.execute(statement)
-            database.execute(f"PRAGMA user_version = {version}")
-        database.execute("COMMIT")
+        try:
+            _prepare(database, path, version, schema)
+        except BaseException:
+            database.close()  # or whoever holds the error holds the lock
+            raise
     except sqlite3.Error as error:
         raise BadInput(f"cannot use {path} as a store ({error}): move it away, or name another with --store") from error
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path, version: int, schema: str) -> None:
+    """Make the schema of an empty file; refuse what another program or a newer version made, and leave it alone."""
+    database.execute("BEGIN IMMEDIATE")
+    (found,) = database.execute("PRAGMA user_version").fetchone()
     if found > version:
-        database.close()
         raise BadInput(
             f"the store {path} was made by a newer version (format {found}, this program writes {version}): "
             "update diswot-bench, or name another file with --store"
         )
-    return database
+    if not _tables(database):
+        # executescript would commit first: statements one by one keep creation all or nothing
+        for statement in filter(str.strip, schema.split(";")):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {version}")
+    with closing(sqlite3.connect(":memory:")) as example:
+        example.executescript(schema)
+        if not _tables(example) <= _tables(database):
+            raise BadInput(f"{path} is a database of something else: name another file with --store")
+    database.execute("COMMIT")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("PRAGMA foreign_keys = ON")
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -52,26 +52,29 @@ def run(job: Job[Task, Result], tasks: Iterable[Task], workers: int) -> Iterator
         return
     queue = deque(tasks)
     while queue:
-        suspects = yield from _run_until_death(job, queue, workers)
-        # one of them killed its worker: alone, each shows whether it was the one
-        for task in suspects:
-            if (yield from _run_until_death(job, deque([task]), 1)) and (
-                yield from _run_until_death(job, deque([task]), 1)
-            ):
-                yield task, Died()
+        suspects = deque((yield from _run_until_death(job, queue, workers, ahead=2)))
+        # one of them killed its worker: one at a time, each shows whether it was the one
+        while suspects:
+            for task in (yield from _run_until_death(job, suspects, 1, ahead=1)):
+                if (yield from _run_until_death(job, deque([task]), 1, ahead=1)):
+                    yield task, Died()
 
 
 def _run_until_death(
-    job: Job[Task, Result], queue: deque[Task], workers: int
+    job: Job[Task, Result], queue: deque[Task], workers: int, ahead: int
 ) -> Generator[tuple[Task, Result], None, list[Task]]:
-    """Results until the queue is empty or a worker dies; returns the tasks that were in flight then."""
+    """Results until the queue is empty or a worker dies; returns the tasks that were in flight then.
+
+    In flight are at most `ahead` tasks a worker; the others stay in the queue.
+    """
     in_flight: dict[Future[Result], Task] = {}
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
     try:
         while queue or in_flight:
-            while queue and len(in_flight) < 2 * workers:
-                task = queue.popleft()
-                in_flight[pool.submit(_work, job, task)] = task
+            while queue and len(in_flight) < ahead * workers:
+                # it leaves the queue afterwards: submit raises where the pool broke while the driver was busy
+                in_flight[pool.submit(_work, job, queue[0])] = queue[0]
+                queue.popleft()
             done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
             for future in done:
                 result = future.result()

@@ -11,6 +11,9 @@ from spaces.skeleton import Skeleton
 
 MODES = ("vanilla", "distilled")
 
+ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+"""The cell of the digits' teachers, trained and untrained. Here, where it can be named without importing torch."""
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -67,10 +67,11 @@ class AccuracyStore:
 
     def add(self, recipe: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Rows in the order of `COLUMNS`; what is already there stays."""
+        self._database.execute("BEGIN IMMEDIATE")
         with self._database:
             self._database.executemany(
-                "INSERT OR IGNORE INTO accuracy (recipe, cell, seed, val, test, epochs, seconds, status) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO accuracy (recipe, cell, seed, val, test, epochs, seconds, status) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [(recipe, *row) for row in rows],
             )
 
@@ -99,7 +100,8 @@ class _Trainer:
 
     def _teacher_logits(self, seed: int, stream: Stream) -> torch.Tensor:
         """The teacher reads the images of a seed once, for all students and workers."""
-        file = self.cache / f"{self.recipe.benchmark}-{self.teacher.hash[:16]}-{seed}-{len(stream.labels)}.npy"
+        of_images = content_hash([stream.images.numpy()])
+        file = self.cache / f"{self.recipe.benchmark}-{self.teacher.hash[:16]}-{seed}-{of_images[:16]}.npy"
         if not file.exists():
             logits = logits_of(self.teacher.network, stream.images).numpy()
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -145,16 +147,8 @@ def run_missing(
 ) -> dict[str, Path]:
     """Train what is neither in the store nor in the tables under `output`, then write both tables."""
     plan = recipe(benchmark)
-    descriptions = describe(benchmark, data)
-    hashes = {mode: recipe_hash(description) for mode, description in descriptions.items()}
-    database = AccuracyStore(store)
-    for mode in MODES:
-        path = table_path(benchmark, mode, output)
-        if path.exists():
-            published = read_table(path)
-            if published.hash != hashes[mode]:
-                raise BadInput(f"{path} was made by another recipe: move it away, or name another folder with --output")
-            database.add(hashes[mode], published.rows[list(COLUMNS)].itertuples(index=False, name=None))
+    hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
+    database = _with_tables(benchmark, hashes, store, output)
     done = {mode: set(map(tuple, database.rows(hashes[mode])[["cell", "seed"]].to_numpy())) for mode in MODES}
     tasks = [task for task in wanted(seeds, limit) if (task.cell, task.seed) not in done[task.mode]]
     job = Job(partial(_set_up, plan, data, store.parent / "teacher-logits"), _train)
@@ -171,12 +165,29 @@ def run_missing(
     return export(benchmark, store, output, data)
 
 
-def export(benchmark: str, store: Path, output: Path, data: Path | None) -> dict[str, Path]:
-    """Write the tables of a benchmark from the store; returns their paths by mode."""
+def _with_tables(benchmark: str, hashes: dict[str, str], store: Path, output: Path) -> AccuracyStore:
+    """The store, once it has all that stands in the tables under `output`. Raises BadInput for another recipe's."""
     database = AccuracyStore(store)
+    for mode, of_recipe in hashes.items():
+        path = table_path(benchmark, mode, output)
+        if path.exists():
+            published = read_table(path)
+            if published.hash != of_recipe:
+                raise BadInput(f"{path} was made by another recipe: move it away, or name another folder with --output")
+            database.add(of_recipe, published.rows[list(COLUMNS)].itertuples(index=False, name=None))
+    return database
+
+
+def export(benchmark: str, store: Path, output: Path, data: Path | None) -> dict[str, Path]:
+    """Write the tables of a benchmark from the store, keeping what stands in them; returns their paths by mode."""
+    descriptions = describe(benchmark, data)
+    hashes = {mode: recipe_hash(description) for mode, description in descriptions.items()}
+    database = _with_tables(benchmark, hashes, store, output)
     paths = {}
-    for mode, description in describe(benchmark, data).items():
-        rows = database.rows(recipe_hash(description))
+    for mode, description in descriptions.items():
+        rows = database.rows(hashes[mode])
+        if rows.empty:
+            raise BadInput(f"{store} has no {mode} trainings of {benchmark}: `python -m distill run` makes them")
         paths[mode] = table_path(benchmark, mode, output)
         provenance = {
             "benchmark": benchmark,

@@ -15,7 +15,7 @@ import torch
 import images
 from common.errors import BadInput, unknown
 from common.files import content_hash, write_json, write_whole
-from distill.recipes import Recipe
+from distill.recipes import ALL_3X3, Recipe
 from distill.training import HeldOut, Stream, accuracy, fit
 from spaces.nb201 import Cell
 from spaces.network import CellNetwork
@@ -33,8 +33,6 @@ class TeacherSpec:
     recipe: Recipe
     seed: int = 0
 
-
-ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 TEACHERS = {
     "digits": TeacherSpec(

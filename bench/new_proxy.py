@@ -29,7 +29,7 @@ class {cls}(Proxy):
 
     name: ClassVar[str] = "{name}"
     family: ClassVar[str] = "activation"
-    # what the probe must record: "forward", "relu_codes", "gradients", "weights", "teacher" (proxies/base.py)
+    # what the probe must record: "forward", "gradients", "teacher" and others, listed in proxies/base.py
     needs: ClassVar[tuple[str, ...]] = ("forward",)
     # what the score can depend on: the live "function", every "executed" operation, or the "cell" itself
     sees: ClassVar[str] = "function"

@@ -12,11 +12,11 @@ from spaces.skeleton import INITS
 if TYPE_CHECKING:
     from proxies.probe import Probe
 
-NEEDS = ("forward", "relu_codes", "gradients", "weights", "teacher")
-"""What a proxy can ask of a probe: one forward pass on the batch, the ReLUs' binary codes in it, one backward pass, the
-network's weights (read without the batch), and a probe of the teacher with the same records."""
+NEEDS = ("forward", "relu_codes", "relu_kernel", "gradients", "weights", "teacher")
+"""What a proxy can ask of a probe: one forward pass on the batch, the ReLUs' binary codes in it or only how many of
+them agree, one backward pass, the network's weights (read without the batch), and the same records of the teacher."""
 
-READS_BATCH = ("forward", "relu_codes", "gradients")
+READS_BATCH = ("forward", "relu_codes", "relu_kernel", "gradients")
 """The needs that take the batch."""
 
 

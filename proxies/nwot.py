@@ -21,7 +21,7 @@ class NWOT(Proxy):
 
     name: ClassVar[str] = "nwot"
     family: ClassVar[str] = "activation"
-    needs: ClassVar[tuple[str, ...]] = ("relu_codes",)
+    needs: ClassVar[tuple[str, ...]] = ("relu_kernel",)
     sees: ClassVar[str] = "executed"
     reference: ClassVar[Reference] = Reference(
         title="Neural Architecture Search without Training",
@@ -39,15 +39,4 @@ class NWOT(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        codes = student.relu_codes
-        images = len(codes[0].code)
-        both = torch.zeros(images, images, dtype=torch.float64, device=codes[0].code.device)
-        units = 0
-        for code, uses in codes:
-            on = code.float()  # counts of one ReLU stay below 2^24: exact in float32
-            both += uses * (on @ on.T)
-            units += uses * code.shape[1]
-        ones = both.diagonal()
-        # sum of (1 - c)(1 - c)^T = units - ones_i - ones_j + sum of c c^T
-        kernel = 2 * both - ones[:, None] - ones[None, :] + units
-        return torch.linalg.slogdet(kernel).logabsdet.item()
+        return torch.linalg.slogdet(student.relu_kernel).logabsdet.item()

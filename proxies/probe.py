@@ -26,6 +26,40 @@ class ReluCode(NamedTuple):
     """How many equal ReLUs of the original network this one stands for."""
 
 
+class _ReluRecord:
+    """A forward pre-hook of ReLUs that keeps their codes, or counts how many ones two images share, or both."""
+
+    def __init__(self, codes_wanted: bool, kernel_wanted: bool) -> None:
+        self.codes_wanted = codes_wanted
+        self.kernel_wanted = kernel_wanted
+        self.codes: list[ReluCode] = []
+        self._shared: torch.Tensor | None = None
+        self._units = 0
+        self._buffers: dict[torch.Size, torch.Tensor] = {}
+
+    def __call__(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        uses = getattr(module, "uses", 1)
+        # with the channels in front, flattening would copy: units in the order of memory instead
+        values = inputs[0].detach().movedim(1, -1)
+        if self.codes_wanted:
+            self.codes.append(ReluCode((values > 0).flatten(1), uses))
+        if self.kernel_wanted:
+            if values.shape not in self._buffers:
+                self._buffers[values.shape] = torch.empty(values.shape, device=values.device)
+            # straight into floats: making booleans first takes several times as long
+            ones = torch.gt(values, 0, out=self._buffers[values.shape]).flatten(1)
+            if self._shared is None:
+                self._shared = ones.new_zeros(len(ones), len(ones), dtype=torch.float64)
+            self._shared += uses * (ones @ ones.T)  # counts of one ReLU stay below 2^24: exact in float32
+            self._units += uses * ones.shape[1]
+
+    def kernel(self) -> torch.Tensor:
+        """Agreements: shared ones, and shared zeros, which are units - ones_i - ones_j + shared ones."""
+        assert self._shared is not None
+        ones = self._shared.diagonal()
+        return 2 * self._shared - ones[:, None] - ones[None, :] + self._units
+
+
 class Probe:
     """Lazy record of one network on one batch. One forward pass, and one backward pass if `gradients` is needed,
     serve all proxies that read it; all tensors it hands out are detached.
@@ -80,22 +114,16 @@ class Probe:
         return self._network
 
     @cached_property
-    def _pass(self) -> tuple[Output, list[ReluCode]]:
+    def _pass(self) -> tuple[Output, _ReluRecord]:
         """The one forward pass, with its autograd graph if gradients will be asked for."""
-        codes: list[ReluCode] = []
-
-        def record(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            # channels before the last axis would have to be copied together: units in the order of memory instead
-            code = (inputs[0] > 0).movedim(1, -1).flatten(1)
-            codes.append(ReluCode(code, getattr(module, "uses", 1)))
-
+        record = _ReluRecord("relu_codes" in self.needs, "relu_kernel" in self.needs)
         hooks = []
-        if "relu_codes" in self.needs:
+        if record.codes_wanted or record.kernel_wanted:
             relus = [module for module in self._network.modules() if isinstance(module, nn.ReLU)]
             hooks = [relu.register_forward_pre_hook(record) for relu in relus]
         try:
             with torch.set_grad_enabled("gradients" in self.needs):
-                return self._network(self._batch.images), codes
+                return self._network(self._batch.images), record
         finally:
             for hook in hooks:
                 hook.remove()
@@ -122,7 +150,16 @@ class Probe:
     def relu_codes(self) -> list[ReluCode]:
         """The binary code of every ReLU, in the order of execution."""
         self._require("relu_codes")
-        return self._pass[1]
+        return self._pass[1].codes
+
+    @property
+    def relu_kernel(self) -> torch.Tensor:
+        """[B, B] float64, whole numbers: on how many units, of all ReLUs with their `uses`, two images' codes agree.
+
+        Sum over ReLUs of c c^T + (1 - c)(1 - c)^T, c the codes. Counted while the codes are at hand, so none is kept.
+        """
+        self._require("relu_kernel")
+        return self._pass[1].kernel()
 
     @cached_property
     def _loss(self) -> torch.Tensor:

@@ -181,6 +181,8 @@ def _records(probe: Probe) -> dict[str, str]:
         found["classifier_gradient"] = [probe.classifier_gradient]
     if "relu_codes" in probe.needs:
         found["relu_codes"] = [code for code, _ in probe.relu_codes]
+    if "relu_kernel" in probe.needs:
+        found["relu_kernel"] = [probe.relu_kernel]
     if "gradients" in probe.needs:
         found["gradients"] = list(probe.gradients.values())
     return {name: content_hash(tensor.detach().numpy() for tensor in tensors) for name, tensors in found.items()}

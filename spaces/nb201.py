@@ -64,7 +64,7 @@ class Cell:
                 raise BadUsage(f"malformed cell {text!r}: node {number} must take one operation from each of {inputs}")
             for name, _ in parts:
                 if name not in OPERATIONS:
-                    raise unknown(f"operation in cell {text!r}", name, OPERATIONS)
+                    raise BadUsage(f"malformed cell {text!r}: {unknown('operation', name, OPERATIONS)}")
                 operations.append(OPERATIONS.index(name))
         return Cell(tuple(operations))
 

@@ -44,7 +44,7 @@ from proxies.base import Proxy, Reference
 @dataclass(frozen=True)
 class Mine(Proxy):
     """One."""
-    name: ClassVar[str] = "mine"
+    name: ClassVar[str] = "testers_own"
     family: ClassVar[str] = "test"
     needs: ClassVar[tuple[str, ...]] = ()
     reference: ClassVar[Reference] = Reference("A title", 2024, "", "")
@@ -59,11 +59,11 @@ class Mine(Proxy):
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
+def testers_own(tmp_path: Path) -> Path:
     return write(tmp_path, MINE)
 
 
-def write(folder: Path, text: str, name: str = "mine.py") -> Path:
+def write(folder: Path, text: str, name: str = "testers_own.py") -> Path:
     path = folder / name
     path.write_text(text)
     return path
@@ -98,11 +98,11 @@ def test_create_reads_names_and_settings(text: str, expected: Proxy) -> None:
     assert {type(getattr(made, field.name)) for field in fields(made)} <= {str, float}
 
 
-def test_settings_take_the_type_of_the_fields_default(mine: Path) -> None:
-    made: Any = registry.create("mine:times=3:scale=2:signed=false:mode=x", (mine,))
+def test_settings_take_the_type_of_the_fields_default(testers_own: Path) -> None:
+    made: Any = registry.create("testers_own:times=3:scale=2:signed=false:mode=x", (testers_own,))
     assert (made.times, made.scale, made.signed, made.mode) == (3, 2.0, False, "x")
     assert (type(made.times), type(made.scale), type(made.signed)) == (int, float, bool)
-    assert registry.create("mine:signed=TRUE", (mine,)) == registry.create("mine", (mine,))
+    assert registry.create("testers_own:signed=TRUE", (testers_own,)) == registry.create("testers_own", (testers_own,))
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_settings_take_the_type_of_the_fields_default(mine: Path) -> None:
         ("kd:", "settings are written name:field=value"),
         ("diswot:variant=redme", "did you mean 'readme'"),
         ("diswot:variant=", "unknown variant of diswot ''"),
-        ("mine:times=1.5", "times takes int, not '1.5'"),
-        ("mine:signed=yes", "signed takes true or false, not 'yes'"),
+        ("testers_own:times=1.5", "times takes int, not '1.5'"),
+        ("testers_own:signed=yes", "signed takes true or false, not 'yes'"),
     ],
 )
-def test_what_cannot_be_read_is_bad_usage_that_helps(text: str, message: str, mine: Path) -> None:
+def test_what_cannot_be_read_is_bad_usage_that_helps(text: str, message: str, testers_own: Path) -> None:
     with pytest.raises(BadUsage, match=message):
-        registry.create(text, (mine,))
+        registry.create(text, (testers_own,))
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_unequal_proxies_have_unequal_labels(data: st.DataObject) -> None:
     assert (a == b) == (a.label == b.label)
 
 
-def test_a_label_of_integers_truth_values_and_words_reads_back(mine: Path) -> None:
-    made = registry.create("mine:times=7:scale=0.1:signed=false:mode=other", (mine,))
-    assert made.label == "mine:times=7:scale=0.1:signed=False:mode=other"
-    assert registry.create(made.label, (mine,)) == made
+def test_a_label_of_integers_truth_values_and_words_reads_back(testers_own: Path) -> None:
+    made = registry.create("testers_own:times=7:scale=0.1:signed=false:mode=other", (testers_own,))
+    assert made.label == "testers_own:times=7:scale=0.1:signed=False:mode=other"
+    assert registry.create(made.label, (testers_own,)) == made
 
 
 def test_the_label_names_only_what_is_not_at_its_default() -> None:
@@ -201,19 +201,19 @@ def test_the_label_names_only_what_is_not_at_its_default() -> None:
 # files of the user's
 
 
-def test_a_file_adds_its_proxies_and_gives_the_same_class_every_time(mine: Path) -> None:
-    assert "mine" not in registry.known()
-    known = registry.known((mine,))
-    assert set(known) == {*registry.known(), "mine"}
+def test_a_file_adds_its_proxies_and_gives_the_same_class_every_time(testers_own: Path) -> None:
+    assert "testers_own" not in registry.known()
+    known = registry.known((testers_own,))
+    assert set(known) == {*registry.known(), "testers_own"}
     assert list(known) == sorted(known)
-    assert registry.known((mine,))["mine"] is known["mine"]
-    assert registry.create("mine:times=4", (mine,)).score(*[None] * 2) == 4.0  # type: ignore[arg-type]
-    assert "mine" not in registry.known()
+    assert registry.known((testers_own,))["testers_own"] is known["testers_own"]
+    assert registry.create("testers_own:times=4", (testers_own,)).score(*[None] * 2) == 4.0  # type: ignore[arg-type]
+    assert "testers_own" not in registry.known()
 
 
-def test_an_unknown_name_is_suggested_from_the_users_file_too(mine: Path) -> None:
-    with pytest.raises(BadUsage, match="did you mean 'mine'"):
-        registry.create("mien", (mine,))
+def test_an_unknown_name_is_suggested_from_the_users_file_too(testers_own: Path) -> None:
+    with pytest.raises(BadUsage, match="did you mean 'testers_own'"):
+        registry.create("testers_onw", (testers_own,))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_an_unknown_name_is_suggested_from_the_users_file_too(mine: Path) -> Non
         ("from proxies.kd import KD", "defines no proxy"),
         (MINE.replace("@dataclass(frozen=True)\n", ""), r"Mine needs the decorator @dataclass\(frozen=True\)"),
         (MINE.replace("@dataclass(frozen=True)", "@dataclass"), "TypeError"),
-        (MINE.replace('"mine"', '"nwot"'), "a proxy named 'nwot' already"),
+        (MINE.replace('"testers_own"', '"nwot"'), "a proxy named 'nwot' already"),
         (MINE.replace("    name: ClassVar", "    title: ClassVar"), "Mine has no class attribute 'name'"),
         (MINE.replace("    needs: ClassVar", "    wants: ClassVar"), "Mine has no class attribute 'needs'"),
         (MINE.replace("def score", "def rank"), "defines no proxy"),
@@ -245,7 +245,7 @@ def test_a_file_that_failed_is_read_again_when_corrected(tmp_path: Path) -> None
     with pytest.raises(BadInput):
         registry.known((path,))
     path.write_text(MINE)
-    assert "mine" in registry.known((path,))
+    assert "testers_own" in registry.known((path,))
 
 
 def test_a_missing_file_and_one_that_is_not_python_are_bad_input(tmp_path: Path) -> None:
@@ -254,19 +254,19 @@ def test_a_missing_file_and_one_that_is_not_python_are_bad_input(tmp_path: Path)
     with pytest.raises(BadInput, match="no such file"):
         registry.known((tmp_path,))
     with pytest.raises(BadInput, match="not a Python file"):
-        registry.known((write(tmp_path, MINE, "mine.txt"),))
+        registry.known((write(tmp_path, MINE, "testers_own.txt"),))
 
 
-def test_two_files_cannot_share_a_name(tmp_path: Path, mine: Path) -> None:
-    with pytest.raises(BadInput, match="a proxy named 'mine' already"):
-        registry.known((mine, write(tmp_path, MINE, "again.py")))
+def test_two_files_cannot_share_a_name(tmp_path: Path, testers_own: Path) -> None:
+    with pytest.raises(BadInput, match="a proxy named 'testers_own' already"):
+        registry.known((testers_own, write(tmp_path, MINE, "again.py")))
 
 
 def test_files_of_equal_names_in_two_folders_are_two_modules(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    files = write(tmp_path / "a", MINE), write(tmp_path / "b", MINE.replace('"mine"', '"ours"'))
-    assert {"mine", "ours"} <= set(registry.known(files))
+    files = write(tmp_path / "a", MINE), write(tmp_path / "b", MINE.replace('"testers_own"', '"ours"'))
+    assert {"testers_own", "ours"} <= set(registry.known(files))
 
 
 # installed packages
@@ -296,25 +296,25 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 def test_an_entry_point_that_names_a_module_adds_its_proxies(installed: Any) -> None:
     installed(their_package=MINE)
-    assert set(registry.known()) >= {*BUILT_IN, "mine"}
-    assert registry.create("mine:times=2").label == "mine:times=2"
+    assert set(registry.known()) >= {*BUILT_IN, "testers_own"}
+    assert registry.create("testers_own:times=2").label == "testers_own:times=2"
 
 
 def test_an_entry_point_that_names_a_class_adds_it(installed: Any) -> None:
     installed(":Mine", their_class=MINE)
-    assert "mine" in registry.known()
+    assert "testers_own" in registry.known()
 
 
 def test_a_package_cannot_take_a_name_of_the_trees(installed: Any) -> None:
-    installed(their_rival=MINE.replace('"mine"', '"snip"'))
+    installed(their_rival=MINE.replace('"testers_own"', '"snip"'))
     with pytest.raises(BadInput, match=r"their_rival\.py: there is a proxy named 'snip' already"):
         registry.known()
 
 
-def test_a_users_file_cannot_take_a_name_of_a_package(installed: Any, mine: Path) -> None:
+def test_a_users_file_cannot_take_a_name_of_a_package(installed: Any, testers_own: Path) -> None:
     installed(their_package_too=MINE)
-    with pytest.raises(BadInput, match="a proxy named 'mine' already"):
-        registry.known((mine,))
+    with pytest.raises(BadInput, match="a proxy named 'testers_own' already"):
+        registry.known((testers_own,))
 
 
 def test_a_package_that_cannot_be_imported_is_bad_input_that_names_it(installed: Any) -> None:

@@ -242,7 +242,7 @@ HERE = Path({folder!r})
 class Mine(Proxy):
     """Fails on some cells until a file says that it is mended."""
 
-    name: ClassVar[str] = "mine"
+    name: ClassVar[str] = "testers_own"
     family: ClassVar[str] = "test"
     needs: ClassVar[tuple[str, ...]] = ()
     sees: ClassVar[str] = "cell"
@@ -272,8 +272,8 @@ class Mine(Proxy):
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
-    path = tmp_path / "mine.py"
+def testers_own(tmp_path: Path) -> Path:
+    path = tmp_path / "testers_own.py"
     path.write_text(_MINE.format(folder=str(tmp_path)))
     (tmp_path / "ten.txt").write_text("\n".join(map(str, range(10))))
     return path
@@ -300,20 +300,31 @@ FAILED = [
 ]
 
 
-def test_what_has_no_score_is_a_row_that_says_why(mine: Path, tmp_path: Path, new_store: New) -> None:
+def test_what_has_no_score_is_a_row_that_says_why(testers_own: Path, tmp_path: Path, new_store: New) -> None:
     store = new_store()
-    summary = execute(ask("mine,params", str(tmp_path / "ten.txt"), files=(mine,)), store)
+    summary = execute(ask("testers_own,params", str(tmp_path / "ten.txt"), files=(testers_own,)), store)
     assert (summary.wanted, summary.ok, summary.failed) == (20, 13, 7)
-    rows = stored(store)["mine", 0]
+    rows = stored(store)["testers_own", 0]
     assert rows[1:8] == FAILED
     assert [row.score for row in rows if row.status == "ok"] == [0.0, 4.0, 4.5]
     assert all(row.status == "ok" for row in stored(store)["params", 0]), "another proxy of the same pass is unharmed"
 
 
 def test_only_what_failed_is_tried_again_and_only_when_asked(
-    mine: Path, tmp_path: Path, command: Callable[..., Any], new_store: New
+    testers_own: Path, tmp_path: Path, command: Callable[..., Any], new_store: New
 ) -> None:
-    words = ["run", "mine", "--proxy-module", mine, "--cells", "ten.txt", "--workers", 1, "--store", "s.sqlite"]
+    words = [
+        "run",
+        "testers_own",
+        "--proxy-module",
+        testers_own,
+        "--cells",
+        "ten.txt",
+        "--workers",
+        1,
+        "--store",
+        "s.sqlite",
+    ]
     first = command("bench", *words)
     assert first.code == 3
     assert "3 of 10 scores in s.sqlite" in first.out
@@ -332,7 +343,7 @@ def test_only_what_failed_is_tried_again_and_only_when_asked(
     assert command("bench", *words, "--retry").code == 0
     assert calls(tmp_path) == []
     store = ScoreStore(tmp_path / "s.sqlite", create=False)
-    assert stored(store)["mine", 0] == [StoredRow(cell, 0.5 * cell, "ok", "") for cell in range(10)]
+    assert stored(store)["testers_own", 0] == [StoredRow(cell, 0.5 * cell, "ok", "") for cell in range(10)]
     store.close()
 
 

@@ -28,6 +28,7 @@ def settings(proxy: Proxy, benchmark: Benchmark, batch_hash: str | None) -> dict
         "proxy": proxy.name,
         "version": proxy.version,
         "fields": fields,
+        "sees": proxy.sees,  # says which cell of a class was scored
         "skeleton": asdict(benchmark.skeleton),
         "code_epoch": CODE_EPOCH,
     }

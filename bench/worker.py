@@ -20,6 +20,7 @@ from images.base import Batch
 from proxies import registry
 from proxies.base import NotApplicable, Proxy
 from proxies.probe import Probe
+from spaces.equivalence import SEES
 from spaces.nb201 import Cell, cell_at
 from spaces.network import CellNetwork
 from spaces.supernet import Supernet
@@ -52,7 +53,7 @@ class Setup:
         return Worker(self)
 
 
-def network_builder(backbone: str) -> Callable[[Cell, Supernet, bool], nn.Module]:
+def network_builder(backbone: str) -> Callable[[Cell, Supernet, str], nn.Module]:
     """How networks are made: `own`, or `xautodl` for the original class."""
     if backbone == "xautodl":
         from spaces.xautodl_backbone import XautodlNetwork
@@ -100,8 +101,8 @@ class Worker:
     def _probe(self, cell: Cell, supernet: Supernet, seed: int, readers: Sequence[Proxy]) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
         needs = {need for proxy in readers for need in proxy.needs}
-        executed = any(proxy.sees != "function" for proxy in readers)
-        build = partial(self._build, cell, supernet, executed)
+        sees = max((proxy.sees for proxy in readers), key=SEES.index, default="function")
+        build = partial(self._build, cell, supernet, sees)
         return Probe(cell, supernet.skeleton, build, partial(self._batch, seed), needs)
 
     def score(self, task: Pass) -> list[Outcome]:

@@ -41,8 +41,8 @@ class Proxy(ABC):
 
     Fields are hyper-parameters; every field, and `version`, is part of a score's identity. `init` is the
     initialisation the networks are built with (`default | kaiming | gaussian`, spaces/supernet.py). `sees` says what
-    the score can depend on, so that equal cells are scored once: the live `function`, every `executed` operation, dead
-    ones too, or the `cell` itself (spaces/equivalence.py).
+    the score can depend on, so that equal cells are scored once: the live `function`, what the `relus` in front of all
+    convolutions read, dead ones too, every `executed` operation, or the `cell` itself (spaces/equivalence.py).
     """
 
     name: ClassVar[str]

@@ -22,7 +22,7 @@ class NWOT(Proxy):
     name: ClassVar[str] = "nwot"
     family: ClassVar[str] = "activation"
     needs: ClassVar[tuple[str, ...]] = ("relu_kernel",)
-    sees: ClassVar[str] = "executed"
+    sees: ClassVar[str] = "relus"
     reference: ClassVar[Reference] = Reference(
         title="Neural Architecture Search without Training",
         year=2021,

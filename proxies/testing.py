@@ -56,13 +56,13 @@ def make_batch(size: int, seed: int = 0, constant: bool = False) -> Batch:
 
 
 def make_probe(
-    cell: str, batch: Batch, needs: Iterable[str], init: str = "default", executed: bool = False, teacher: bool = False
+    cell: str, batch: Batch, needs: Iterable[str], init: str = "default", sees: str = "function", teacher: bool = False
 ) -> Probe:
     """A probe of a small network with its own draw of weights."""
     skeleton = TEACHER_SKELETON if teacher else SKELETON
     supernet = Supernet(skeleton, 0, init, role="teacher " if teacher else "", momentum=0.0)
     parsed = Cell.parse(cell)
-    return Probe(parsed, skeleton, lambda: CellNetwork(parsed, supernet, executed), lambda: batch, needs)
+    return Probe(parsed, skeleton, lambda: CellNetwork(parsed, supernet, sees), lambda: batch, needs)
 
 
 def check_proxy(cls: type[Proxy]) -> None:
@@ -115,16 +115,15 @@ def _check_value(proxy: Proxy, batch: Batch) -> None:
         assert value is None or math.isfinite(value), f"{proxy.name}: {value} for the ordinary cell {cell}"
     student, teacher = _probes(proxy, ORDINARY[1], batch)
     once = _judge(proxy, student, teacher)
-    _judge(proxy, make_probe(ORDINARY[0], batch, proxy.needs, proxy.init, proxy.sees != "function"), teacher)
+    _judge(proxy, make_probe(ORDINARY[0], batch, proxy.needs, proxy.init, proxy.sees), teacher)
     again = _judge(proxy, student, teacher)
     assert _same(once, again), f"{proxy.name}: the same probe gives {once}, then {again}"
 
 
 def _probes(proxy: Proxy, cell: str, batch: Batch) -> tuple[Probe, Probe]:
-    executed = proxy.sees != "function"
-    student = make_probe(cell, batch, proxy.needs, proxy.init, executed)
+    student = make_probe(cell, batch, proxy.needs, proxy.init, proxy.sees)
     teacher_needs = proxy.needs if "teacher" in proxy.needs else ()
-    return student, make_probe(TEACHER, batch, teacher_needs, proxy.init, executed, teacher=True)
+    return student, make_probe(TEACHER, batch, teacher_needs, proxy.init, proxy.sees, teacher=True)
 
 
 def _score(proxy: Proxy, cell: str, batch: Batch) -> float | None:

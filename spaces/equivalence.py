@@ -3,8 +3,9 @@
 A node's value is a multiset of terms. The input is one term; every convolution is a term of its own, because its
 weights are its own; a skip passes terms on; an average pool is linear, so it passes every term on, pooled once more.
 Two cells are the same function when renaming their convolutions of equal kernel makes the terms of the output and of
-every convolution's input equal. Only live operations count (`function`); with every executed operation counted, dead
-and zero-fed convolutions included, the same rule groups the cells by `executed` graph, which refines `function`.
+every convolution's input equal. Only live operations count (`function`). With every executed operation counted, dead
+and zero-fed convolutions included, the same rule groups the cells by `executed` graph. Between the two lies what the
+ReLUs in front of all convolutions read (`relus`): there the kernel of a convolution that nothing reads does not count.
 
 Exact at initialisation, where convolutions are drawn independently from one distribution (docs/equivalence.md).
 """
@@ -18,16 +19,20 @@ from functools import cache
 from common.errors import unknown
 from spaces.nb201 import NONE, POOL, SKIP, Cell, cells
 
-SEES = ("function", "executed", "cell")
+SEES = ("function", "relus", "executed", "cell")
 """What a score can depend on, coarsest first; each level's classes refine those of the level before."""
 
 _INPUT = -1
+_UNREAD = -1  # instead of the kind of a convolution that nothing reads
 _Terms = list[tuple[int, int]]  # (convolution number or _INPUT, how often pooled)
 
 
-def canonical_form(cell: Cell, executed: bool = False) -> tuple[object, ...]:
-    """Equal for two cells exactly when they are the same function (or the same executed graph)."""
-    kinds, inputs, output = _terms(cell, executed)
+def canonical_form(cell: Cell, sees: str = "function") -> tuple[object, ...]:
+    """Equal for two cells exactly when they are the same at a level of `SEES`."""
+    kinds, inputs, output = _terms(cell, executed=sees != "function")
+    if sees == "relus":
+        read = {term for terms in (*inputs, output) for term, _ in terms}
+        kinds = [kind if number in read else _UNREAD for number, kind in enumerate(kinds)]
     best: tuple[object, ...] | None = None
     for order in _orders(kinds, inputs):
         number = {old: new for new, old in enumerate(order)}
@@ -81,9 +86,7 @@ def representatives(sees: str) -> tuple[int, ...]:
     if sees == "cell":
         return tuple(range(len(cells())))
     first: dict[tuple[object, ...], int] = {}
-    return tuple(
-        first.setdefault(canonical_form(cell, executed=sees == "executed"), index) for index, cell in enumerate(cells())
-    )
+    return tuple(first.setdefault(canonical_form(cell, sees), index) for index, cell in enumerate(cells()))
 
 
 @cache

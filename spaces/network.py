@@ -1,7 +1,7 @@
 """The NAS-Bench-201 network of a cell: in values and parameter names xautodl's `TinyNetwork`, built for speed.
 
 Channels last, one ReLU for each node however many convolutions read it, one average pool for each node however many
-edges ask for it, no work for `none`, and, unless `executed`, none for operations that do not reach the output.
+edges ask for it, no work for `none`, and none for what the asker does not see (`sees`, spaces/equivalence.py).
 """
 
 from __future__ import annotations
@@ -47,10 +47,13 @@ class _Op(nn.Module):
 class CellBlock(nn.Module):
     """One cell: each node is the sum of its edges' operations applied to their source nodes."""
 
-    def __init__(self, block: Block, edges: Iterable[Edge], supernet: Supernet) -> None:
+    def __init__(self, block: Block, edges: Iterable[Edge], supernet: Supernet, all_convs: bool = True) -> None:
+        """Without `all_convs`, of a convolution into a node that no edge leaves only the ReLU is run."""
         super().__init__()
         edges = list(edges)
-        convs = [edge for edge in edges if edge.operation in KERNEL]
+        left = {edge.source for edge in edges} | {3}
+        rectified = [edge for edge in edges if edge.operation in KERNEL]
+        convs = [edge for edge in rectified if all_convs or edge.target in left]
         self.layers = nn.ModuleDict()
         self._pairs: dict[int, ConvBn] = {}  # the same modules without the cost of a look-up by name
         for edge in convs:
@@ -58,7 +61,7 @@ class CellBlock(nn.Module):
             pair = supernet.conv_bn(position, block.channels_in, block.channels_out, KERNEL[edge.operation])
             self._pairs[edge.position] = pair
             self.layers[str(edge.position)] = _Op(pair)
-        sources = [edge.source for edge in convs]
+        sources = [edge.source for edge in rectified]
         self.relus = nn.ModuleDict({str(node): NodeReLU(sources.count(node)) for node in sorted(set(sources))})
         self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
         self._into = [[edge for edge in edges if edge.target == node] for node in range(4)]
@@ -74,6 +77,8 @@ class CellBlock(nn.Module):
                 if edge.operation in KERNEL:
                     if source not in rectified:
                         rectified[source] = self.relus[str(source)](torch.zeros_like(x) if value is None else value)
+                    if edge.position not in self._pairs:
+                        continue
                     conv, bn = self._pairs[edge.position]
                     value = bn(conv(rectified[source]))
                 elif value is not None and edge.operation == POOL:
@@ -109,19 +114,24 @@ class ReductionBlock(nn.Module):
 class CellNetwork(nn.Module):
     """The network of one cell: `cell` and `skeleton` say what was built, `forward` gives an `Output`.
 
-    It holds the supernet's own leaf modules, not copies: build from a supernet of its own what is to be trained.
+    `sees` says what has to be run for the asker: the live `function`, what the `relus` of all convolutions read, or
+    every operation (`executed`, `cell`). The network holds the supernet's own leaf modules, not copies: build from a
+    supernet of its own what is to be trained.
     """
 
-    def __init__(self, cell: Cell, supernet: Supernet, executed: bool = False) -> None:
+    def __init__(self, cell: Cell, supernet: Supernet, sees: str = "function") -> None:
         super().__init__()
         skeleton = supernet.skeleton
         self.cell = cell
         self.skeleton = skeleton
         stem = supernet.conv_bn("stem", 3, skeleton.channels, 3)
         self.stem = nn.Sequential(stem.conv, stem.bn)
-        edges = [edge for edge in cell.edges() if edge.operation != NONE] if executed else cell.live_edges()
+        used = [edge for edge in cell.edges() if edge.operation != NONE]
+        edges = cell.live_edges() if sees == "function" else used
         self.cells = nn.ModuleList(
-            ReductionBlock(block, supernet) if block.is_reduction else CellBlock(block, edges, supernet)
+            ReductionBlock(block, supernet)
+            if block.is_reduction
+            else CellBlock(block, edges, supernet, all_convs=sees != "relus")
             for block in skeleton.blocks()
         )
         self.lastact = nn.Sequential(supernet.bn("lastact", skeleton.width), nn.ReLU())

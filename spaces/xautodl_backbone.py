@@ -14,7 +14,7 @@ from spaces.supernet import Supernet
 class XautodlNetwork(nn.Module):
     """`TinyNetwork` behind the interface of `CellNetwork`. Every operation is executed, `none` as x times 0."""
 
-    def __init__(self, cell: Cell, supernet: Supernet, executed: bool = True) -> None:
+    def __init__(self, cell: Cell, supernet: Supernet, sees: str = "executed") -> None:
         super().__init__()
         try:
             from xautodl.models.cell_infers.tiny_network import TinyNetwork
@@ -29,7 +29,7 @@ class XautodlNetwork(nn.Module):
         with torch.random.fork_rng(devices=[]):  # the constructor draws from the global generator
             structure = Structure.str2structure(str(cell))
             self.inner = TinyNetwork(skeleton.channels, skeleton.cells_per_stage, structure, skeleton.classes)
-        ours = CellNetwork(cell, supernet, executed=True)
+        ours = CellNetwork(cell, supernet, sees="executed")
         missing, unexpected = self.inner.load_state_dict(ours.state_dict(), strict=False)
         if missing or unexpected:
             raise BadInput(

@@ -36,7 +36,7 @@ D = 4
 INSIDE, BETWEEN = 1e-12, 1e-8
 """Largest distance allowed inside a class, smallest between two. Observed: 5e-16 and 1.7e-7 (docs/equivalence.md)."""
 
-LEVELS = ("function", "executed")
+LEVELS = ("function", "relus", "executed")
 
 operations = st.tuples(*[st.integers(0, 4)] * 6)
 relaxed = settings(deadline=None)  # six convolutions of a kernel have 720 orders to try
@@ -52,10 +52,13 @@ READ = normal(5, 4, D, B * C * S * S) / (B * C * S * S) ** 0.5
 """How a tensor is read off as `D` numbers: for the output 0, for the input of a 1x1 convolution 1, of a 3x3 3."""
 
 
-def run(ops: torch.Tensor, slots: torch.Tensor, eps: float = EPS) -> tuple[torch.Tensor, torch.Tensor]:
+def run(
+    ops: torch.Tensor, slots: torch.Tensor, eps: float = EPS, sees: str = "executed"
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs [n, B, C, S, S] of n cells with operations [n, 6], edge k's convolution holding weight `slots[:, k]`.
 
-    Second, [n, D]: what the convolutions read, dead ones too, summed over them, each with a mark of its kernel.
+    Second, [n, D]: what the convolutions read, dead ones too, summed over them; each with a mark of its kernel and
+    weight, or, for `relus`, with none.
     """
     nodes = [X.expand(len(ops), B, C, S, S), *(torch.zeros(len(ops), B, C, S, S, dtype=X.dtype) for _ in range(3))]
     seen = torch.zeros(len(ops), D, dtype=X.dtype)
@@ -65,7 +68,7 @@ def run(ops: torch.Tensor, slots: torch.Tensor, eps: float = EPS) -> tuple[torch
             x = nodes[source][rows]
             if op in KERNEL:
                 k = KERNEL[op]
-                seen[rows] += read(x, k) * (1 + slots[rows, edge, None])
+                seen[rows] += read(x, 1) if sees == "relus" else read(x, k) * (1 + slots[rows, edge, None])
                 columns = unfold(x.relu().flatten(0, 1), k, padding=k // 2).view(len(rows), B, C * k * k, S * S)
                 x = (WEIGHTS[k][slots[rows, edge]][:, None] @ columns).view(x.shape)
                 x = x - x.mean((1, 3, 4), keepdim=True)
@@ -80,9 +83,23 @@ def read(x: torch.Tensor, which: int) -> torch.Tensor:
     return torch.cos(x.flatten(1) + 1) @ READ[which].T
 
 
-def assignments(cell: Cell, executed: bool) -> Iterator[list[int]]:
-    """Every way of handing weights 0..k-1 to the k live (or executed) convolutions of a kernel; others hold 5."""
-    edges = cell.edges() if executed else cell.live_edges()
+def is_read(cell: Cell, node: int) -> bool:
+    """Whether a convolution or the cell's output reads what a node holds."""
+    leaving = [edge for edge in cell.edges() if edge.source == node and edge.operation != NONE]
+    return node == 3 or any(edge.operation in KERNEL or is_read(cell, edge.target) for edge in leaving)
+
+
+def is_fed(cell: Cell, node: int) -> bool:
+    """Whether anything but zeros arrives at a node."""
+    arriving = [edge for edge in cell.edges() if edge.target == node and edge.operation != NONE]
+    return node == 0 or any(is_fed(cell, edge.source) for edge in arriving)
+
+
+def assignments(cell: Cell, sees: str) -> Iterator[list[int]]:
+    """Every way of handing weights 0..k-1 to the k convolutions of a kernel that count; others hold 5."""
+    edges = cell.live_edges() if sees == "function" else cell.edges()
+    if sees == "relus":
+        edges = [edge for edge in edges if is_fed(cell, edge.source) and is_read(cell, edge.target)]
     ones, threes = ([edge.position for edge in edges if edge.operation == op] for op in (CONV1, CONV3))
     for a, b in itertools.product(itertools.permutations(range(len(ones))), itertools.permutations(range(len(threes)))):
         slots = [5] * 6
@@ -92,21 +109,21 @@ def assignments(cell: Cell, executed: bool) -> Iterator[list[int]]:
 
 
 @cache
-def invariants(executed: bool = False, eps: float = EPS) -> np.ndarray:
+def invariants(sees: str = "function", eps: float = EPS) -> np.ndarray:
     """[15625, D]: for each cell, the mean over assignments of a nonlinear reading of its output.
 
-    If `executed`, of its output and of what each of its convolutions read, together.
+    Beyond `function`, of its output and of what each of its convolutions read, together.
     """
     owner, slots = [], []
     for index, cell in enumerate(cells()):
-        for assignment in assignments(cell, executed):
+        for assignment in assignments(cell, sees):
             owner.append(index)
             slots.append(assignment)
     ops = torch.tensor([cell.operations for cell in cells()])
     values = []
     for part, given_slots in zip(torch.tensor(owner).split(2048), torch.tensor(slots).split(2048), strict=True):
-        output, seen = run(ops[part], given_slots, eps)
-        values.append(torch.sin(read(output, 0) + (seen if executed else 0)))
+        output, seen = run(ops[part], given_slots, eps, sees)
+        values.append(torch.sin(read(output, 0) + (0 if sees == "function" else seen)))
     count = torch.bincount(torch.tensor(owner))
     total = torch.zeros(len(ops), D, dtype=X.dtype).index_add_(0, torch.tensor(owner), torch.cat(values))
     return (total / count[:, None]).numpy()
@@ -119,16 +136,16 @@ def nearest(points: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("sees", LEVELS)
 def test_members_of_a_class_compute_the_same(sees: str) -> None:
-    found = invariants(executed=sees == "executed")
+    found = invariants(sees)
     assert np.isfinite(found).all()
     distance = np.abs(found - found[list(representatives(sees))]).max(axis=1)
     assert distance.max() < INSIDE, f"{cells()[distance.argmax()]} is not its class"
 
 
-@pytest.mark.parametrize(("sees", "count"), [("function", 5044), ("executed", 6023)])
+@pytest.mark.parametrize(("sees", "count"), [("function", 5044), ("relus", 5402), ("executed", 6023)])
 def test_different_classes_compute_different_things(sees: str, count: int) -> None:
     first = sorted(set(representatives(sees)))
-    distance = nearest(invariants(executed=sees == "executed")[first])
+    distance = nearest(invariants(sees)[first])
     assert distance.min() > BETWEEN, f"{cells()[first[distance.argmin()]]} is also in another class"
     assert len(first) == count
 
@@ -214,7 +231,7 @@ def test_members_are_the_classes_of_their_lowest_index(sees: str) -> None:
 
 def assert_same(a: tuple[int, ...], b: tuple[int, ...], levels: tuple[str, ...] = LEVELS) -> None:
     for level in levels:
-        assert canonical_form(Cell(a), level == "executed") == canonical_form(Cell(b), level == "executed"), level
+        assert canonical_form(Cell(a), level) == canonical_form(Cell(b), level), level
 
 
 @relaxed

@@ -58,10 +58,10 @@ def assert_outputs_equal(ours: Output, theirs: Output) -> None:
 @each_cell
 def test_values_and_gradients_equal_xautodls(cell: Cell) -> None:
     theirs, expected = observe(original(cell, Supernet(SKELETON, seed=3, momentum=0)))
-    for executed in (False, True):
-        ours, gradients = observe(CellNetwork(cell, Supernet(SKELETON, seed=3, momentum=0), executed))
+    for sees in ("function", "relus", "executed"):
+        ours, gradients = observe(CellNetwork(cell, Supernet(SKELETON, seed=3, momentum=0), sees))
         assert_outputs_equal(ours, theirs)
-        assert set(gradients) == set(expected) if executed else set(gradients) <= set(expected)
+        assert set(gradients) == set(expected) if sees == "executed" else set(gradients) <= set(expected)
         for name, gradient in gradients.items():
             reference = expected[name]
             if gradient is None:  # not in the graph: xautodl multiplies by zero instead
@@ -74,7 +74,7 @@ def test_values_and_gradients_equal_xautodls(cell: Cell) -> None:
 def test_parameters_that_the_live_network_leaves_out_learn_nothing_but_a_constant(cell: Cell) -> None:
     """Of a convolution fed by zeros only the batch norm's bias has a gradient; of any other dead one nothing has."""
     _, live = observe(CellNetwork(cell, Supernet(SKELETON, seed=3)))
-    _, executed = observe(CellNetwork(cell, Supernet(SKELETON, seed=3), executed=True))
+    _, executed = observe(CellNetwork(cell, Supernet(SKELETON, seed=3), sees="executed"))
     for name in set(executed) - set(live):
         gradient = executed[name]
         assert gradient is None or not gradient.any() or name.endswith("op.2.bias"), name
@@ -83,7 +83,7 @@ def test_parameters_that_the_live_network_leaves_out_learn_nothing_but_a_constan
 @each_cell
 def test_names_shapes_and_order_of_the_state_are_xautodls(cell: Cell) -> None:
     supernet = Supernet(SKELETON, seed=0)
-    ours = CellNetwork(cell, supernet, executed=True).state_dict()
+    ours = CellNetwork(cell, supernet, sees="executed").state_dict()
     theirs = original(cell, supernet).inner.state_dict()
     assert [(name, tensor.shape) for name, tensor in ours.items()] == [(n, t.shape) for n, t in theirs.items()]
 
@@ -91,7 +91,7 @@ def test_names_shapes_and_order_of_the_state_are_xautodls(cell: Cell) -> None:
 @each_cell
 def test_values_equal_xautodls_in_evaluation_mode_with_trained_statistics(cell: Cell) -> None:
     supernet = Supernet(SKELETON, seed=5)
-    ours = CellNetwork(cell, supernet, executed=True)
+    ours = CellNetwork(cell, supernet, sees="executed")
     with torch.no_grad():
         for _ in range(3):
             ours(images(torch.float32))
@@ -133,7 +133,7 @@ def test_output_shapes(cell: Cell) -> None:
 
 @each_cell
 def test_parameters_are_counted_by_the_closed_form(cell: Cell) -> None:
-    executed = CellNetwork(cell, Supernet(SKELETON, seed=0), executed=True)
+    executed = CellNetwork(cell, Supernet(SKELETON, seed=0), sees="executed")
     live = CellNetwork(cell, Supernet(SKELETON, seed=0))
     kept = [NONE] * 6
     for edge in cell.live_edges():
@@ -144,10 +144,10 @@ def test_parameters_are_counted_by_the_closed_form(cell: Cell) -> None:
 
 @each_cell
 def test_relu_uses_are_the_convolutions_that_read_the_node(cell: Cell) -> None:
-    for executed in (False, True):
-        edges = cell.edges() if executed else cell.live_edges()
+    for sees in ("function", "relus", "executed"):
+        edges = cell.live_edges() if sees == "function" else cell.edges()
         readers = [edge.source for edge in edges if edge.operation in KERNEL]
-        network = CellNetwork(cell, Supernet(SKELETON, seed=0), executed)
+        network = CellNetwork(cell, Supernet(SKELETON, seed=0), sees)
         blocks = [block for block in network.cells if isinstance(block, CellBlock)]
         assert len(blocks) == 3
         for block in blocks:
@@ -157,7 +157,7 @@ def test_relu_uses_are_the_convolutions_that_read_the_node(cell: Cell) -> None:
 
 @each_cell
 def test_each_relu_runs_once_in_a_pass(cell: Cell) -> None:
-    network = CellNetwork(cell, Supernet(SKELETON, seed=0), executed=True)
+    network = CellNetwork(cell, Supernet(SKELETON, seed=0), sees="executed")
     ran: list[nn.Module] = []
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
     for relu in relus:

@@ -31,10 +31,10 @@ def exact_batch(size: int = 6, seed: int = 0) -> Batch:
     return Batch(batch.images.double(), batch.labels, batch.hash)
 
 
-def exact_probe(cell: str, needs: Iterable[str], init: str = "default", executed: bool = True) -> Probe:
+def exact_probe(cell: str, needs: Iterable[str], init: str = "default", sees: str = "executed") -> Probe:
     """A probe of a float64 network on a float64 batch."""
     parsed, batch = Cell.parse(cell), exact_batch()
-    network = CellNetwork(parsed, Supernet(SKELETON, 0, init, momentum=0.0), executed).double()
+    network = CellNetwork(parsed, Supernet(SKELETON, 0, init, momentum=0.0), sees).double()
     return Probe(parsed, SKELETON, lambda: network, lambda: batch, needs)
 
 
@@ -183,8 +183,8 @@ def test_one_forward_and_one_backward_pass_serve_several_proxies(backward_passes
     readers = registry.create_all("diswot,diswot:variant=paper,nwot,snip,grad_norm,kd,params")
     needs = {need for proxy in readers for need in proxy.needs}
     batch = make_batch(6)
-    student = make_probe(ORDINARY[1], batch, needs, executed=True)
-    teacher = make_probe(TEACHER, batch, needs, executed=True, teacher=True)
+    student = make_probe(ORDINARY[1], batch, needs, sees="executed")
+    teacher = make_probe(TEACHER, batch, needs, sees="executed", teacher=True)
     passes = count_forward_passes(student), count_forward_passes(teacher)
     for proxy in readers:
         proxy.score(student, teacher)
@@ -200,8 +200,8 @@ def test_nobody_who_needs_gradients_means_no_backward_pass_and_no_graph(backward
     readers = registry.create_all("diswot,diswot:variant=paper,nwot,kd,flops")
     needs = {need for proxy in readers for need in proxy.needs}
     batch = make_batch(6)
-    student = make_probe(ORDINARY[1], batch, needs, executed=True)
-    teacher = make_probe(TEACHER, batch, needs, executed=True, teacher=True)
+    student = make_probe(ORDINARY[1], batch, needs, sees="executed")
+    teacher = make_probe(TEACHER, batch, needs, sees="executed", teacher=True)
     for proxy in readers:
         proxy.score(student, teacher)
     assert not backward_passes
@@ -277,7 +277,7 @@ def test_images_and_weights_are_for_those_who_declared_a_need_of_them(
 
 
 def test_everything_handed_out_is_detached() -> None:
-    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "relu_codes", "gradients"), executed=True)
+    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "relu_codes", "gradients"), sees="executed")
     handed = {
         "logits": [probe.logits],
         "pooled": [probe.pooled],

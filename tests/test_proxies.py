@@ -51,7 +51,7 @@ def score(text: str, cell: str) -> float:
 
     def probe(skeleton: Skeleton, role: str) -> Probe:
         supernet = Supernet(skeleton, 0, proxy.init, role=role, momentum=0.0)
-        network = CellNetwork(parsed, supernet, executed=proxy.sees != "function").double()
+        network = CellNetwork(parsed, supernet, proxy.sees).double()
         return Probe(parsed, skeleton, lambda: network, lambda: batch, proxy.needs)
 
     return proxy.score(probe(SKELETON, ""), probe(TEACHER_SKELETON, "teacher "))

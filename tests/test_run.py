@@ -377,7 +377,7 @@ def test_an_error_of_the_person_at_the_keyboard_ends_the_run(error: BadInput) ->
 def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
     cells_file: str, new_store: New, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deadly = representatives("executed")[FAMILY[0]]
+    deadly = representatives("relus")[FAMILY[0]]
     run = bench.runner.run
 
     def dying(job: Any, tasks: Any, workers: int) -> Iterator[tuple[Any, Any]]:
@@ -390,7 +390,7 @@ def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
     monkeypatch.setattr(bench.runner, "run", dying)
     store = new_store()
     summary = execute(ask("nwot", cells_file), store)
-    struck = {cell for cell in CELLS if representatives("executed")[cell] == deadly}
+    struck = {cell for cell in CELLS if representatives("relus")[cell] == deadly}
     rows = stored(store)["nwot", 0]
     assert {row.cell for row in rows if row.status == "error" and "died" in row.reason} == struck
     assert [row for row in rows if row.cell not in struck] == [

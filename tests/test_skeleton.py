@@ -37,7 +37,7 @@ def observed_multiply_adds(network: nn.Module, size: int) -> int:
 @pytest.mark.parametrize("skeleton", SKELETONS, ids=str)
 def test_counts_equal_those_of_the_network(skeleton: Skeleton) -> None:
     for cell in SAMPLE:
-        network = CellNetwork(cell, Supernet(skeleton, seed=0), executed=True)
+        network = CellNetwork(cell, Supernet(skeleton, seed=0), sees="executed")
         assert count_parameters(cell, skeleton) == sum(p.numel() for p in network.parameters()), str(cell)
         assert count_multiply_adds(cell, skeleton) == observed_multiply_adds(network, skeleton.size), str(cell)
 

@@ -15,8 +15,6 @@ from common.errors import BadInput
 from common.files import gzip_bytes, write_json, write_whole
 from proxies.base import Proxy
 
-FOLDER = Path("results/scores")
-
 
 def export(store: ScoreStore, benchmark: str, proxies: Sequence[Proxy], output: Path) -> list[Path]:
     """Write `<output>/<benchmark>/<proxy>.csv.gz` (cell, seed, score, status, reason) and enter it in `manifest.json`.

@@ -18,7 +18,6 @@ from common.database import open_database
 from common.errors import BadInput
 from proxies.base import Proxy
 
-STORE = Path("results/store/scores.sqlite")
 STATUSES = ("ok", "nonfinite", "not_applicable", "oom", "timeout", "error")
 
 VERSION = 1

@@ -31,7 +31,6 @@ from spaces.nb201 import cell_at, cell_set
 from spaces.network import CellNetwork
 from spaces.supernet import Supernet
 
-STORE = Path("results/store/accuracies.sqlite")
 ORDER_SEED = 201
 
 _VERSION = 1

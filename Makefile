@@ -13,9 +13,12 @@ export OMP_NUM_THREADS ?= 1
 SCORES := $(if $(STORE),--store $(STORE))
 COMMON := --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LIMIT),--limit $(LIMIT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA)) $(SCORES)
-EXTRA := $(if $(filter-out digits,$(BENCH)),$(VENV)/.cifar)
+TEACHER := $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
+EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar)
+# a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
+WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
 
-.PHONY: bench correlate distill teacher new-proxy speed test lint format setup clean
+.PHONY: bench correlate distill teacher reliability new-proxy speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
@@ -26,11 +29,17 @@ correlate: $(VENV)/.core
 	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \
 		$(if $(CELLS),--cells $(CELLS)) $(SCORES)
 
-distill: $(VENV)/.core $(EXTRA)  ## train cells with and without the teacher, write the accuracy tables
-	@$(RUN) -m distill run $(COMMON)
+distill: $(VENV)/.core $(EXTRA) $(WEIGHTS)  ## train cells with and without the teacher, write the accuracy tables
+	@$(RUN) -m distill run $(COMMON) $(if $(DEVICE),--device $(DEVICE))
 
 teacher: $(VENV)/.core $(EXTRA)  ## train the benchmark's teacher anew
-	@$(RUN) -m distill teacher $(BENCH) $(if $(DATA),--data $(DATA))
+	@$(RUN) -m distill teacher $(BENCH) $(TEACHER)
+
+reliability: $(VENV)/.core  ## how far the accuracy tables agree with themselves, and what distillation adds
+	@$(RUN) -m analysis reliability --benchmark $(BENCH)
+
+distill/weights/%.json: | $(VENV)/.core $(EXTRA)
+	@$(RUN) -m distill teacher $* $(TEACHER)
 
 new-proxy: $(VENV)/.core  ## make new-proxy NAME=mine: one new file in proxies/, already registered and tested
 	@$(RUN) -m bench new-proxy $(NAME)

@@ -1,4 +1,4 @@
-"""Command line of the analysis: `python -m analysis correlate`."""
+"""Command line of the analysis: `python -m analysis correlate|import|reliability`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def correlate_command(
     proxies: Annotated[list[str], typer.Argument(help="Names, separated by spaces or commas, or all.")],
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose scores to judge.")] = "digits",
     against: Annotated[
-        str, typer.Option(help="distilled, vanilla, gain, or a CSV file with cell|index|arch and accuracy.")
+        str, typer.Option(help="distilled, vanilla, gain, a table, or a CSV file with cell|index|arch and accuracy.")
     ] = "distilled",
     cells: Annotated[
         str | None, typer.Option(help="all, valid, unique, functions or a file; default: what the labels are of.")
@@ -64,6 +64,61 @@ def correlate_command(
     for result in found[: len(chosen)]:
         path = scatter(result, benchmark, against, which, labels.quantity, figures)
         print(f"figure: {path}")
+
+
+@app.command("import")
+def import_command(
+    format: Annotated[str, typer.Argument(help="nas-bench-201, nats-bench, diswot-json, resnet-depths or csv.")],
+    file: Annotated[Path, typer.Argument(help="The published file; of nats-bench the 'simple' folder too.")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120.")],
+    epochs: Annotated[
+        int | None, typer.Option(help="Of a benchmark's trainings, 12 or 200 (default); else what to state.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the table; default: data set and format or file.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the table.")] = Path("results/accuracies"),
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Unpickle the file, which can run anything its maker wrote.")
+    ] = False,
+) -> None:
+    """Convert published accuracies, once, into an accuracy table that says where it came from."""
+    from analysis.importers import import_table
+
+    path, table = import_table(
+        format, file, dataset, epochs=epochs, name=name, output=output, trust_pickle=trust_pickle
+    )
+    seeds = ", ".join(f"{seed} ({count})" for seed, count in table.rows["seed"].value_counts().sort_index().items())
+    print(f"{path}: {table.rows['cell'].nunique()} architectures; seeds (and rows): {seeds}")
+
+
+@app.command("reliability")
+def reliability_command(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
+    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+) -> None:
+    """Agreement of seeds, ceilings, vanilla against distilled, and the gain of distillation."""
+    from bench.benchmarks import benchmark as named
+
+    setting = named(benchmark)
+
+    from analysis.reliability import entry, print_report, report
+
+    found = report(setting, tables)
+    if as_json:
+        print(json.dumps([entry(found)], indent=2))
+        return
+    print_report(found)
+
+
+@app.command("class-pairs")
+def class_pairs_command(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
+    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
+) -> None:
+    """Whether members of a class share a label after training: tables of BENCHMARK and of BENCHMARK-executed."""
+    from analysis.class_pairs import compare, print_agreement
+
+    print_agreement(compare(benchmark, tables))
 
 
 def _entry(result: Result, benchmark: str, against: str, cells: str) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from common.errors import BadInput, BadUsage
-from distill.tables import FOLDER, AccuracyTable, read_table, table_path
+from distill.tables import COLUMNS, FOLDER, OPTIONAL, AccuracyTable, read_table, recipe_path, table_path
 from spaces.nb201 import cell_at, cells, resolve
 
 TABLES = ("distilled", "vanilla", "gain")
@@ -40,24 +42,24 @@ class Labels:
 
 def load_labels(against: str, benchmark: str, folder: Path = FOLDER) -> Labels:
     """`distilled` or `vanilla`: test accuracy in percent after the last step; `gain`: their difference, seed by seed;
-    anything else is a CSV file with a column `cell`, `index` or `arch` and a column `accuracy` or `test`.
+    anything else is a file for `read_rows`, an accuracy table among them: its recipe, beside it, says what it holds.
 
-    Raises BadInput for a missing or damaged file, BadUsage for a file that does not name cells or accuracies.
+    Raises BadInput for a missing or damaged file and one of another space than cells, BadUsage for no file.
     """
     if against not in TABLES:
         return _from_file(Path(against))
-    parts = {mode: _pivot(mode, benchmark, folder) for mode in ("distilled", "vanilla") if against in (mode, "gain")}
+    modes = [mode for mode in ("distilled", "vanilla") if against in (mode, "gain")]
+    tables = {mode: read_table(table_path(benchmark, mode, folder)) for mode in modes}
+    recipes = [_of_cells(table_path(benchmark, mode, folder), table.recipe) for mode, table in tables.items()]
+    if len({_is_of_functions(recipe) for recipe in recipes}) > 1:
+        raise BadInput(f"one of the tables of {benchmark} is imported, and a gain needs both of the same trainings")
+    parts = {mode: _pivot(mode, benchmark, table) for mode, table in tables.items()}
     by_seed = parts["distilled"] - parts["vanilla"] if against == "gain" else parts[against]
-    by_seed = by_seed.dropna(how="all")
-    recipe = read_table(table_path(benchmark, "vanilla" if against == "vanilla" else "distilled", folder)).recipe
-    of_teacher = "" if against == "vanilla" else f", teacher {recipe['teacher_hash'][:8]}"
-    source = f"{recipe['steps']} steps{of_teacher}"
     quantity = "gain of distillation, points" if against == "gain" else f"{against} accuracy, %"
-    return Labels(quantity, by_seed, of_functions=True, source=source)
+    return Labels(quantity, by_seed.dropna(how="all"), _is_of_functions(recipes[0]), _source(recipes[0]))
 
 
-def _pivot(mode: str, benchmark: str, folder: Path) -> pd.DataFrame:
-    table: AccuracyTable = read_table(table_path(benchmark, mode, folder))
+def _pivot(mode: str, benchmark: str, table: AccuracyTable) -> pd.DataFrame:
     if table.rows.duplicated(["cell", "seed"]).any():
         cell, seed = table.rows.loc[table.rows.duplicated(["cell", "seed"]), ["cell", "seed"]].iloc[0]
         raise BadInput(f"the {mode} table of {benchmark} names cell {cell} with seed {seed} twice: restore it")
@@ -67,27 +69,99 @@ def _pivot(mode: str, benchmark: str, folder: Path) -> pd.DataFrame:
 def _from_file(path: Path) -> Labels:
     if not path.is_file():
         raise BadUsage(f"--against '{path}': neither {', '.join(TABLES)} nor a file")
+    recipe = _of_cells(path, _recipe_beside(path))
+    by_seed = read_rows(path).pivot(index="cell", columns="seed", values="test")
+    quantity = f"accuracy, % ({path.name.removesuffix('.gz').removesuffix('.csv')})"
+    return Labels(quantity, by_seed, _is_of_functions(recipe), _source(recipe))
+
+
+def _recipe_beside(path: Path) -> dict[str, Any]:
+    """The recipe of an accuracy table, of any other file an empty one. Raises BadInput where it cannot be read."""
+    beside = recipe_path(path)
+    if not path.name.endswith(".csv.gz") or not beside.is_file():
+        return {}
+    try:
+        content = json.loads(beside.read_text())
+    except (ValueError, OSError) as error:
+        raise BadInput(f"cannot read {beside}, the recipe of {path.name} ({error}): restore it") from error
+    recipe = content.get("recipe") if isinstance(content, dict) else None
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def _of_cells(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe, unless it is of another space. Raises BadInput."""
+    space = recipe.get("space", "nb201")
+    if space != "nb201":
+        raise BadInput(f"{path} labels networks of the space '{space}', and scores are of NAS-Bench-201's cells")
+    return recipe
+
+
+def _is_of_functions(recipe: dict[str, Any]) -> bool:
+    """We train one representative of each class; whoever we import from trained cell by cell."""
+    return bool(recipe) and "format" not in recipe
+
+
+def _source(recipe: dict[str, Any]) -> str:
+    if "format" in recipe:
+        epochs = f", {recipe['epochs']} epochs" if recipe.get("epochs") else ""
+        return f"{recipe.get('file')}, {recipe.get('dataset')}{epochs}"
+    if "steps" in recipe or "epoch_steps" in recipe:
+        steps = recipe["steps"] if "steps" in recipe else recipe["epochs"] * recipe["epoch_steps"]
+        teacher = f", teacher {recipe['teacher_hash'][:8]}" if "teacher_hash" in recipe else ""
+        return f"{steps} steps{teacher}"
+    return "a file"
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """`cell`, `seed`, `val` and `test` of a CSV file, possibly compressed, by cell and seed.
+
+    Read are: `cell`, `index` or `arch`, where each may be an index or an official string and all must agree;
+    `accuracy` or `test`, a row without being left out; if there, `seed` (else 0) and `val` (else NaN). Of an accuracy
+    table only rows whose `status` is `ok` count. Raises BadInput, with the line, for what is none of this or names a
+    pair of cell and seed twice.
+    """
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(_KEYS, str), keep_default_na=True)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         raise BadInput(f"cannot read {path} as CSV ({error})") from error
-    key = next((name for name in _KEYS if name in frame), None)
+    keys = [name for name in _KEYS if name in frame]
     value = next((name for name in _VALUES if name in frame), None)
-    if key is None or value is None:
-        what, names = ("cell", _KEYS) if key is None else ("accuracy", _VALUES)
+    if not keys or value is None:
+        what, names = ("cell", _KEYS) if not keys else ("accuracy", _VALUES)
         found = ", ".join(map(str, frame.columns))
         raise BadInput(f"{path} has no {what} column: expected one of {', '.join(names)}, found {found}")
-    if not pd.api.types.is_numeric_dtype(frame[value]) or np.isinf(frame[value]).any():
-        raise BadInput(f"{path}: column '{value}' holds something that is not a number")
-    by_string = {str(cell): index for index, cell in enumerate(cells())} if key == "arch" else {}
-    indices = []
-    for line, name in enumerate(frame[key], start=2):
+    for column in {value, "val", "seed"} & set(frame):
+        if not pd.api.types.is_numeric_dtype(frame[column]) or np.isinf(frame[column]).any():
+            raise BadInput(f"{path}: column '{column}' holds something that is not a number")
+    if "seed" in frame and not pd.api.types.is_integer_dtype(frame["seed"]):
+        raise BadInput(f"{path}: column 'seed' holds something that is not a whole number")
+    columns = {
+        "cell": _indices(path, frame[keys]),
+        "seed": frame.get("seed", 0),
+        "val": frame.get("val", np.nan),
+        "test": frame[value].astype(float),
+    }
+    rows = pd.DataFrame(columns, index=frame.index)
+    if set(COLUMNS) <= {*frame, *OPTIONAL}:
+        rows = rows[frame["status"] == "ok"]
+    rows = rows.dropna(subset="test").sort_values(["cell", "seed"], ignore_index=True)
+    twice = rows[rows.duplicated(["cell", "seed"])]
+    if len(twice):
+        cell, seed = (int(number) for number in twice.iloc[0][["cell", "seed"]])
+        which = f" with seed {seed}: keep one row a cell and seed" if "seed" in frame else ": keep one row a cell"
+        raise BadInput(f"{path} names cell {cell} ({cell_at(cell)}) more than once{which}")
+    return rows
+
+
+def _indices(path: Path, names: pd.DataFrame) -> list[int]:
+    by_string = {str(cell): index for index, cell in enumerate(cells())} if "arch" in names else {}
+    indices: list[int] = []
+    for line, row in enumerate(names.itertuples(index=False), start=2):
         try:
-            indices.append(by_string[name] if name in by_string else resolve(str(name)))
+            found = {by_string[name] if name in by_string else resolve(str(name)) for name in row}
         except BadUsage as error:
             raise BadInput(f"{path}, line {line}: {error}") from error
-    accuracy = pd.Series(frame[value].to_numpy(dtype=float), index=indices).dropna()
-    if accuracy.index.has_duplicates:
-        twice = int(accuracy.index[accuracy.index.duplicated()][0])
-        raise BadInput(f"{path} names cell {twice} ({cell_at(twice)}) more than once: keep one row a cell")
-    return Labels(f"accuracy, % ({path.stem})", accuracy.to_frame(0).sort_index(), of_functions=False, source="a file")
+        if len(found) > 1:
+            raise BadInput(f"{path}, line {line}: {' and '.join(map(repr, row))} are different cells of NAS-Bench-201")
+        indices += found
+    return indices

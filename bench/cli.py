@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.cli import application, at_least_one, data_folder, parse_seeds, print_table
+from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
@@ -64,7 +64,7 @@ def run_command(
     chosen, setting = _resolve(proxies, benchmark, backbone, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
-    from bench.runner import Request, choose_device, execute
+    from bench.runner import Request, execute
     from bench.store import ScoreStore
     from common.pool import cores
 
@@ -203,7 +203,6 @@ def verify_command(
     chosen, setting = _resolve(proxies, benchmark, backbone, proxy_module)
     folder = data_folder(data)
 
-    from bench.runner import choose_device
     from bench.store import ScoreStore
     from bench.verify import verify
 
@@ -244,7 +243,6 @@ def speed_command(
     at_least_one("--sample", sample)
     at_least_one("--rounds", rounds)
     at_least_one("--workers", workers)
-    from bench.runner import choose_device
     from bench.speed import TOGETHER, measure
     from common.pool import cores
     from spaces.nb201 import cells

@@ -20,7 +20,6 @@ from bench.identity import fingerprint, reads_batch, settings
 from bench.plan import Pass, Want, passes, select
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, score_chunk
-from common.errors import BadInput
 from common.pool import Died, Job, run
 from common.progress import Progress
 from proxies import registry
@@ -56,18 +55,6 @@ class Summary:
     wanted: int
     ok: int
     failed: int
-
-
-def choose_device(name: str) -> str:
-    """`auto` is CUDA if there is one, else the CPU. Raises BadInput for a device this machine lacks."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.partition(":")[0]
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise BadInput(f"--device {name}: no CUDA device on this machine; use --device cpu or auto")
-    if kind not in ("cpu", "cuda"):
-        raise BadInput(f"--device {name}: expected auto, cpu or cuda")
-    return name
 
 
 def execute(request: Request, store: ScoreStore) -> Summary:

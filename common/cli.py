@@ -63,6 +63,20 @@ def data_folder(data: Path | None) -> Path | None:
     return data
 
 
+def choose_device(name: str) -> str:
+    """`auto` is CUDA if there is one, else the CPU. Raises BadInput for a device this machine lacks."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise BadInput(f"--device {name}: no CUDA device on this machine; use --device cpu or auto")
+    if kind not in ("cpu", "cuda"):
+        raise BadInput(f"--device {name}: expected auto, cpu or cuda")
+    return name
+
+
 def print_table(columns: list[str], rows: list[list[object]]) -> None:
     """A table for people on standard output; numbers to the right, nothing cut off."""
     from rich import box

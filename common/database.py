@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from common.errors import BadInput
 
 
-def open_database(path: Path, *, version: int, schema: str, create: bool = True) -> sqlite3.Connection:
+def open_database(
+    path: Path, *, version: int, schema: str, changes: Mapping[int, str] | None = None, create: bool = True
+) -> sqlite3.Connection:
     """The database at `path` in WAL mode, made from `schema` when new. `version` is what this program writes.
+
+    `changes[v]` turns a file of version v into one of v + 1: older files are brought up to date, keeping their rows.
 
     Raises BadInput for a missing file (unless `create`), a read-only file or folder, a file that is not a database, or
     one made by a newer version. A transaction is on disk when its commit returns, or not at all.
@@ -34,7 +39,7 @@ def open_database(path: Path, *, version: int, schema: str, create: bool = True)
     try:
         database = sqlite3.connect(path, timeout=60, isolation_level=None)
         try:
-            _prepare(database, path, version, schema)
+            _prepare(database, path, version, schema, changes or {})
         except BaseException:
             database.close()  # or whoever holds the error holds the lock
             raise
@@ -43,8 +48,8 @@ def open_database(path: Path, *, version: int, schema: str, create: bool = True)
     return database
 
 
-def _prepare(database: sqlite3.Connection, path: Path, version: int, schema: str) -> None:
-    """Make the schema of an empty file; refuse what another program or a newer version made, and leave it alone."""
+def _prepare(database: sqlite3.Connection, path: Path, version: int, schema: str, changes: Mapping[int, str]) -> None:
+    """Make the schema of an empty file, change an older one; refuse what another program or a newer version made."""
     database.execute("BEGIN IMMEDIATE")
     (found,) = database.execute("PRAGMA user_version").fetchone()
     if found > version:
@@ -52,10 +57,11 @@ def _prepare(database: sqlite3.Connection, path: Path, version: int, schema: str
             f"the store {path} was made by a newer version (format {found}, this program writes {version}): "
             "update diswot-bench, or name another file with --store"
         )
-    if not _tables(database):
-        # executescript would commit first: statements one by one keep creation all or nothing
-        for statement in filter(str.strip, schema.split(";")):
-            database.execute(statement)
+    steps = [schema] if not _tables(database) else [changes[old] for old in range(found, version) if old in changes]
+    # executescript would commit first: statements one by one keep creation and change all or nothing
+    for statement in filter(str.strip, ";".join(steps).split(";")):
+        database.execute(statement)
+    if steps:
         database.execute(f"PRAGMA user_version = {version}")
     with closing(sqlite3.connect(":memory:")) as example:
         example.executescript(schema)

@@ -60,3 +60,12 @@ def gzip_bytes(data: bytes) -> bytes:
     with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", compresslevel=9, mtime=0) as file:
         file.write(data)
     return buffer.getvalue()
+
+
+def write_tensors(path: Path, value: Any) -> None:
+    """What `torch.save` makes of `value`, readable with `weights_only`; whole or not at all."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    write_whole(path, buffer.getvalue())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import platform
+import math
 import random
 import sqlite3
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,58 +21,107 @@ import torch
 import images
 from common.database import open_database
 from common.errors import BadInput
-from common.files import content_hash, write_whole
+from common.files import content_hash, json_hash, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
 from distill.recipes import MODES, Recipe, recipe, recipe_hash
 from distill.tables import COLUMNS, AccuracyTable, read_table, table_path, write_table
-from distill.teachers import Teacher, load_teacher, training_data
-from distill.training import HeldOut, Stream, Trained, logits_of, train
-from spaces.nb201 import cell_at, cell_set
+from distill.teachers import Teacher, hardware, held_out, load_teacher
+from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered
+from images import DataSet
+from images.stream import Stream
+from spaces.equivalence import members
+from spaces.nb201 import KERNEL, NONE, Cell, cell_at, cell_set
 from spaces.network import CellNetwork
+from spaces.stack import Stack
 from spaces.supernet import Supernet
 
 ORDER_SEED = 201
 
-_VERSION = 1
-_SCHEMA = """
+_VERSION = 2
+_MADE_BY = "CREATE TABLE made_by (recipe TEXT NOT NULL, hardware TEXT NOT NULL, PRIMARY KEY (recipe, hardware))"
+_SCHEMA = f"""
 CREATE TABLE accuracy (
-    recipe TEXT NOT NULL, cell INTEGER NOT NULL, seed INTEGER NOT NULL, val REAL, test REAL,
+    recipe TEXT NOT NULL, cell INTEGER NOT NULL, seed INTEGER NOT NULL, val REAL, test REAL, best REAL,
     epochs REAL NOT NULL, seconds REAL NOT NULL, status TEXT NOT NULL, PRIMARY KEY (recipe, cell, seed)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+{_MADE_BY}
 """
+_CHANGES = {1: "ALTER TABLE accuracy ADD COLUMN best REAL;" + _MADE_BY}
+
+
+BLOCK = 3
+"""Seeds are trained in blocks of so many, 0-2, 3-5, ...: how a stack of networks rounds depends on its size."""
 
 
 class Run(NamedTuple):
-    """One training: a cell, a seed, `vanilla` or `distilled`."""
+    """One run: a cell with the seeds of a block, each vanilla and distilled."""
 
     cell: int
-    seed: int
-    mode: str
+    block: int
+
+    @property
+    def seeds(self) -> range:
+        """3 block, 3 block + 1, 3 block + 2."""
+        return range(BLOCK * self.block, BLOCK * (self.block + 1))
 
 
-def visiting_order() -> list[int]:
-    """All function classes in a seeded permutation: every prefix is an unbiased sample of them."""
+class Done(NamedTuple):
+    """The results of a run by seed and mode, and the seconds it took for all of them."""
+
+    results: dict[tuple[int, str], Trained]
+    seconds: float
+
+
+def visiting_order(sees: str = "function") -> list[int]:
+    """All function classes in a seeded permutation: every prefix is an unbiased sample of them.
+
+    With `executed`, of each class that has one, in the same order, a member with a convolution that is fed by zeros and
+    reaches the output: in training such a convolution is a learned constant, which the function does not have.
+    """
+    rng = random.Random(ORDER_SEED)
     order = list(cell_set("functions"))
-    random.Random(ORDER_SEED).shuffle(order)
-    return order
+    rng.shuffle(order)
+    if sees == "function":
+        return order
+    differing = [[cell for cell in members("function")[number] if has_fed_zeros(cell_at(cell))] for number in order]
+    return [rng.choice(found) for found in differing if found]
+
+
+def has_fed_zeros(cell: Cell) -> bool:
+    """Whether a convolution of the cell reads a node that nothing reaches, and itself reaches the output."""
+    used = [edge for edge in cell.edges() if edge.operation != NONE]
+    reached, reaching = {0}, {3}
+    for edge in used:  # targets ascend
+        if edge.source in reached:
+            reached.add(edge.target)
+    for edge in reversed(used):
+        if edge.target in reaching:
+            reaching.add(edge.source)
+    return any(edge.operation in KERNEL and edge.source not in reached and edge.target in reaching for edge in used)
 
 
 class AccuracyStore:
     """Finished trainings by recipe hash, cell and seed; each is on disk when `add` returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, create: bool = True) -> None:
         self.path = path
-        self._database: sqlite3.Connection = open_database(path, version=_VERSION, schema=_SCHEMA)
+        self._database: sqlite3.Connection = open_database(
+            path, version=_VERSION, schema=_SCHEMA, changes=_CHANGES, create=create
+        )
 
-    def add(self, recipe: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Rows in the order of `COLUMNS`; what is already there stays."""
+    def add(self, recipe: str, rows: Iterable[tuple[Any, ...]], hardware: Iterable[str]) -> None:
+        """Rows in the order of `COLUMNS` and what computed them; what is already there stays."""
         self._database.execute("BEGIN IMMEDIATE")
         with self._database:
             self._database.executemany(
-                "INSERT INTO accuracy (recipe, cell, seed, val, test, epochs, seconds, status) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                f"INSERT INTO accuracy (recipe, {', '.join(COLUMNS)}) "
+                f"VALUES (?{', ?' * len(COLUMNS)}) ON CONFLICT DO NOTHING",
                 [(recipe, *row) for row in rows],
+            )
+            self._database.executemany(
+                "INSERT INTO made_by (recipe, hardware) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [(recipe, name) for name in hardware],
             )
 
     def rows(self, recipe: str) -> pd.DataFrame:
@@ -80,6 +130,11 @@ class AccuracyStore:
         found = self._database.execute(query, (recipe,)).fetchall()
         return pd.DataFrame(found, columns=list(COLUMNS))
 
+    def hardware(self, recipe: str) -> list[str]:
+        """What computed the rows of a recipe."""
+        found = self._database.execute("SELECT hardware FROM made_by WHERE recipe = ? ORDER BY hardware", (recipe,))
+        return [name for (name,) in found]
+
 
 @dataclass
 class _Trainer:
@@ -87,39 +142,63 @@ class _Trainer:
 
     recipe: Recipe
     teacher: Teacher
-    data: Path | None
-    cache: Path
+    data_set: DataSet
+    device: torch.device
+    scratch: Path
+    """Folder of the teacher's answers and of checkpoints."""
 
     def __post_init__(self) -> None:
-        self.materials = lru_cache(maxsize=4)(self._materials)
+        self.material = lru_cache(maxsize=4)(self._material)
+        self.val, self.test = (held_out(self.data_set, name, self.device) for name in ("val", "test"))
 
-    def _materials(self, seed: int) -> tuple[Stream, HeldOut, HeldOut]:
-        stream, val, test = training_data(self.recipe, seed, self.data)
-        return Stream(stream.images, stream.labels, self._teacher_logits(seed, stream)), val, test
+    def _material(self, seed: int) -> tuple[Stream, Answers]:
+        stream = self.data_set.stream(seed, self.recipe.steps, self.recipe.batch, self.device)
+        return stream, remembered(self._answers(seed, stream), self.recipe.batch)
 
-    def _teacher_logits(self, seed: int, stream: Stream) -> torch.Tensor:
+    def _answers(self, seed: int, stream: Stream) -> torch.Tensor:
         """The teacher reads the images of a seed once, for all students and workers."""
-        of_images = content_hash([stream.images.numpy()])
-        file = self.cache / f"{self.recipe.benchmark}-{self.teacher.hash[:16]}-{seed}-{of_images[:16]}.npy"
+        name = f"{self.recipe.benchmark}-{self.teacher.hash[:16]}-{seed}-{stream.hash[:16]}.npy"
+        file = self.scratch / "teacher-logits" / name
         if not file.exists():
-            logits = logits_of(self.teacher.network, stream.images).numpy()
-            file.parent.mkdir(parents=True, exist_ok=True)
+            network = self.teacher.network.to(self.device)
+            logits = [logits_of(network, stream.batch(step)[0]).cpu() for step in range(stream.steps)]
             buffer = io.BytesIO()
-            np.save(buffer, logits, allow_pickle=False)
+            np.save(buffer, torch.cat(logits).numpy(), allow_pickle=False)
             write_whole(file, buffer.getvalue())
-        return torch.from_numpy(np.load(file, allow_pickle=False))
+        return torch.from_numpy(np.load(file, allow_pickle=False)).to(self.device)
+
+    def train(self, task: Run) -> Done:
+        """The seeds of a block, vanilla and distilled, side by side as one network."""
+        start = time.perf_counter()
+        recipe, seeds = self.recipe, task.seeds
+        streams, answers = zip(*map(self.material, seeds), strict=True)
+        # a draw for each student: what is trained is shared with nobody
+        draws = [Supernet(recipe.skeleton, seed, recipe.init) for seed in seeds for _ in MODES]
+        network = CellNetwork(cell_at(task.cell), Stack(draws, len(seeds)), recipe.sees).to(self.device)
+        weights = {"vanilla": 0.0, "distilled": recipe.kd_weight}
+        group = Group(network, tuple(weights[mode] for _ in seeds for mode in MODES))
+        about = json_hash([asdict(recipe), self.teacher.hash])[:16]
+        checkpoint = self.scratch / "checkpoints" / f"{recipe.benchmark}-{about}-{task.cell}-{task.block}.pt"
+        results = Lockstep([group], streams, answers, recipe).run(self.val, self.test, checkpoint)
+        checkpoint.unlink(missing_ok=True)
+        students = [(seed, mode) for seed in seeds for mode in MODES]
+        return Done(dict(zip(students, results, strict=True)), time.perf_counter() - start)
 
 
-def _set_up(recipe: Recipe, data: Path | None, cache: Path) -> _Trainer:
+def _set_up(recipe: Recipe, data: Path | None, device: str, scratch: Path) -> _Trainer:
     torch.set_num_threads(1)  # sums in one order, whatever the number of workers
-    return _Trainer(recipe, load_teacher(recipe.teacher), data, cache)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    data_set = images.load(recipe.benchmark, data)
+    return _Trainer(recipe, load_teacher(recipe.teacher), data_set, torch.device(device), scratch)
 
 
-def _train(trainer: _Trainer, task: Run) -> Trained:
-    stream, val, test = trainer.materials(task.seed)
-    supernet = Supernet(trainer.recipe.skeleton, task.seed, trainer.recipe.init)  # its own: weights are not shared
-    network = CellNetwork(cell_at(task.cell), supernet)
-    return train(network, stream, val, test, trainer.recipe, task.mode)
+def _ask(trainer: _Trainer, seed: int) -> None:
+    trainer.material(seed)
+
+
+def _train(trainer: _Trainer, task: Run) -> Done:
+    return trainer.train(task)
 
 
 def data_hash(benchmark: str, data: Path | None) -> str:
@@ -132,36 +211,75 @@ def data_hash(benchmark: str, data: Path | None) -> str:
 def describe(benchmark: str, data: Path | None) -> dict[str, dict[str, Any]]:
     """The recipe of each mode as it stands in the tables."""
     plan = recipe(benchmark)
-    teacher_hash, of_data = load_teacher(plan.teacher).hash, data_hash(benchmark, data)
+    teacher_hash, of_data = load_teacher(plan.teacher).hash, data_hash(plan.benchmark, data)
     return {mode: plan.describe(mode, teacher_hash, of_data) for mode in MODES}
 
 
-def wanted(seeds: list[int], limit: int | None) -> list[Run]:
-    """Every cell of the visiting order (or its first `limit`) with every seed, vanilla and distilled, cell by cell."""
-    return [Run(cell, seed, mode) for cell in visiting_order()[:limit] for seed in seeds for mode in MODES]
+def wanted(seeds: list[int], limit: int | None, sees: str = "function") -> list[Run]:
+    """Every cell of the visiting order (or its first `limit`) with every block that has one of the seeds."""
+    blocks = sorted({seed // BLOCK for seed in seeds})
+    return [Run(cell, block) for cell in visiting_order(sees)[:limit] for block in blocks]
 
 
 def run_missing(
-    benchmark: str, seeds: list[int], limit: int | None, workers: int, store: Path, output: Path, data: Path | None
+    benchmark: str,
+    seeds: list[int],
+    limit: int | None,
+    workers: int,
+    store: Path,
+    output: Path,
+    data: Path | None,
+    device: str = "cpu",
 ) -> dict[str, Path]:
     """Train what is neither in the store nor in the tables under `output`, then write both tables."""
     plan = recipe(benchmark)
     hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
     database = _with_tables(benchmark, hashes, store, output)
-    done = {mode: set(map(tuple, database.rows(hashes[mode])[["cell", "seed"]].to_numpy())) for mode in MODES}
-    tasks = [task for task in wanted(seeds, limit) if (task.cell, task.seed) not in done[task.mode]]
-    job = Job(partial(_set_up, plan, data, store.parent / "teacher-logits"), _train)
-    with Progress(f"distill {benchmark}", len(tasks), "trainings") as bar:
-        for task, result in run(job, tasks, workers):
-            if isinstance(result, Died):  # no row: the next run tries it again
-                print(f"cell {task.cell}, seed {task.seed}, {task.mode}: {result.reason}", file=sys.stderr)
-                bar.advance(1, failed=1)
+    tasks = _missing(database, list(hashes.values()), wanted(seeds, limit, plan.sees))
+    set_up = partial(_set_up, plan, data, device, store.parent)
+    _ask_teacher(set_up, sorted({seed for task in tasks for seed in task.seeds}), workers)
+    students = BLOCK * len(MODES)
+    with Progress(f"distill {benchmark}", students * len(tasks), "trainings") as bar:
+        for task, outcome in run(Job(set_up, _train), tasks, workers):
+            if isinstance(outcome, Died):  # no row: the next run tries it again
+                print(f"cell {task.cell}, seeds {task.seeds[0]}-{task.seeds[-1]}: {outcome.reason}", file=sys.stderr)
+                bar.advance(students, failed=students)
                 continue
-            val, test = (None, None) if result.status != "ok" else (result.val, result.test)
-            row = (task.cell, task.seed, val, test, 1, round(result.seconds, 2), result.status)
-            database.add(hashes[task.mode], [row])
-            bar.advance(1, failed=result.status != "ok")
+            for mode in MODES:
+                database.add(hashes[mode], _rows(task, outcome, mode, plan.epochs), [hardware(device)])
+            bar.advance(students, failed=sum(result.status != "ok" for result in outcome.results.values()))
     return export(benchmark, store, output, data)
+
+
+def _missing(database: AccuracyStore, recipes: list[str], tasks: list[Run]) -> list[Run]:
+    """The tasks of which a training is not in the store."""
+    done = [set(database.rows(of_recipe)[["cell", "seed"]].itertuples(index=False)) for of_recipe in recipes]
+    return [task for task in tasks if not all((task.cell, seed) in each for each in done for seed in task.seeds)]
+
+
+def _ask_teacher(set_up: Callable[[], _Trainer], seeds: list[int], workers: int) -> None:
+    """Have the teacher's answers to each seed once on disk, where workers would otherwise all ask for the same."""
+    if seeds:
+        with Progress("teacher", len(seeds), "seeds") as bar:
+            for _ in run(Job(set_up, _ask), seeds, min(workers, len(seeds))):
+                bar.advance(1)
+
+
+def _rows(task: Run, outcome: Done, mode: str, epochs: int) -> list[tuple[Any, ...]]:
+    """In the order of `COLUMNS`; a training that diverged has no accuracies. Seconds are a student's share."""
+    seconds = round(outcome.seconds / len(outcome.results), 2)
+    results = [outcome.results[seed, mode] for seed in task.seeds]
+    return [
+        (
+            task.cell,
+            seed,
+            *(None if math.isnan(value) else value for value in result[:3]),
+            epochs,
+            seconds,
+            result.status,
+        )
+        for seed, result in zip(task.seeds, results, strict=True)
+    ]
 
 
 def _with_tables(benchmark: str, hashes: dict[str, str], store: Path, output: Path) -> AccuracyStore:
@@ -173,7 +291,8 @@ def _with_tables(benchmark: str, hashes: dict[str, str], store: Path, output: Pa
             published = read_table(path)
             if published.hash != of_recipe:
                 raise BadInput(f"{path} was made by another recipe: move it away, or name another folder with --output")
-            database.add(of_recipe, published.rows[list(COLUMNS)].itertuples(index=False, name=None))
+            rows = published.rows[list(COLUMNS)].itertuples(index=False, name=None)
+            database.add(of_recipe, rows, published.hardware)
     return database
 
 
@@ -194,8 +313,50 @@ def export(benchmark: str, store: Path, output: Path, data: Path | None) -> dict
             "cells": int(rows["cell"].nunique()),
             "seeds": sorted(map(int, rows["seed"].unique())),
             "order_seed": ORDER_SEED,
-            "hardware": f"{platform.machine()} CPU, one thread a training",
-            "torch": torch.__version__,
+            "hardware": database.hardware(hashes[mode]),
         }
         write_table(paths[mode], AccuracyTable(rows, description), provenance)
     return paths
+
+
+def merge(benchmark: str, others: list[Path], store: Path, output: Path, data: Path | None) -> dict[str, Path]:
+    """Add what other stores have of the present recipes, from another machine say, and write both tables.
+
+    Where two have a training of the same cell and seed, the store's own stays. Raises BadInput for a file that is no
+    store, or has nothing of these recipes; nothing is written then.
+    """
+    hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
+    opened = {path: AccuracyStore(path, create=False) for path in others}
+    for path, other in opened.items():
+        if all(other.rows(of_recipe).empty for of_recipe in hashes.values()):
+            raise BadInput(f"{path} has no trainings of the present recipes of {benchmark}: is it of another version?")
+    database = AccuracyStore(store)
+    for other in opened.values():
+        for of_recipe in hashes.values():
+            rows = other.rows(of_recipe).itertuples(index=False, name=None)
+            database.add(of_recipe, rows, other.hardware(of_recipe))
+    return export(benchmark, store, output, data)
+
+
+def status(benchmark: str, store: Path, output: Path, data: Path | None) -> list[dict[str, Any]]:
+    """For each mode: the cells with all seeds that any cell has, trainings, and how many of them failed."""
+    hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
+    database = _with_tables(benchmark, hashes, store, output)
+    entries = []
+    for mode, of_recipe in hashes.items():
+        rows = database.rows(of_recipe)
+        seeds = sorted(map(int, rows["seed"].unique()))
+        complete = int((rows.groupby("cell").size() == len(seeds)).sum())
+        failed = int((rows["status"] != "ok").sum())
+        entries.append(
+            {
+                "benchmark": benchmark,
+                "mode": mode,
+                "seeds": seeds,
+                "cells": complete,
+                "wanted": len(visiting_order(recipe(benchmark).sees)),
+                "trainings": len(rows),
+                "failed": failed,
+            }
+        )
+    return entries

@@ -17,15 +17,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = Path("results/accuracies")
-COLUMNS = ("cell", "seed", "val", "test", "epochs", "seconds", "status")
+COLUMNS = ("cell", "seed", "val", "test", "best", "epochs", "seconds", "status")
+OPTIONAL = ("best",)
+"""Columns that older tables lack: read as missing values."""
 
 
 @dataclass(frozen=True)
 class AccuracyTable:
-    """`rows` has `COLUMNS`: cell index, seed, accuracies in percent; `recipe` says how they were made."""
+    """`rows` has `COLUMNS`: cell index, seed, accuracies in percent; `recipe` says how they were made.
+
+    `val` and `test` are those after the last epoch; `best` is the highest test accuracy of any epoch, for information.
+    `hardware` is what computed the rows.
+    """
 
     rows: pd.DataFrame
     recipe: dict[str, Any]
+    hardware: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -53,13 +60,18 @@ def read_table(path: Path) -> AccuracyTable:
         )
     try:
         rows = pd.read_csv(path)
-        recipe = json.loads(recipe_path(path).read_text())["recipe"]
-    except (ValueError, OSError, EOFError, KeyError, zlib.error) as error:
+        record = json.loads(recipe_path(path).read_text())
+        recipe = record["recipe"]
+    except (ValueError, OSError, EOFError, KeyError, TypeError, zlib.error) as error:
         raise BadInput(f"cannot read the accuracy table {path} ({error}): restore it") from error
+    for column in OPTIONAL:
+        if column not in rows:
+            rows[column] = float("nan")
     missing = [column for column in COLUMNS if column not in rows]
     if missing:
         raise BadInput(f"the accuracy table {path} has no column '{missing[0]}': expected {', '.join(COLUMNS)}")
-    return AccuracyTable(rows, recipe)
+    made_by = record.get("hardware", [])
+    return AccuracyTable(rows, recipe, tuple([made_by] if isinstance(made_by, str) else made_by))
 
 
 def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) -> None:

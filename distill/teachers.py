@@ -1,146 +1,166 @@
-"""Teachers: networks to distil from, identified by the hash of their weights, not by a file name."""
+"""Teachers: networks to distil from, identified by the hash of their weights, not by a file name.
+
+A teacher is named `<benchmark>` or `<benchmark>-<network>`; networks are `resnet20`, `resnet32`, `resnet44`,
+`resnet56`, `resnet110`, `wrn-<depth>-<widen>` and `nb201-<cell index>`; `random:` before a name is it untrained.
+"""
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from dataclasses import asdict, dataclass
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 import images
 from common.errors import BadInput, unknown
-from common.files import content_hash, write_json, write_whole
-from distill.recipes import ALL_3X3, Recipe
-from distill.training import HeldOut, Stream, accuracy, fit
-from spaces.nb201 import Cell
+from common.files import content_hash, write_json, write_tensors
+from distill.recipes import Recipe, teacher_recipe
+from distill.training import Group, HeldOut, Lockstep, accuracies
+from spaces.nb201 import cell_at, resolve
 from spaces.network import CellNetwork
-from spaces.skeleton import Skeleton
+from spaces.resnet import shape_named, teacher_network
 from spaces.supernet import Supernet
 
 FOLDER = Path(__file__).parent / "weights"
+NETWORKS = {"digits": "nb201-1462", "cifar10": "resnet56", "cifar100": "resnet56"}
+"""The network of a teacher whose name says only the benchmark; 1462 is the cell of six 3x3 convolutions."""
+TEACHER_STREAM = 1_000_000
+"""Added to the seed of the images a teacher trains on: none that its students will use."""
 
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """A NAS-Bench-201 network to distil from, and the vanilla recipe that trains it."""
+    """What a name stands for: a network, the vanilla recipe that trains it, the seed of its weights and images."""
 
-    cell: str
+    network: str
     recipe: Recipe
     seed: int = 0
 
+    def build(self) -> nn.Module:
+        """The network at its initialisation, which no student of any seed shares."""
+        if self.network.startswith("nb201-"):
+            cell = cell_at(resolve(self.network.removeprefix("nb201-")))
+            return CellNetwork(cell, Supernet(self.recipe.skeleton, self.seed, self.recipe.init, role="teacher "))
+        return teacher_network(self.network, self.recipe.skeleton.classes, self.seed, self.recipe.init)
 
-TEACHERS = {
-    "digits": TeacherSpec(
-        cell=ALL_3X3,
-        recipe=Recipe(
-            benchmark="digits",
-            skeleton=Skeleton(channels=16, cells_per_stage=3, classes=10, size=16),
-            teacher="",
-            steps=1500,
-            batch=96,
-            learning_rate=0.1,
-        ),
-    )
-}
-"""Twice as wide and three times as deep as the students of `digits`."""
+
+def spec(name: str, epochs: int | None = None) -> TeacherSpec:
+    """The spec of a name, with another horizon on request. Raises BadUsage for an unknown benchmark or network."""
+    benchmark, dash, network = name.partition("-")
+    if benchmark not in NETWORKS or (dash and not network):
+        raise unknown("teacher", name, [*NETWORKS, "cifar100-resnet110", "cifar100-wrn-40-2"])
+    recipe = teacher_recipe(benchmark)
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    found = TeacherSpec(network or NETWORKS[benchmark], recipe)
+    if found.network.startswith("nb201-"):
+        resolve(found.network.removeprefix("nb201-"))
+    else:
+        shape_named(found.network, recipe.skeleton.classes)
+    return found
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained teacher in evaluation mode, its content hash and the record of how it was made."""
+    """A teacher in evaluation mode, the content hash of its weights and the record of how it was made."""
 
-    network: CellNetwork
+    network: nn.Module
     hash: str
     record: dict[str, Any]
 
 
-def weights_hash(network: torch.nn.Module) -> str:
+def weights_hash(network: nn.Module) -> str:
     """Content hash over the names and values that a forward pass uses, in the order of the names."""
     state = _values(network)
     names = np.array(sorted(state))
     return content_hash([np.char.encode(names), *(state[name].cpu().numpy() for name in names)])
 
 
-def _values(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _values(network: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict less the batch norms' step counters, which no forward pass reads."""
     return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
 
 
-def build(spec: TeacherSpec) -> CellNetwork:
-    """The teacher's network at its initialisation."""
-    return CellNetwork(Cell.parse(spec.cell), Supernet(spec.recipe.skeleton, spec.seed, spec.recipe.init))
+def held_out(data_set: images.DataSet, name: str, device: torch.device | str = "cpu") -> HeldOut:
+    """The normalised images of a split on a device."""
+    split = data_set.split(name)
+    return HeldOut(data_set.normalise(split.images).to(device), torch.from_numpy(split.labels).to(device))
 
 
-def training_data(recipe: Recipe, seed: int, data: Path | None) -> tuple[Stream, HeldOut, HeldOut]:
-    """The stream of a seed (without teacher) and the validation and test splits."""
-    data_set = images.load(recipe.benchmark, data)
-    drawn = data_set.training_images(seed, recipe.steps * recipe.batch)
-    held_out = []
-    for name in ("val", "test"):
-        split = data_set.split(name)
-        held_out.append(HeldOut(data_set.normalise(split.images), torch.from_numpy(split.labels)))
-    return Stream(data_set.normalise(drawn.images), torch.from_numpy(drawn.labels), None), held_out[0], held_out[1]
+def train_teacher(
+    name: str,
+    folder: Path = FOLDER,
+    data: Path | None = None,
+    *,
+    epochs: int | None = None,
+    device: torch.device | str = "cpu",
+    checkpoint: Path | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Train a named teacher, round its weights to half precision, and write `<name>.pt` and `<name>.json`.
 
-
-TEACHER_STREAM = 1_000_000
-"""Seed of the images a teacher trains on: none that its students will use."""
-
-
-def train_teacher(name: str, folder: Path = FOLDER, data: Path | None = None) -> dict[str, Any]:
-    """Train a named teacher, round its weights to half precision, and write `<name>.pt` and `<name>.json`."""
-    spec = _spec(name)
-    stream, val, test = training_data(spec.recipe, TEACHER_STREAM + spec.seed, data)
-    network = build(spec)
-    if not fit(network, stream, spec.recipe, kd_weight=0.0):
-        raise BadInput(f"the teacher '{name}' diverged: nothing was written")
-    buffer = io.BytesIO()
+    With `checkpoint` an interrupted training goes on from there. Raises BadInput, writing nothing, where it diverges.
+    """
+    plan = spec(name, epochs)
+    recipe, data_set = plan.recipe, images.load(plan.recipe.benchmark, data)
+    val, test = (held_out(data_set, split, device) for split in ("val", "test"))
+    network = plan.build().to(device)
+    group = Group(network, (0.0,))
+    stream = data_set.stream(TEACHER_STREAM + plan.seed, recipe.steps, recipe.batch, device)
+    (trained,) = Lockstep([group], [stream], [], recipe).run(val, test, checkpoint, watch=watch)
     # half the bytes; the rounded network is the teacher, and is what gets measured and hashed
-    halves = {name: value.half() for name, value in _values(network).items()}
-    torch.save(halves, buffer)
+    halves = {key: value.half().cpu() for key, value in _values(network).items()}
     network.load_state_dict(network.state_dict() | halves)
-    if not math.isfinite(accuracy(network, val)):
+    measured = [accuracies(group, split).item() for split in (val, test)]
+    if trained.status != "ok" or not all(map(math.isfinite, measured)):
         raise BadInput(f"the teacher '{name}' diverged: nothing was written")
     record = {
         "name": name,
-        "cell": spec.cell,
-        "seed": spec.seed,
-        "recipe": asdict(spec.recipe),
-        "val": accuracy(network, val),
-        "test": accuracy(network, test),
+        "network": plan.network,
+        "seed": plan.seed,
+        "recipe": asdict(recipe),
+        "val": measured[0],
+        "test": measured[1],
         "hash": weights_hash(network),
-        "torch": torch.__version__,
+        "hardware": hardware(device),
     }
-    write_whole(folder / f"{name}.pt", buffer.getvalue())
+    write_tensors(folder / f"{name}.pt", halves)
     write_json(folder / f"{name}.json", record)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return record
 
 
-def _spec(name: str) -> TeacherSpec:
-    if name not in TEACHERS:
-        raise unknown("teacher", name, TEACHERS)
-    return TEACHERS[name]
-
-
 def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
-    """The trained teacher of a name. Raises BadInput where its files are missing, damaged or of other weights."""
-    spec = _spec(name)
+    """The teacher of a name, or untrained that of `random:NAME`, on the CPU.
+
+    Raises BadUsage for an unknown name, BadInput where its files are missing, damaged or of other weights.
+    """
+    if name.startswith("random:"):
+        plan = spec(name.removeprefix("random:"))
+        network = plan.build().eval().requires_grad_(False)
+        record = {"name": name, "network": plan.network, "seed": plan.seed, "init": plan.recipe.init}
+        return Teacher(network, weights_hash(network), record)
+    plan = spec(name)
     weights, record_file = folder / f"{name}.pt", folder / f"{name}.json"
     for file in (weights, record_file):
         if not file.exists():
             raise BadInput(
-                f"the teacher '{name}' has no {file.name} in {folder}: train it with `python -m distill teacher`"
+                f"the teacher '{name}' has no {file.name} in {folder}: train it with `python -m distill teacher {name}`"
             )
     try:
         record = json.loads(record_file.read_text())
         expected = record["hash"]
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"cannot read the teacher's record {record_file}: restore the file") from error
-    network = build(spec)
+    network = plan.build()
     try:
         halves = torch.load(weights, weights_only=True)
         if halves.keys() != _values(network).keys():
@@ -154,3 +174,10 @@ def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
         raise BadInput(f"{weights} does not hold the weights that {record_file.name} names: restore both files")
     network.eval().requires_grad_(False)
     return Teacher(network, expected, record)
+
+
+def hardware(device: torch.device | str) -> str:
+    """What computed, in a few words."""
+    is_cuda = torch.device(device).type == "cuda"
+    name = torch.cuda.get_device_name(device) if is_cuda else f"{platform.machine()} CPU, one thread a training"
+    return f"{name}, torch {torch.__version__}"

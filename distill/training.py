@@ -1,100 +1,248 @@
-"""Train one student, with or without a teacher."""
+"""Train students in lock-step: one batch, one reading of the teacher, one step of every student.
+
+All students of a seed are given the same images in the same order, so that differences between them are not those of
+their data. A group of students may read several seeds' images, side by side.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from common.errors import BadInput
+from common.files import write_tensors
 from distill.losses import kd
 from distill.recipes import Recipe
+from images.stream import Stream
+from spaces.stack import unstack
 
 
-@dataclass(frozen=True)
-class Stream:
-    """The training images of one seed in the order all its students see them, and what the teacher says of them.
+class Answers(Protocol):
+    """The teacher's logits [B, K] of the images of a step."""
 
-    images [steps * batch, 3, H, W] normalised, labels [steps * batch], teacher_logits [steps * batch, K] or None.
-    """
+    def __call__(self, step: int, images: torch.Tensor) -> torch.Tensor: ...
 
-    images: torch.Tensor
-    labels: torch.Tensor
-    teacher_logits: torch.Tensor | None
+
+def live(teacher: nn.Module) -> Answers:
+    """Asks the teacher at every step: one forward pass for all students."""
+
+    def answer(step: int, images: torch.Tensor) -> torch.Tensor:
+        return logits_of(teacher, images)
+
+    return answer
+
+
+def remembered(logits: torch.Tensor, batch: int) -> Answers:
+    """What the teacher once said [steps * batch, K] of the whole stream: no forward pass for any student."""
+
+    def answer(step: int, images: torch.Tensor) -> torch.Tensor:
+        return logits[step * batch : (step + 1) * batch]
+
+    return answer
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Normalised images and labels of a split that is only ever measured on."""
+    """Normalised images [N, 3, H, W] and labels [N] of a split that is only ever measured on."""
 
     images: torch.Tensor
     labels: torch.Tensor
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Accuracies in percent after the last step, wall-clock seconds, `ok` or `diverged` (loss or logits not finite)."""
+@dataclass
+class Group:
+    """Students that run as one network (spaces/stack.py), and the weight of each one's distillation loss.
+
+    Of M students, the first M / S read the first of S streams of images, and so on.
+    """
+
+    network: nn.Module
+    kd_weights: tuple[float, ...]
+
+
+class Trained(NamedTuple):
+    """Accuracies of a student in percent: `val` and `test` after the last step; `best` the highest test accuracy at the
+    end of any epoch, for information only. `ok`, or `diverged` where a loss or logit was not finite: then they are NaN.
+    """
 
     val: float
     test: float
-    seconds: float
+    best: float
     status: str
 
 
-def cosine(step: int, steps: int) -> float:
-    """(1 + cos(pi step / steps)) / 2: 1 at the first step, towards 0 at the end."""
-    return (1 + math.cos(math.pi * step / steps)) / 2
+_DIVERGED = Trained(math.nan, math.nan, math.nan, "diverged")
 
 
-def fit(network: nn.Module, stream: Stream, recipe: Recipe, kd_weight: float) -> bool:
-    """Train `network` in place on the stream, one step a batch. Returns False as soon as the loss is not finite."""
-    optimiser = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-        weight_decay=recipe.weight_decay,
-        foreach=True,
-    )
-    network.train()
-    for step in range(recipe.steps):
-        optimiser.param_groups[0]["lr"] = recipe.learning_rate * cosine(step, recipe.steps)
-        part = slice(step * recipe.batch, (step + 1) * recipe.batch)
-        logits = network(stream.images[part]).logits
-        loss = F.cross_entropy(logits, stream.labels[part])
-        if kd_weight:
-            assert stream.teacher_logits is not None
-            loss = (1 - kd_weight) * loss + kd_weight * kd(stream.teacher_logits[part], logits, recipe.temperature)
-        if not torch.isfinite(loss):
-            return False
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return True
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """`cosine`: lr (1 + cos(pi step / steps)) / 2, towards 0 at the end; `steps`: lr, a tenth after 62.5 % of the
+    steps, a hundredth after 75 %, a thousandth after 87.5 % (150, 180 and 210 of 240 epochs).
+    """
+    passed = step / recipe.steps
+    if recipe.schedule == "cosine":
+        return recipe.learning_rate * (1 + math.cos(math.pi * passed)) / 2
+    return recipe.learning_rate * 0.1 ** sum(passed >= drop for drop in (0.625, 0.75, 0.875))
+
+
+class Lockstep:
+    """The training of groups of students from the first step or from a checkpoint.
+
+    `streams` are read side by side, and `answers` are the teacher's, one for each stream; vanilla students need none.
+    """
+
+    def __init__(
+        self, groups: Sequence[Group], streams: Sequence[Stream], answers: Sequence[Answers], recipe: Recipe
+    ) -> None:
+        if any(weight for group in groups for weight in group.kd_weights) and len(answers) != len(streams):
+            raise ValueError(f"distillation on {len(streams)} streams needs as many teachers, not {len(answers)}")
+        self.groups, self.streams, self.answers, self.recipe = list(groups), list(streams), list(answers), recipe
+        self.device = self.streams[0].resident.images.device
+        self.step = 0
+        self.optimisers = [
+            torch.optim.SGD(
+                group.network.parameters(),
+                lr=recipe.learning_rate,
+                momentum=recipe.momentum,
+                nesterov=True,
+                weight_decay=recipe.weight_decay,
+                foreach=True,
+            )
+            for group in self.groups
+        ]
+        self.finite = [torch.ones(len(group.kd_weights), dtype=torch.bool, device=self.device) for group in self.groups]
+        # test accuracy at the end of the latest epoch, and the highest so far
+        self.latest = [torch.full((len(group.kd_weights),), math.nan, dtype=torch.double) for group in self.groups]
+        self.best = [torch.full((len(group.kd_weights),), -math.inf, dtype=torch.double) for group in self.groups]
+
+    def advance(self) -> None:
+        """One step of every student."""
+        batches = [stream.batch(self.step) for stream in self.streams]
+        said = [answer(self.step, images) for answer, (images, _) in zip(self.answers, batches, strict=False)]
+        side_by_side = torch.cat([images for images, _ in batches], 1)
+        for group, optimiser, finite in zip(self.groups, self.optimisers, self.finite, strict=True):
+            group.network.train()
+            optimiser.param_groups[0]["lr"] = learning_rate(self.recipe, self.step)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+                logits = group.network(side_by_side).logits
+            exact = logits.float() if logits.dtype == torch.bfloat16 else logits
+            own = unstack(exact, len(group.kd_weights)).unflatten(0, (len(batches), -1))
+            losses = []
+            for number, weight in enumerate(group.kd_weights):
+                stream, place = divmod(number, own.shape[1])
+                loss = F.cross_entropy(own[stream, place], batches[stream][1])
+                if weight:
+                    of_teacher = kd(said[stream], own[stream, place], self.recipe.temperature)
+                    loss = (1 - weight) * loss + weight * of_teacher
+                losses.append(loss)
+            # students share no parameter: the gradient of the sum is the gradient of each
+            total = torch.stack(losses)
+            finite &= total.detach().isfinite()
+            optimiser.zero_grad()
+            total.sum().backward()
+            optimiser.step()
+        self.step += 1
+
+    def run(
+        self,
+        val: HeldOut,
+        test: HeldOut,
+        checkpoint: Path | None = None,
+        every: float = 60.0,
+        watch: Callable[[int], None] | None = None,
+    ) -> list[Trained]:
+        """Train to the end; the students' results, group by group.
+
+        With `checkpoint` the state is saved at the end of an epoch when `every` seconds have gone by since it last was,
+        and training starts from what is saved there, to the same numbers. `watch` is told how many steps are done.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self.load(checkpoint)
+        saved = time.monotonic()
+        while self.step < self.recipe.steps:
+            self.advance()
+            if watch is not None:
+                watch(self.step)
+            if self.step % self.recipe.epoch_steps:
+                continue
+            self.latest = [accuracies(group, test, len(self.streams)) for group in self.groups]
+            self.best = [torch.maximum(*pair) for pair in zip(self.best, self.latest, strict=True)]
+            if checkpoint is not None and time.monotonic() - saved >= every:
+                self.save(checkpoint)
+                saved = time.monotonic()
+        return [result for number in range(len(self.groups)) for result in self._results(number, val)]
+
+    def _results(self, number: int, val: HeldOut) -> list[Trained]:
+        columns = [accuracies(self.groups[number], val, len(self.streams)), self.latest[number], self.best[number]]
+        results = []
+        rows = zip(self.finite[number].tolist(), *(column.tolist() for column in columns), strict=True)
+        for finite, val_now, test_now, best in rows:
+            ok = finite and all(map(math.isfinite, (val_now, test_now, best)))
+            results.append(Trained(val_now, test_now, best, "ok") if ok else _DIVERGED)
+        return results
+
+    def save(self, path: Path) -> None:
+        """The whole state; `path` is the old file or the new one at every moment."""
+        write_tensors(path, self._state() | {"about": self._about()})
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state. Raises BadInput for a damaged file and for that of another training."""
+        try:
+            state = torch.load(path, weights_only=True, map_location=self.device)
+            about = state["about"]
+        except Exception as error:  # torch raises half a dozen kinds for a damaged file
+            raise BadInput(f"cannot read the checkpoint {path}: delete it to train from the start") from error
+        if about != self._about():
+            raise BadInput(f"the checkpoint {path} is of another training: delete it to train from the start")
+        for group, of_network in zip(self.groups, state["networks"], strict=True):
+            group.network.load_state_dict(of_network)
+        for optimiser, of_optimiser in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(of_optimiser)
+        self.finite = [finite.to(old.device) for finite, old in zip(state["finite"], self.finite, strict=True)]
+        self.latest = [latest.cpu() for latest in state["latest"]]
+        self.best = [best.cpu() for best in state["best"]]
+        self.step = state["step"]
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "networks": [group.network.state_dict() for group in self.groups],
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "finite": self.finite,
+            "latest": self.latest,
+            "best": self.best,
+            "step": self.step,
+        }
+
+    def _about(self) -> dict[str, Any]:
+        """What the state is of: another recipe, stream or student cannot go on from it."""
+        return {
+            "recipe": repr(self.recipe),
+            "streams": [stream.hash for stream in self.streams],
+            "weights": [list(group.kd_weights) for group in self.groups],
+            "students": [str(getattr(group.network, "cell", type(group.network).__name__)) for group in self.groups],
+            "shapes": [
+                {name: list(value.shape) for name, value in group.network.state_dict().items()} for group in self.groups
+            ],
+        }
 
 
 @torch.no_grad()
-def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 500) -> torch.Tensor:
-    """Logits [N, K] in evaluation mode."""
+def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 250, streams: int = 1) -> torch.Tensor:
+    """Logits [N, K] in evaluation mode; of a stack of networks with `streams`, all on these images."""
     network.eval()
-    return torch.cat([network(part).logits for part in images.split(batch)])
+    return torch.cat([network(part.repeat(1, streams, 1, 1)).logits for part in images.split(batch)])
 
 
-def accuracy(network: nn.Module, held_out: HeldOut) -> float:
-    """Percent of images whose largest logit is the label's; NaN where a logit is not finite."""
-    logits = logits_of(network, held_out.images)
-    if not logits.isfinite().all():
-        return math.nan  # the last step has no loss behind it that would have shown it
-    return 100 * (logits.argmax(1) == held_out.labels).double().mean().item()
-
-
-def train(network: nn.Module, stream: Stream, val: HeldOut, test: HeldOut, recipe: Recipe, mode: str) -> Trained:
-    """Train a fresh network by the recipe in the given mode and measure it after the last step."""
-    start = time.perf_counter()
-    finite = fit(network, stream, recipe, recipe.kd_weight if mode == "distilled" else 0.0)
-    results = (accuracy(network, val), accuracy(network, test)) if finite else (math.nan, math.nan)
-    finite = finite and all(map(math.isfinite, results))
-    return Trained(*results, seconds=time.perf_counter() - start, status="ok" if finite else "diverged")
+def accuracies(group: Group, held_out: HeldOut, streams: int = 1) -> torch.Tensor:
+    """Percent of images whose largest logit is the label's, for each student [M]; NaN where a logit is not finite."""
+    logits = unstack(logits_of(group.network, held_out.images, streams=streams), len(group.kd_weights))
+    right = 100 * (logits.argmax(2) == held_out.labels).double().mean(1)
+    # the last step has no loss behind it that would have shown it
+    return right.where(logits.isfinite().all(2).all(1), math.nan).cpu()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from common.files import content_hash
 
 if TYPE_CHECKING:
     import torch
+
+    from images.stream import Resident, Stream
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class DataSet(ABC):
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    pad: int
+    """Black pixels around a training image before it is cut out again at a random place."""
 
     @abstractmethod
     def split(self, name: str) -> Split:
@@ -54,6 +59,22 @@ class DataSet(ABC):
     @abstractmethod
     def training_images(self, seed: int, count: int) -> Split:
         """`count` training images drawn by `seed`: equal seeds give equal images, whatever was drawn before."""
+
+    def stream(self, seed: int, steps: int, batch: int, device: torch.device | str = "cpu") -> Stream:
+        """What the students of `seed` train on: the `train` split, in a new order every epoch, augmented."""
+        import torch
+
+        from images.stream import Resident, augmented
+
+        device = torch.device(device)
+        if device not in self._residents:
+            train = self.split("train")
+            self._residents[device] = Resident.of(train.images, train.labels, self.pad, device)
+        return augmented(self, self._residents[device], seed, steps, batch)
+
+    @cached_property
+    def _residents(self) -> dict[torch.device, Resident]:
+        return {}
 
     def normalise(self, images: np.ndarray) -> torch.Tensor:
         """(x / 255 - mean) / std per channel: uint8 [N, 3, H, W] to float32 of the same shape."""

@@ -6,11 +6,14 @@ images in different orders, so the same seed draws other images from another sou
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,6 +76,7 @@ class Cifar(DataSet):
     """
 
     size = SIZE
+    pad = 4
 
     def __init__(self, name: str, data: Path | None) -> None:
         if name not in FACTS:
@@ -88,7 +92,7 @@ class Cifar(DataSet):
         self._val, self._train = np.sort(order[:held_out]), np.sort(order[held_out:])
 
     def split(self, name: str) -> Split:
-        """All images of `train` (45,000: some ten seconds), `val` or `test`. Raises BadUsage for others."""
+        """All images of `train` (45,000: some seconds), `val` or `test`. Raises BadUsage for others."""
         if name == "train":
             return self._official.take(self._train)
         if name == "val":
@@ -149,42 +153,43 @@ class _Arrays:
 
 @dataclass
 class _Table:
-    """Rows of a `datasets.Dataset`, whose column `img` is decoded when taken."""
+    """Rows of parquet: `encoded` is an arrow column with the bytes of PNG or WebP files, decoded when taken."""
 
     where: str
     labels: np.ndarray
-    dataset: Any
+    encoded: Any
 
     def take(self, indices: np.ndarray) -> Split:
-        images = np.empty((len(indices), 3, SIZE, SIZE), np.uint8)
-        row = 0
-        for rows in self._decoded(indices):
-            for picture in rows:
-                if picture.mode != "RGB" or picture.size != (SIZE, SIZE):
-                    found = f"{picture.size[0]}x{picture.size[1]} {picture.mode}"
-                    raise BadInput(f"{self.where} has an image of {found}, not 32x32 RGB: get the files again")
-                images[row] = np.asarray(picture).transpose(2, 0, 1)
-                row += 1
-        return Split(images, self.labels[indices])
+        from PIL import Image
 
-    def _decoded(self, indices: np.ndarray) -> Iterator[list[Any]]:
-        try:
-            for rows in self.dataset.select(indices).iter(batch_size=1000):  # 45,000 at once would fill the memory
-                yield rows["img"]
-        except Exception as error:  # decoders of damaged images raise nearly anything
-            raise BadInput(f"cannot decode an image of {self.where} ({_text(error)}): get the files again") from error
+        images = np.empty((len(indices), 3, SIZE, SIZE), np.uint8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a huge image is not decoded
+            for row, index in enumerate(indices):
+                try:
+                    # trying all formats takes 1.6 times as long, and for some of them Pillow runs other programs
+                    picture = Image.open(io.BytesIO(self.encoded[index].as_py()), formats=("PNG", "WEBP"))
+                    found = f"{picture.size[0]}x{picture.size[1]} {picture.mode}"
+                    if found == "32x32 RGB":  # so its header says
+                        images[row] = np.asarray(picture).transpose(2, 0, 1)
+                except Exception as error:  # decoders of damaged images raise nearly anything
+                    message = f"cannot decode an image of {self.where} ({_text(error)}): get the files again"
+                    raise BadInput(message) from error
+                if found != "32x32 RGB":
+                    raise BadInput(f"{self.where} has an image of {found}, not 32x32 RGB: get the files again")
+        return Split(images, self.labels[indices])
 
 
 def _text(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _library() -> Any:
+def _library(name: str) -> Any:
     try:
-        import datasets
+        return import_module(name)
     except ImportError as error:
-        raise BadInput("CIFAR needs the library 'datasets': pip install 'diswot-bench[cifar]'") from error
-    return datasets
+        library = name.partition(".")[0]
+        raise BadInput(f"CIFAR needs the library {library!r}: pip install 'diswot-bench[cifar]'") from error
 
 
 def _find(name: str, data: Path) -> dict[str, list[Path]]:
@@ -223,41 +228,32 @@ def _check_shards(folder: Path, part: str, files: list[Path]) -> None:
 
 
 def _from_parquet(column: str, files: list[Path]) -> _Rows:
-    """Reads the files themselves each time: a cache could hide that one was replaced by a damaged one."""
-    datasets = _library()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    features = datasets.Features({"img": datasets.Image(), column: datasets.Value("int64")})
+    pa, pq, _ = _library("pyarrow"), _library("pyarrow.parquet"), _library("PIL.Image")
+    schema = pa.schema({"img": pa.struct({"bytes": pa.binary(), "path": pa.string()}), column: pa.int64()})
     tables = []
     for path in files:
         try:
             with pq.ParquetFile(path) as file:
                 names = file.schema_arrow.names
-                if missing := {"img", column} - set(names):
+                if missing := set(schema.names) - set(names):
                     raise BadInput(
                         f"{path} has no column {' or '.join(sorted(missing))} (it has: {', '.join(names)}): "
                         "is it another data set?"
                     )
-                table = file.read(columns=["img", column])
+                table = file.read(columns=schema.names)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"cannot read {path} ({_text(error)}): get the file again") from error
         try:
-            table = table.select(["img", column]).cast(features.arrow_schema)
+            flat = table.select(schema.names).cast(schema).flatten()
         except (pa.ArrowException, ValueError) as error:
             kinds = f"img {table.schema.field('img').type}, {column} {table.schema.field(column).type}"
-            raise BadInput(
-                f"{path} has columns of other types ({kinds}): img must be a struct of bytes and path, "
-                f"{column} whole numbers"
-            ) from error
-        # an image without bytes would be opened from whatever path or address the file names
-        if table.flatten().column("img.bytes").null_count or table.column(column).null_count:
+            wanted = f"img must be a struct of bytes and path, {column} whole numbers"
+            raise BadInput(f"{path} has columns of other types ({kinds}): {wanted}") from error
+        if flat.column("img.bytes").null_count or flat.column(column).null_count:
             raise BadInput(f"{path} has rows without image bytes or without label: get the file again")
-        tables.append(table)
-    # the fingerprint is for caches, and nothing here is cached: finding it would read all the bytes once more
-    info = datasets.DatasetInfo(features=features)
-    dataset = datasets.Dataset(pa.concat_tables(tables), info=info, fingerprint="uncached")
-    return _Table(str(files[0].parent), dataset.data.column(column).to_numpy(), dataset)
+        tables.append(flat)
+    table = pa.concat_tables(tables)
+    return _Table(str(files[0].parent), table.column(column).to_numpy(), table.column("img.bytes"))
 
 
 def _from_batches(key: str, files: list[Path]) -> _Rows:
@@ -268,7 +264,7 @@ def _from_batches(key: str, files: list[Path]) -> _Rows:
 
 def _from_hub(name: str, part: str) -> _Rows:
     """Fetched once and kept in the library's own cache, from which it is read without a network."""
-    datasets = _library()
+    datasets, _ = _library("datasets"), _library("PIL.Image")
     facts = FACTS[name]
     try:
         with _quiet(facts.hub):
@@ -282,7 +278,9 @@ def _from_hub(name: str, part: str) -> _Rows:
     if not isinstance(dataset.features.get("img"), datasets.Image) or facts.column not in dataset.features:
         found = ", ".join(dataset.column_names)
         raise BadInput(f"{facts.hub} on the hub has no images 'img' with '{facts.column}' ({found}): pass --data DIR")
-    return _Table(facts.hub, dataset.data.column(facts.column).to_numpy(), dataset)
+    # the arrow format gives the rows of the data set, whatever part of its table they are
+    table = dataset.with_format("arrow")[:].flatten()
+    return _Table(facts.hub, table.column(facts.column).to_numpy(), table.column("img.bytes"))
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from images.base import DataSet, Split
 if TYPE_CHECKING:
     import torch
 
+    from images.stream import Stream
+
 SIZE = 16
 SPLIT_SEED = 201
 HELD_OUT = {"val": 300, "test": 400}
@@ -94,6 +96,7 @@ class Digits(DataSet):
     size = SIZE
     mean = (0.23, 0.23, 0.23)  # of 20,000 training scenes, as is std
     std = (0.30, 0.30, 0.30)
+    pad = 0
 
     def split(self, name: str) -> Split:
         """`val` (2,000) or `test` (4,000) scenes, always the same; the training split is endless: `training_images`."""
@@ -106,3 +109,12 @@ class Digits(DataSet):
         """`count` fresh scenes of `seed`; another count gives other scenes."""
         rng = np.random.default_rng(np.random.SeedSequence([SPLIT_SEED, len(SCENES), seed, count]))
         return compose("train", count, rng)
+
+    def stream(self, seed: int, steps: int, batch: int, device: torch.device | str = "cpu") -> Stream:
+        """The fresh scenes of `seed`, each seen once: composing them anew is the augmentation."""
+        import torch
+
+        from images.stream import plain
+
+        drawn = self.training_images(seed, steps * batch)
+        return plain(self, drawn.images, drawn.labels, batch, torch.device(device))

@@ -31,6 +31,7 @@ class ImageNet16(DataSet):
     name = "imagenet16-120"
     classes = CLASSES
     size = SIZE
+    pad = 2
     mean = (122.68 / 255, 116.66 / 255, 104.01 / 255)  # as std, the constants of NAS-Bench-201
     std = (63.22 / 255, 61.26 / 255, 65.09 / 255)
 

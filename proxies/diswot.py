@@ -27,8 +27,6 @@ from common.errors import unknown
 from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
-    import torch
-
     from proxies.probe import Probe
 
 VARIANTS = ("paper", "readme", "released")
@@ -47,59 +45,34 @@ REFERENCE = Reference(
 )
 
 
-def normalised_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """| T/|T| - S/|S| |, Frobenius norms. NaN where a matrix is zero."""
-    return (teacher / teacher.norm() - student / student.norm()).norm()
-
-
-def rows(matrix: torch.Tensor) -> torch.Tensor:
-    """Each row divided by its L2 norm; zero rows stay zero."""
-    norms = matrix.norm(dim=1, keepdim=True)
-    return matrix / norms.where(norms > 0, 1)
-
-
-def outer_rows_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """| rows(t t^T) - rows(s s^T) |^2 for each pair of rows t, s of two [M, C] matrices: [M].
-
-    Row i of rows(t t^T) is sign(t_i) t/|t|, so this is nnz(t) + nnz(s) - 2 cos(t, s) sum_i sign(t_i) sign(s_i):
-    O(C) for each pair instead of O(C^2).
-    """
-    agreement = (teacher.sign() * student.sign()).sum(1)
-    cosine = (rows(teacher) * rows(student)).sum(1)
-    return teacher.count_nonzero(dim=1) + student.count_nonzero(dim=1) - 2 * cosine * agreement
-
-
-def class_weighted_maps(probe: Probe) -> torch.Tensor:
-    """Grad-CAM maps before their sum over channels, as [C, N H W]: weight[label_n, c] / (H W) * A[n, c]."""
-    last = probe.features[-1]
-    weight = probe.classifier_weight[probe.labels] / (last.shape[2] * last.shape[3])
-    return (weight[:, :, None, None] * last).transpose(0, 1).flatten(1)
-
-
 def semantic(student: Probe, teacher: Probe, variant: str) -> float:
     """M_s; teacher and student must have equally many pooled channels."""
+    from distill import losses
+
     widths = teacher.pooled.shape[1], student.pooled.shape[1]
     if widths[0] != widths[1]:
         raise NotApplicable(f"the teacher has {widths[0]} channels before the classifier, the student {widths[1]}")
     if variant == "paper":
-        maps = class_weighted_maps(teacher), class_weighted_maps(student)
-        return -normalised_distance(maps[0] @ maps[0].T, maps[1] @ maps[1].T).item()
-    distance = outer_rows_distance(teacher.classifier_gradient, student.classifier_gradient)
+        both = (teacher, student)
+        maps = [losses.class_weighted_maps(each.features[-1], each.classifier_weight, each.labels) for each in both]
+        return -losses.normalised_distance(*map(losses.gram, maps)).item()
+    distance = losses.outer_rows_distance(teacher.classifier_gradient, student.classifier_gradient)
     return -distance.mean().item() / widths[0]
 
 
 def relation(student: Probe, teacher: Probe, variant: str) -> float:
     """M_r."""
+    from distill import losses
+
     if variant == "released":
         first = teacher.pooled[:1], student.pooled[:1]
         if first[0].shape != first[1].shape:
             raise NotApplicable("the `released` relation term compares channels: teacher and student differ in width")
-        return -outer_rows_distance(*first).item() / first[0].shape[1] ** 2
-    maps = teacher.features[-1].flatten(1), student.features[-1].flatten(1)
-    grams = maps[0] @ maps[0].T, maps[1] @ maps[1].T
+        return -losses.outer_rows_distance(*first).item() / first[0].shape[1] ** 2
+    maps = teacher.features[-1], student.features[-1]
     if variant == "paper":
-        return -normalised_distance(*grams).item()
-    return -(rows(grams[0]) - rows(grams[1])).square().mean().item()
+        return -losses.normalised_distance(*map(losses.gram, maps)).item()
+    return -losses.relation(*maps).item()
 
 
 @dataclass(frozen=True)

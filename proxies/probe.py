@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from distill.losses import classifier_gradient
 from images.base import Batch
 from proxies.base import READS_BATCH
 from spaces.nb201 import Cell
@@ -201,9 +202,5 @@ class Probe:
 
     @cached_property
     def classifier_gradient(self) -> torch.Tensor:
-        """d loss / d classifier weight [K, C], in closed form: (softmax(logits) - onehot(labels))^T pooled / B.
-
-        No backward pass. Hand differentiation of mean cross-entropy; tests hold it against autograd.
-        """
-        residual = self.logits.softmax(1) - F.one_hot(self.labels, self.logits.shape[1])
-        return residual.T @ self.pooled / len(self.labels)
+        """d loss / d classifier weight [K, C] in closed form (`distill.losses`): no backward pass."""
+        return classifier_gradient(self.logits, self.pooled, self.labels)

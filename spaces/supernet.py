@@ -25,7 +25,7 @@ class ConvBn(NamedTuple):
     bn: nn.BatchNorm2d
 
 
-class Supernet:
+class Draw:
     """The leaf modules of a draw, made when first asked for and then shared by every network built from it.
 
     `init`: `default` is PyTorch's, uniform in +-1/sqrt(fan-in), classifier bias too; `kaiming` is normal with standard
@@ -37,7 +37,6 @@ class Supernet:
 
     def __init__(
         self,
-        skeleton: Skeleton,
         seed: int,
         init: str = "default",
         *,
@@ -47,7 +46,6 @@ class Supernet:
     ) -> None:
         if init not in INITS:
             raise unknown("initialisation", init, INITS)
-        self.skeleton = skeleton
         self.seed = seed
         self.init = init
         self.role = role
@@ -105,3 +103,20 @@ class Supernet:
         leaf = self._leaves[position]
         assert isinstance(leaf, nn.Linear)
         return leaf
+
+
+class Supernet(Draw):
+    """The draw of all cells of a skeleton."""
+
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        seed: int,
+        init: str = "default",
+        *,
+        role: str = "",
+        momentum: float = 0.1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(seed, init, role=role, momentum=momentum, device=device)
+        self.skeleton = skeleton

@@ -196,7 +196,6 @@ def test_a_store_that_cannot_be_used_ends_with_1(
 
 
 def test_a_truncated_parquet_file_ends_with_1(command: Command, tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
     pa = pytest.importorskip("pyarrow")
     from PIL import Image
     from pyarrow import parquet

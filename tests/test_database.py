@@ -142,3 +142,77 @@ def test_a_creation_that_fails_leaves_no_half_made_schema_and_no_lock(tmp_path: 
     # the error is still held by pytest, and with it everything its frames hold
     assert raw(path, "SELECT name FROM sqlite_master", "PRAGMA user_version", "BEGIN IMMEDIATE") == [[], [(0,)], []]
     assert numbers(path) == []
+
+
+# -- older versions
+
+CHANGES = {1: "ALTER TABLE first ADD COLUMN name TEXT; CREATE TABLE third (number INTEGER)", 2: "DROP TABLE second"}
+LATEST = "CREATE TABLE first (number INTEGER, name TEXT); CREATE TABLE third (number INTEGER)"
+
+
+def make_old(path: Path) -> None:
+    with closing(open_database(path, version=1, schema=SCHEMA)) as database:
+        database.execute("INSERT INTO first VALUES (5)")
+        database.execute("INSERT INTO second VALUES (6)")
+
+
+def schema_and_version(path: Path) -> tuple[list[object], object]:
+    """Names of the tables, ascending, and the version."""
+    tables, version = raw(path, "SELECT name FROM sqlite_master ORDER BY name", "PRAGMA user_version")
+    return [name for (name,) in tables], version[0][0]
+
+
+def test_an_older_file_is_brought_up_to_date_step_by_step_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    make_old(path)
+    middle = f"{LATEST}; CREATE TABLE second (number INTEGER)"
+    with closing(open_database(path, version=2, schema=middle, changes=CHANGES)) as database:
+        assert database.execute("SELECT number, name FROM first").fetchall() == [(5, None)]
+        assert database.execute("SELECT number FROM second").fetchall() == [(6,)]
+    assert schema_and_version(path) == (["first", "second", "third"], 2)
+    for _ in range(2):  # the second time nothing is left to change
+        with closing(open_database(path, version=3, schema=LATEST, changes=CHANGES)) as database:
+            assert database.execute("SELECT number, name FROM first").fetchall() == [(5, None)]
+        assert schema_and_version(path) == (["first", "third"], 3)
+
+
+def test_a_file_two_versions_old_takes_both_steps_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    make_old(path)
+    with closing(open_database(path, version=3, schema=LATEST, changes=CHANGES)):
+        pass
+    assert schema_and_version(path) == (["first", "third"], 3)
+    assert raw(path, "SELECT number, name FROM first") == [[(5, None)]]
+
+
+def test_a_new_file_is_made_from_the_schema_and_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=3, schema=LATEST, changes=CHANGES)):
+        pass
+    assert schema_and_version(path) == (["first", "third"], 3)
+
+
+def test_a_change_that_fails_leaves_the_older_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    make_old(path)
+    broken = {1: f"{CHANGES[1]}; CREATE NONSENSE"}
+    with pytest.raises(BadInput, match=r"cannot use .* as a store"):
+        open_database(path, version=2, schema=LATEST, changes=broken)
+    assert schema_and_version(path) == (["first", "second"], 1)
+    assert numbers(path) == [5]
+
+
+def test_the_database_of_another_program_is_not_changed_either(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    raw(path, "CREATE TABLE photos (name TEXT)", "PRAGMA user_version = 1")
+    with pytest.raises(BadInput, match="database of something else"):
+        open_database(path, version=2, schema=SCHEMA, changes={1: "CREATE TABLE second (number INTEGER)"})
+    assert schema_and_version(path) == (["photos"], 1)
+
+
+def test_a_file_newer_than_all_changes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(open_database(path, version=4, schema=LATEST)):
+        pass
+    with pytest.raises(BadInput, match=r"newer version.*format 4, this program writes 3"):
+        open_database(path, version=3, schema=LATEST, changes=CHANGES)

@@ -15,9 +15,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from common.errors import BadUsage
+from distill.losses import outer_rows_distance, rows
 from images.base import Batch
 from proxies.base import NotApplicable
-from proxies.diswot import VARIANTS, DisWOT, DisWOTRelation, DisWOTSemantic, outer_rows_distance, rows
+from proxies.diswot import VARIANTS, DisWOT, DisWOTRelation, DisWOTSemantic
 from proxies.probe import Probe
 from proxies.testing import DEGENERATE, ORDINARY, make_batch
 from spaces.nb201 import Cell

@@ -1,14 +1,16 @@
-"""CIFAR from parquet files, torchvision's batch files and the hub; what is wrong with a folder is one line."""
+"""CIFAR from parquet files, torchvision's batch files and the hub: images, splits and draws."""
 
 from __future__ import annotations
 
 import io
 import os
 import pickle
-import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +20,7 @@ from images import load
 from images.base import draw
 from images.cifar import Cifar, _quiet
 
-datasets = pytest.importorskip("datasets", reason="needs the extra 'cifar'")
-pa = pytest.importorskip("pyarrow")
+pa = pytest.importorskip("pyarrow", reason="needs the extra 'cifar'")
 pq = pytest.importorskip("pyarrow.parquet")
 Image = pytest.importorskip("PIL.Image")
 
@@ -28,7 +29,7 @@ FILES = {
     "cifar10": ("cifar-10-batches-py", "labels", [f"data_batch_{i}" for i in range(1, 6)], ["test_batch"]),
     "cifar100": ("cifar-100-python", "fine_labels", ["train"], ["test"]),
 }
-
+CELL = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 DRAW = [44235, 19109, 38599, 33947]
 VAL = [0, 12, 18, 22, 31, 38]
@@ -40,17 +41,17 @@ def pixels(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (count, 3, 32, 32), np.uint8), rng.integers(0, 10, count)
 
 
-def png(image: np.ndarray) -> bytes:
+def encoded(image: np.ndarray, form: str = "PNG", mode: str = "RGB") -> bytes:
+    """A file with the image [3, H, W], without loss."""
     buffer = io.BytesIO()
-    Image.fromarray(image.transpose(1, 2, 0)).save(buffer, "PNG")
+    Image.fromarray(image.transpose(1, 2, 0)).convert(mode).save(buffer, form, lossless=True)
     return buffer.getvalue()
 
 
 def write_parquet(path: Path, column: str, images: np.ndarray, labels: np.ndarray, **more: list) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    cells = [{"bytes": png(image), "path": None} for image in images]
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    table = {"coarse_label": pa.array([0] * len(labels)), column: pa.array(labels), "img": pa.array(cells, kind)}
+    cells = [{"bytes": encoded(image), "path": "nowhere.png"} for image in images]
+    table = {"coarse_label": pa.array([0] * len(labels)), column: pa.array(labels), "img": pa.array(cells, CELL)}
     pq.write_table(pa.table({**table, **more}), path)
 
 
@@ -117,9 +118,25 @@ def test_torchvision(tmp_path: Path, name: str, inside: bool, keys: type, protoc
     check_content(Cifar(name, folder if inside else tmp_path))
 
 
+def test_webp(tmp_path: Path) -> None:
+    """The layout of lossless copies of the hub's files."""
+    folder = parquet_folder(tmp_path, "cifar10")
+    images, labels = pixels(7, 1)
+    cells = [{"bytes": encoded(image, "WEBP"), "path": None} for image in images]
+    write_parquet(folder / "test-00000-of-00001.parquet", "label", images, labels, img=pa.array(cells, CELL))
+    check_content(Cifar("cifar10", tmp_path))
+
+
+def test_parquet_needs_no_datasets_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet_folder(tmp_path, "cifar10")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    check_content(Cifar("cifar10", tmp_path))
+
+
 def test_torchvision_layout_needs_no_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torchvision_folder(tmp_path, "cifar10")
-    monkeypatch.setitem(sys.modules, "datasets", None)
+    for library in ("datasets", "pyarrow", "PIL", "PIL.Image"):
+        monkeypatch.setitem(sys.modules, library, None)
     assert len(Cifar("cifar10", tmp_path).training_images(0, 8)) == 8
 
 
@@ -176,10 +193,8 @@ def test_draws_and_splits_stay_as_published(tmp_path: Path) -> None:
 def test_only_the_drawn_images_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet_folder(tmp_path, "cifar10")
     decoded = []
-    decode = datasets.Image.decode_example
-    monkeypatch.setattr(
-        datasets.Image, "decode_example", lambda self, *rest, **more: decoded.append(0) or decode(self, *rest, **more)
-    )
+    decode = Image.open
+    monkeypatch.setattr(Image, "open", lambda *rest, **more: decoded.append(0) or decode(*rest, **more))
     Cifar("cifar10", tmp_path).training_images(0, 6)
     assert len(decoded) == 6
 
@@ -200,163 +215,60 @@ def test_unknown_names(tmp_path: Path) -> None:
         Cifar("cifar1000", tmp_path)
 
 
-def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar100", tmp_path / "nowhere")
-    one_line(error, tmp_path / "nowhere", "--data")
+@pytest.fixture
+def datasets() -> ModuleType:
+    return pytest.importorskip("datasets", reason="needs the extra 'cifar'")
 
 
-def test_folder_of_neither_layout(tmp_path: Path) -> None:
-    parquet_folder(tmp_path, "cifar10")  # the other data set, in its own folder
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar100", tmp_path)
-    one_line(error, tmp_path, "cifar100/train-*.parquet", "cifar-100-python")
-
-
-@pytest.mark.parametrize("file", ["train-00001-of-00002.parquet", "test-00000-of-00001.parquet"])
-def test_missing_shard(tmp_path: Path, file: str) -> None:
-    folder = parquet_folder(tmp_path, "cifar10")
-    (folder / file).unlink()
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path)
-    one_line(error, folder, file.partition("-")[0])
-
-
-def test_two_downloads_mixed(tmp_path: Path) -> None:
-    folder = parquet_folder(tmp_path, "cifar10")
-    write_parquet(folder / "train-00000-of-00001.parquet", "label", *pixels(5, 0))
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path)
-    one_line(error, folder, "train-00000-of-00001.parquet")
-
-
-@pytest.mark.parametrize("keep", [0, 3, 500, -1])
-def test_truncated_parquet_in_place_of_a_good_one(tmp_path: Path, keep: int) -> None:
-    path = parquet_folder(tmp_path, "cifar10") / "train-00001-of-00002.parquet"
-    Cifar("cifar10", tmp_path).training_images(0, 4)
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path)
-    one_line(error, path, "again")
-
-
-def test_truncated_test_parquet(tmp_path: Path) -> None:
-    path = parquet_folder(tmp_path, "cifar10") / "test-00000-of-00001.parquet"
-    path.write_bytes(path.read_bytes()[:-9])
-    found = Cifar("cifar10", tmp_path)
-    with pytest.raises(BadInput) as error:
-        found.split("test")
-    one_line(error, path)
-
-
-def test_overwritten_pages_and_damaged_images(tmp_path: Path) -> None:
-    path = parquet_folder(tmp_path, "cifar10") / "train-00001-of-00002.parquet"
-    good = path.read_bytes()
-    path.write_bytes(good[:4] + bytes(20_000) + good[20_004:])  # the footer is whole
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path).split("train")
-    one_line(error, path)
-    path.write_bytes(good.replace(b"IHDR", b"IHDX"))  # the parquet is whole, its images are not
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path).split("train")
-    one_line(error, path.parent, "decode")
-
-
-def test_wrong_columns(tmp_path: Path) -> None:
-    folder = parquet_folder(tmp_path, "cifar10")
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar100", folder)
-    one_line(error, folder / "train-00000-of-00002.parquet", "fine_label", "coarse_label, label, img")
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "words"),
-    [
-        ("img", pa.array(["x.png"] * 20), "struct"),
-        ("label", pa.array(["cat"] * 20), "whole numbers"),
-        ("label", pa.array([None] * 20, pa.int64()), "without label"),
-        ("label", pa.array([10] * 20), "0 to 9"),
-        ("label", pa.array([-1] * 20), "0 to 9"),
-        ("img", pa.array([{"bytes": None, "path": "http://example.org/x.png"}] * 20), "without image bytes"),
-        ("img", pa.array([{"bytes": png(np.zeros((3, 16, 16), np.uint8)), "path": None}] * 20), "16x16"),
-    ],
-)
-def test_wrong_content(tmp_path: Path, column: str, values: object, words: str) -> None:
-    folder = parquet_folder(tmp_path, "cifar10")
-    write_parquet(folder / "train-00000-of-00002.parquet", "label", *pixels(20, 0), **{column: values})
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path).split("train")
-    one_line(error, folder, words)
-
-
-def test_no_images(tmp_path: Path) -> None:
-    folder = parquet_folder(tmp_path, "cifar10", train=0)
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path)
-    one_line(error, folder, "no images")
-
-
-def test_missing_batch_file(tmp_path: Path) -> None:
-    folder = torchvision_folder(tmp_path, "cifar10")
-    (folder / "data_batch_4").unlink()
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar10", tmp_path)
-    one_line(error, folder / "data_batch_4")
-
-
-def test_malicious_batch_file_is_refused_and_not_run(tmp_path: Path) -> None:
-    path = torchvision_folder(tmp_path, "cifar100") / "train"
-    marker = tmp_path / "it ran"
-
-    class Evil:
-        def __reduce__(self) -> tuple:
-            return os.mkdir, (str(marker),)
-
-    batch = pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "fine_labels": [0], "filenames": Evil()}, 2)
-    path.write_bytes(batch)
-    with pytest.raises(BadInput) as error:
-        Cifar("cifar100", tmp_path)
-    one_line(error, path, "mkdir", "nothing was run")
-    assert not marker.exists()
-    pickle.loads(batch)  # the trap works
-    assert marker.exists()
-
-
-def test_extra_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parquet_folder(tmp_path, "cifar10")
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    for data in (tmp_path, None):
-        with pytest.raises(BadInput) as error:
-            Cifar("cifar10", data)
-        one_line(error, "pip install 'diswot-bench[cifar]'")
-
-
-def test_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: ModuleType) -> Callable[..., tuple[Path, list]]:
+    """Puts CIFAR-100 on a hub of its own, changed by a function; gives the folder of it, and what was asked for."""
     folder = parquet_folder(tmp_path / "data", "cifar100")
     real = datasets.load_dataset
-    asked = []
-    images = True
 
-    def from_folder(repository: str, split: str) -> object:
-        asked.append((repository, split))
-        files = {part: str(folder / f"{part}-*.parquet") for part in ("train", "test")}
-        table = real("parquet", data_files=files, split=split, cache_dir=str(tmp_path / "cache"))
-        return table.cast_column("img", datasets.Image()) if images else table
+    def publish(change: Callable[[Any], object]) -> tuple[Path, list]:
+        asked = []
 
-    monkeypatch.setattr(datasets, "load_dataset", from_folder)
-    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda self, repository, timeout: None)
+        def from_folder(repository: str, split: str) -> object:
+            asked.append((repository, split))
+            files = {part: str(folder / f"{part}-*.parquet") for part in ("train", "test")}
+            return change(real("parquet", data_files=files, split=split, cache_dir=str(tmp_path / "cache")))
+
+        monkeypatch.setattr(datasets, "load_dataset", from_folder)
+        monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda self, repository, timeout: None)
+        return folder, asked
+
+    return publish
+
+
+def test_hub(hub: Callable[..., tuple[Path, list]], datasets: ModuleType) -> None:
+    folder, asked = hub(lambda table: table.cast_column("img", datasets.Image()))
     found = Cifar("cifar100", None)
     assert asked == [("uoft-cs/cifar100", "train")]
     check_content(found)
     assert found.batch(16, 3).hash == Cifar("cifar100", folder).batch(16, 3).hash
-    images = False  # and were the columns to change there
+
+
+def test_hub_gives_the_rows_of_a_selection(hub: Callable[..., tuple[Path, list]], datasets: ModuleType) -> None:
+    hub(lambda table: table.cast_column("img", datasets.Image()).select([5, 1, 3]))
+    test = Cifar("cifar100", None).split("test")
+    np.testing.assert_array_equal(test.images, pixels(7, 1)[0][[5, 1, 3]])
+    np.testing.assert_array_equal(test.labels, pixels(7, 1)[1][[5, 1, 3]])
+
+
+@pytest.mark.parametrize("lacking", ["pictures", "labels"])
+def test_hub_with_other_columns(hub: Callable[..., tuple[Path, list]], datasets: ModuleType, lacking: str) -> None:
+    if lacking == "pictures":
+        hub(lambda table: table)
+    else:
+        hub(lambda table: table.cast_column("img", datasets.Image()).remove_columns("fine_label"))
     with pytest.raises(BadInput) as error:
         Cifar("cifar100", None)
-    one_line(error, "uoft-cs/cifar100", "--data")
+    one_line(error, "uoft-cs/cifar100 on the hub has no images 'img' with 'fine_label' (", "--data")
 
 
 @pytest.mark.parametrize("problem", [ConnectionError("Couldn't reach\nthe hub"), OSError(28, "No space left")])
-def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, problem: OSError) -> None:
+def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, datasets: ModuleType, problem: OSError) -> None:
     def no_network(*_: object, **__: object) -> None:
         raise problem
 
@@ -368,7 +280,9 @@ def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, problem: OSError) -> 
     assert datasets.config.HF_HUB_OFFLINE is (os.environ.get("HF_HUB_OFFLINE", "0") == "1")
 
 
-def test_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, datasets: ModuleType
+) -> None:
     path = str(parquet_folder(tmp_path, "cifar10") / "test-*.parquet")
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda self, repository, timeout: None)
     with _quiet("uoft-cs/cifar10"):
@@ -376,33 +290,6 @@ def test_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: p
     assert capfd.readouterr() == ("", "")
     datasets.load_dataset("parquet", data_files=path, cache_dir=str(tmp_path / "loud"))
     assert capfd.readouterr().err  # as it was before
-
-
-def test_two_processes_at_once_write_nothing(tmp_path: Path) -> None:
-    folder = parquet_folder(tmp_path / "data", "cifar10")
-    before = sorted(folder.rglob("*"))
-    program = (
-        "import sys; from pathlib import Path; from images.cifar import Cifar; from common.files import content_hash\n"
-        "print(content_hash([Cifar('cifar10', Path(sys.argv[1])).training_images(0, 16).images]))"
-    )
-    home = {"HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "home")}
-    environment = {**os.environ, **home, "PYTHONPATH": str(Path(__file__).parents[1])}
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for _ in range(2)
-    ]
-    outputs = [run.communicate(timeout=60) for run in runs]
-    assert outputs[0] == outputs[1]
-    assert len(outputs[0][0].strip()) == 64
-    assert outputs[0][1] == ""
-    assert sorted(folder.rglob("*")) == before
-    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
 
 
 @cache

@@ -14,7 +14,7 @@ import pytest
 from analysis.correlate import label_cells
 from analysis.labels import Labels, load_labels
 from common.errors import BadInput, BadUsage
-from distill.tables import COLUMNS, AccuracyTable, read_table, recipe_path, table_path, write_table
+from distill.tables import COLUMNS, OPTIONAL, AccuracyTable, read_table, recipe_path, table_path, write_table
 from spaces.equivalence import members, representatives
 from spaces.nb201 import cell_at, cell_set
 
@@ -24,7 +24,7 @@ Row = tuple[int, int, float | None, float | None, str]
 
 def write(folder: Path, mode: str, rows: list[Row], recipe: dict[str, Any] = RECIPE) -> Path:
     """A table of rows (cell, seed, val, test, status)."""
-    frame = pd.DataFrame([(c, s, val, test, 1, 0.5, status) for c, s, val, test, status in rows], columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=["cell", "seed", "val", "test", "status"]).assign(best=50, epochs=1, seconds=0.5)
     path = table_path("digits", mode, folder)
     write_table(path, AccuracyTable(frame, recipe), {"mode": mode})
     return path
@@ -143,7 +143,7 @@ def test_a_damaged_recipe_is_bad_input(text: str, folder: Path) -> None:
         load_labels("distilled", "digits", folder)
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", [column for column in COLUMNS if column not in OPTIONAL])
 def test_a_table_that_lacks_a_column_is_bad_input_that_names_it(column: str, folder: Path) -> None:
     path = table_path("digits", "distilled", folder)
     path.write_bytes(gzip.compress(pd.read_csv(path).drop(columns=column).to_csv(index=False).encode()))
@@ -163,7 +163,86 @@ def test_vanilla_labels_need_no_distilled_table(tmp_path: Path) -> None:
     assert "teacher" not in labels.source
 
 
+def test_the_steps_of_a_recipe_by_epochs_are_their_product(tmp_path: Path) -> None:
+    write(tmp_path, "vanilla", VANILLA, {"epochs": 2, "epoch_steps": 225})
+    assert load_labels("vanilla", "digits", tmp_path).source == "450 steps"
+
+
+IMPORTED = {"format": "csv", "file": "theirs.csv", "dataset": "cifar100", "epochs": 200, "space": "nb201"}
+
+
+def test_what_was_imported_in_the_place_of_a_table_labels_the_cells_themselves(folder: Path) -> None:
+    write(folder, "vanilla", VANILLA, IMPORTED)
+    labels = load_labels("vanilla", "digits", folder)
+    assert not labels.of_functions
+    assert labels.source == "theirs.csv, cifar100, 200 epochs"
+    assert load_labels("distilled", "digits", folder).of_functions
+
+
+def test_a_gain_is_of_trainings_that_belong_together(folder: Path) -> None:
+    write(folder, "vanilla", VANILLA, IMPORTED)
+    with pytest.raises(BadInput, match="one of the tables of digits is imported"):
+        load_labels("gain", "digits", folder)
+
+
+def test_networks_of_another_space_are_no_cells(folder: Path) -> None:
+    path = write(folder, "distilled", DISTILLED, IMPORTED | {"space": "resnet"})
+    for against in ("distilled", "gain", str(path)):
+        with pytest.raises(BadInput, match=r"digits-distilled\.csv\.gz labels networks of the space 'resnet'"):
+            load_labels(against, "digits", folder)
+
+
 # files
+
+
+def test_a_table_by_its_path_is_what_it_is_by_its_name(folder: Path) -> None:
+    by_name = load_labels("distilled", "digits", folder)
+    by_path = load_labels(str(table_path("digits", "distilled", folder)), "digits")
+    assert as_dict(by_path) == as_dict(by_name)
+    assert (by_path.of_functions, by_path.source) == (True, "7 steps, teacher 01234567")
+    assert by_path.quantity == "accuracy, % (digits-distilled)"
+
+
+def test_rows_of_a_table_by_its_path_that_did_not_finish_are_dropped(tmp_path: Path) -> None:
+    path = write(tmp_path, "distilled", [*DISTILLED, (3, 0, 10.0, 10.0, "diverged")])
+    assert 3 not in load_labels(str(path), "digits").by_seed.index
+    older = pd.read_csv(path).drop(columns=list(OPTIONAL))
+    path.write_bytes(gzip.compress(older.to_csv(index=False).encode()))
+    assert 3 not in load_labels(str(path), "digits").by_seed.index
+
+
+def test_an_imported_table_by_its_path_labels_the_cells_themselves(tmp_path: Path) -> None:
+    labels = load_labels(str(write(tmp_path, "distilled", DISTILLED, IMPORTED)), "digits")
+    assert not labels.of_functions
+    assert labels.source == "theirs.csv, cifar100, 200 epochs"
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"recipe": 3}', '{"other": 1}'])
+def test_a_json_without_a_recipe_is_somebody_elses(text: str, folder: Path) -> None:
+    path = table_path("digits", "distilled", folder)
+    recipe_path(path).write_text(text)
+    labels = load_labels(str(path), "digits")
+    assert (labels.of_functions, labels.source) == (False, "a file")
+
+
+def test_a_recipe_that_cannot_be_read_is_bad_input(folder: Path) -> None:
+    path = table_path("digits", "distilled", folder)
+    recipe_path(path).write_text('{"recipe": {')
+    with pytest.raises(
+        BadInput, match=r"cannot read .*digits-distilled\.json, the recipe of digits-distilled\.csv\.gz"
+    ):
+        load_labels(str(path), "digits")
+
+
+def test_a_file_with_seeds_has_a_column_for_each(tmp_path: Path) -> None:
+    labels = load_labels(csv(tmp_path, "index,seed,accuracy\n3,777,1\n3,888,2\n4,777,5\n4,888,\n"), "digits")
+    assert as_dict(labels) == {(3, 777): 1.0, (3, 888): 2.0, (4, 777): 5.0}
+    assert labels.mean.to_dict() == {3: 1.5, 4: 5.0}
+
+
+def test_a_column_status_of_a_file_that_is_no_table_means_nothing(tmp_path: Path) -> None:
+    labels = load_labels(csv(tmp_path, "index,accuracy,status\n3,1.5,done\n4,2.5,ok\n"), "digits")
+    assert as_dict(labels) == {(3, 0): 1.5, (4, 0): 2.5}
 
 
 def csv(folder: Path, text: str, name: str = "labels.csv") -> str:
@@ -213,6 +292,15 @@ MALFORMED = "|nor_conv_3x3~0|+|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|no
         ("index,accuracy\n-1,1\n", "line 2: cell index -1 is out of range"),
         ("index,accuracy\n3,1\n4,1\n3,2\n", r"names cell 3 \(\|.*\) more than once: keep one row a cell"),
         (f"cell,accuracy\n3,1\n{cell_at(3)},2\n", "names cell 3 .* more than once"),
+        (
+            "index,seed,accuracy\n3,7,1\n3,8,1\n3,7,2\n",
+            "names cell 3 .* more than once with seed 7: keep one row a cell and seed",
+        ),
+        ("index,seed,accuracy\n3,7.5,1\n", "column 'seed' holds something that is not a whole number"),
+        ("index,seed,accuracy\n3,,1\n3,2,1\n", "column 'seed' holds something that is not a whole number"),
+        ("index,seed,accuracy\n3,x,1\n", "column 'seed' holds something that is not a number"),
+        (f"index,arch,accuracy\n3,{cell_at(3)},1\n4,{cell_at(5)},1\n", "line 3: '4' and '.*' are different cells"),
+        ("cell,index,accuracy\n3,4,1\n", "line 2: '3' and '4' are different cells of NAS-Bench-201"),
         ("", "cannot read .* as CSV"),
         ('index,accuracy\n"3,1\n', "cannot read .* as CSV"),
     ],

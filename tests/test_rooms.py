@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("common", "images", "spaces", "distill", "proxies", "bench", "search", "analysis")
 """Bottom to top."""
 PRESENT = [room for room in ROOMS if (ROOT / room).is_dir()]
-HEAVY = ("torch", "scipy.stats", "matplotlib", "pandas", "sklearn", "datasets")
+HEAVY = ("torch", "scipy.stats", "matplotlib", "pandas", "sklearn", "datasets", "pyarrow", "PIL")
 
 
 def imports(source: str) -> list[tuple[int, str]]:
@@ -106,8 +106,11 @@ def heavy_imports(code: int, room: str, invocations: list[list[str]], folder: Pa
     ("room", "invocations"),
     [
         ("bench", [["--help"], ["run", "--help"], ["list"], ["list", "--json"]]),
-        ("analysis", [["--help"], ["correlate", "--help"]]),
-        ("distill", [["--help"], ["run", "--help"]]),
+        (
+            "analysis",
+            [["--help"], *([word, "--help"] for word in ("correlate", "reliability", "class-pairs", "import"))],
+        ),
+        ("distill", [["--help"], *([word, "--help"] for word in ("run", "status", "merge", "teacher", "speed"))]),
         pytest.param(
             "search", [["--help"]], marks=pytest.mark.skipif("search" not in PRESENT, reason="no search room yet")
         ),
@@ -134,6 +137,7 @@ def test_help_and_list_import_nothing_heavy(
             ],
         ),
         ("analysis", [["correlate", "diswott"], ["correlate", "params", "--benchmark", "digit"]]),
+        ("distill", [["run", "--benchmark", "digit"], ["status", "--benchmark", "digit"], ["run", "--limit", "0"]]),
     ],
 )
 def test_a_wrong_word_costs_no_heavy_import(

@@ -1,0 +1,101 @@
+"""Published accuracies, each converted once into an accuracy table that says where it came from.
+
+A pickle is a program: what its maker wrote runs when it is read. NAS-Bench-201's file is first read as plain data
+(torch's `weights_only`), which runs nothing; a pickle that is more than that is read only where its user says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from analysis.importers.benchmarks import BENCHMARKS, DATA_SETS, EPOCHS, read_benchmark
+from analysis.importers.source import Row, Source
+from analysis.importers.text import read_csv, read_diswot_json, read_resnet_depths
+from common.errors import BadInput, BadUsage, unknown
+from distill.tables import COLUMNS, FOLDER, AccuracyTable, recipe_path, write_table
+
+TEXT = {"diswot-json": read_diswot_json, "resnet-depths": read_resnet_depths, "csv": read_csv}
+FORMATS = (*BENCHMARKS, *TEXT)
+
+
+def import_table(
+    format: str,
+    file: Path,
+    dataset: str,
+    *,
+    epochs: int | None = None,
+    name: str | None = None,
+    output: Path = FOLDER,
+    trust_pickle: bool = False,
+) -> tuple[Path, AccuracyTable]:
+    """Write `<output>/<name>.csv.gz` and its JSON from a file of one of `FORMATS`; the path and what was written.
+
+    `epochs` picks the schedule of a benchmark file (default 200), and states it for the other formats. Raises BadUsage
+    for a word that means nothing, BadInput for a file that is missing, damaged, of another format or space, a pickle
+    that is not trusted, and a table that is there already. Nothing is written unless all of the file was understood.
+    """
+    epochs = _check_words(format, dataset, epochs)
+    stem = re.sub(r"(\.csv)?\.[^.]+$", "", file.name)
+    default = f"{dataset}-{format}-{epochs}" if format in BENCHMARKS else f"{dataset}-{stem}"
+    name = re.sub(r"[^\w.-]+", "_", default, flags=re.ASCII) if name is None else name
+    if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+        raise BadUsage(f"--name '{name}': expected letters, digits, '.', '_' and '-'")
+    path = output / f"{name}.csv.gz"
+    for there in (path, recipe_path(path)):
+        if there.exists():
+            raise BadInput(f"{there} is there already and is not overwritten: choose another --name, or remove it")
+    if not (file.is_file() or (format == "nats-bench" and file.is_dir())):
+        raise BadInput(f"no file {file}: name the published file" + (" or folder" if format == "nats-bench" else ""))
+    if format in TEXT:
+        source = TEXT[format](file)
+    else:
+        source = read_benchmark(format, file, dataset, epochs or EPOCHS[-1], trust_pickle)
+    table = _table(source, format, file, dataset, epochs)
+    provenance = {
+        "cells": int(table.rows["cell"].nunique()),
+        "seeds": sorted(int(seed) for seed in table.rows["seed"].unique()),
+        "columns": source.columns,
+        "read_with": source.read_with,
+    }
+    write_table(path, table, provenance)
+    return path, table
+
+
+def _check_words(format: str, dataset: str, epochs: int | None) -> int | None:
+    """The epochs to read or to state. Raises BadUsage."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if dataset not in DATA_SETS:
+        raise unknown("data set", dataset, DATA_SETS)
+    if format in TEXT:
+        if epochs is not None and epochs < 1:
+            raise BadUsage(f"--epochs {epochs}: must be at least 1")
+        return epochs
+    if epochs not in (None, *EPOCHS):
+        raise BadUsage(f"--epochs {epochs}: {format} has trainings of {' and '.join(map(str, EPOCHS))} epochs")
+    return epochs or EPOCHS[-1]
+
+
+def _table(source: Source, format: str, file: Path, dataset: str, epochs: int | None) -> AccuracyTable:
+    import pandas as pd
+
+    rows = pd.DataFrame(source.rows, columns=list(Row._fields)).assign(status="ok")
+    rows["epochs"] = pd.Series(epochs, index=rows.index, dtype="Int64")
+    if rows["test"].isna().all():
+        after = f" after {epochs} epochs" if epochs else ""
+        raise BadInput(f"{file} has no test accuracy on {dataset}{after}: choose another --dataset or --epochs")
+    if rows[["val", "test"]].max(axis=None) <= 1:
+        raise BadInput(f"{file}: no accuracy is above 1, so they look like fractions: give percent, 0 to 100")
+    recipe = {"format": format, "file": file.name, "sha256": _sha256(file), "dataset": dataset, "epochs": epochs}
+    return AccuracyTable(rows.reindex(columns=list(COLUMNS)), recipe | {"space": source.space})
+
+
+def _sha256(file: Path) -> str:
+    """Of a folder: that of its lines `<name> <sha256>`, by name."""
+    if file.is_dir():
+        lines = (f"{part.name} {_sha256(part)}\n" for part in sorted(file.glob("*.pickle.pbz2")))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,155 @@
+"""Ways of training M students, measured side by side in one run: seconds of a step for all M, and ratios.
+
+Students of one cell can run as one network (`stack`, `vmap`); students of different cells share the batch and the
+teacher's reading (`lock-step`). Noise images and an untrained ResNet-56: time does not depend on what they hold.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.func import functional_call, stack_module_state, vmap
+
+from distill.losses import kd
+from distill.recipes import Recipe, recipe
+from distill.runs import visiting_order
+from distill.training import Group, Lockstep, live
+from images.stream import Resident, Stream
+from spaces.nb201 import cell_at
+from spaces.network import CellNetwork
+from spaces.resnet import teacher_network
+from spaces.stack import Stack
+from spaces.supernet import Supernet
+
+TEACHER = "resnet56"
+STEPS = 64
+"""Length of the streams, which come round again."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of training all students: median seconds of one step of all of them, and its ratio to the first way."""
+
+    name: str
+    cells: str
+    seconds: float
+    ratio: float
+
+
+class _Noise:
+    """What a stream asks of a data set."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.mean, self.std = size, (0.5,) * 3, (0.25,) * 3
+
+
+def _stream(plan: Recipe, device: torch.device) -> Stream:
+    rng = np.random.default_rng(0)
+    count, size = plan.batch * STEPS, plan.skeleton.size
+    images = rng.integers(0, 256, size=(count, 3, size, size), dtype=np.uint8)
+    resident = Resident.of(images, rng.integers(0, plan.skeleton.classes, size=count), 0, device)
+    nothing = np.zeros((count, 2), np.int64), np.zeros(count, bool)
+    return Stream(_Noise(size), resident, np.arange(count), *nothing, plan.batch)
+
+
+class _Vmapped:
+    """M networks of one cell under `torch.func.vmap`, trained as `Lockstep` trains them."""
+
+    def __init__(self, networks: Sequence[CellNetwork], stream: Stream, teacher: torch.nn.Module, plan: Recipe) -> None:
+        parameters, self.buffers = stack_module_state(list(networks))
+        self.parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+        self.base, self.stream, self.answer, self.plan = networks[0], stream, live(teacher), plan
+        self.optimiser = torch.optim.SGD(
+            self.parameters.values(),
+            lr=plan.learning_rate,
+            momentum=plan.momentum,
+            nesterov=True,
+            weight_decay=plan.weight_decay,
+            foreach=True,
+        )
+        self.step = 0
+
+    def advance(self) -> None:
+        images, labels = self.stream.batch(self.step)
+        said = self.answer(self.step, images)
+
+        def loss(parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]) -> torch.Tensor:
+            logits = functional_call(self.base, (parameters, buffers), (images,)).logits
+            weight = self.plan.kd_weight
+            return (1 - weight) * F.cross_entropy(logits, labels) + weight * kd(said, logits, self.plan.temperature)
+
+        self.optimiser.zero_grad()
+        vmap(loss)(self.parameters, self.buffers).sum().backward()
+        self.optimiser.step()
+        self.step += 1
+
+
+def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way]:
+    """Median over `rounds` of a step of each way, the ways taking turns; the first one is what the others save on."""
+    torch.set_num_threads(1)
+    where = torch.device(device)
+    plan = replace(recipe(benchmark), epochs=1, epoch_steps=STEPS)
+    stream = _stream(plan, where)
+    teacher = teacher_network(TEACHER, plan.skeleton.classes, 0, device=where).eval().requires_grad_(False)
+    answers = [live(teacher)]
+    different = [cell_at(index) for index in visiting_order()[:students]]
+    one = different[0]
+
+    def network(number: int, same: bool) -> CellNetwork:
+        supernet = Supernet(plan.skeleton, number, plan.init, device=where)
+        return CellNetwork(one if same else different[number], supernet).train()
+
+    def alone(number: int, same: bool) -> Lockstep:
+        return Lockstep([Group(network(number, same), (plan.kd_weight,))], [stream], answers, plan)
+
+    def together(same: bool) -> Lockstep:
+        groups = [Group(network(number, same), (plan.kd_weight,)) for number in range(students)]
+        return Lockstep(groups, [stream], answers, plan)
+
+    def stacked() -> Lockstep:
+        draws = [Supernet(plan.skeleton, number, plan.init, device=where) for number in range(students)]
+        group = Group(CellNetwork(one, Stack(draws)), (plan.kd_weight,) * students)
+        return Lockstep([group], [stream], answers, plan)
+
+    ways: dict[tuple[str, str], Sequence[Lockstep | _Vmapped]] = {
+        ("separate runs", "different"): [alone(number, False) for number in range(students)],
+        ("lock-step", "different"): [together(False)],
+        ("separate runs", "one"): [alone(number, True) for number in range(students)],
+        ("lock-step", "one"): [together(True)],
+        ("lock-step, stacked", "one"): [stacked()],
+        ("lock-step, vmap", "one"): [_Vmapped([network(k, True) for k in range(students)], stream, teacher, plan)],
+    }
+    seconds = _take_turns({key: _all(runs) for key, runs in ways.items()}, rounds, where)
+    base = {cells: seconds["separate runs", cells] for cells in ("different", "one")}
+    return [Way(name, cells, seconds[name, cells], seconds[name, cells] / base[cells]) for name, cells in ways]
+
+
+def _all(runs: Sequence[Lockstep | _Vmapped]) -> Callable[[], None]:
+    def advance() -> None:
+        for run in runs:
+            run.step %= STEPS
+            run.advance()
+
+    return advance
+
+
+def _take_turns(
+    ways: dict[tuple[str, str], Callable[[], None]], rounds: int, device: torch.device
+) -> dict[tuple[str, str], float]:
+    """Median seconds of each, after one call that does not count."""
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in ways}
+    for number in range(rounds + 1):
+        for key, advance in ways.items():
+            start = time.perf_counter()
+            advance()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if number:
+                times[key].append(time.perf_counter() - start)
+    return {key: statistics.median(values) for key, values in times.items()}

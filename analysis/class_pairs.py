@@ -56,7 +56,7 @@ def _paired(mode: str, benchmark: str, folder: Path) -> tuple[pd.DataFrame, pd.D
     other = other.set_axis(of_class[other.index.to_numpy(dtype=int)])
     seeds = own.columns.intersection(other.columns)
     common = own.index.intersection(other.index)
-    pairs = own.loc[common, seeds].join(other.loc[common, seeds], lsuffix=" own", rsuffix=" other").dropna()
+    pairs = pd.concat([own.loc[common, seeds], other.loc[common, seeds]], axis=1).dropna()
     if len(pairs) < 3 or len(seeds) < 2:
         raise BadInput(
             f"the {mode} tables {benchmark} and {benchmark + EXECUTED} share {len(pairs)} classes with {len(seeds)} "

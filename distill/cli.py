@@ -144,10 +144,12 @@ def speed_command(
     device: Device = "auto",
 ) -> None:
     """Ways of training several students with a ResNet-56 teacher, as ratios measured side by side."""
-    from distill.speed import measure
-
     at_least_one("--students", students)
     at_least_one("--rounds", rounds)
+    recipe(benchmark)
+
+    from distill.speed import measure
+
     where = choose_device(device)
     ways = measure(benchmark, students, where, rounds)
     print(f"{benchmark}: a step of {students} students, teacher resnet56, {where}, one thread")

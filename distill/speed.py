@@ -19,7 +19,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from distill.losses import kd
 from distill.recipes import Recipe, recipe
 from distill.runs import visiting_order
-from distill.training import Group, Lockstep, live
+from distill.training import Group, Lockstep, learning_rate, live
 from images.stream import Resident, Stream
 from spaces.nb201 import cell_at
 from spaces.network import CellNetwork
@@ -79,13 +79,17 @@ class _Vmapped:
         images, labels = self.stream.batch(self.step)
         said = self.answer(self.step, images)
 
-        def loss(parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]) -> torch.Tensor:
-            logits = functional_call(self.base, (parameters, buffers), (images,)).logits
-            weight = self.plan.kd_weight
-            return (1 - weight) * F.cross_entropy(logits, labels) + weight * kd(said, logits, self.plan.temperature)
+        def logits_of_one(parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]) -> torch.Tensor:
+            logits: torch.Tensor = functional_call(self.base, (parameters, buffers), (images,)).logits
+            return logits
 
+        weight, temperature = self.plan.kd_weight, self.plan.temperature
+        total = torch.zeros((), device=images.device)
+        for logits in vmap(logits_of_one)(self.parameters, self.buffers):
+            total = total + (1 - weight) * F.cross_entropy(logits, labels) + weight * kd(said, logits, temperature)
+        self.optimiser.param_groups[0]["lr"] = learning_rate(self.plan, self.step)
         self.optimiser.zero_grad()
-        vmap(loss)(self.parameters, self.buffers).sum().backward()
+        total.backward()
         self.optimiser.step()
         self.step += 1
 

@@ -12,12 +12,16 @@ from spaces.skeleton import INITS
 if TYPE_CHECKING:
     from proxies.probe import Probe
 
-NEEDS = ("forward", "relu_codes", "relu_kernel", "gradients", "weights", "teacher")
-"""What a proxy can ask of a probe: one forward pass on the batch, the ReLUs' binary codes in it or only how many of
-them agree, one backward pass, the network's weights (read without the batch), and the same records of the teacher."""
+BACKWARD = ("gradients", "gate_gradients", "input_gradients", "hessian_gradient")
+"""The needs that take the autograd graph of the forward pass: the loss's gradients in the parameters and in gates on
+the layers' channels (one backward pass for both), the logits' in the images, the loss's Hessian times its gradient."""
 
-READS_BATCH = ("forward", "relu_codes", "relu_kernel", "gradients")
-"""The needs that take the batch."""
+READS_BATCH = ("forward", "relu_codes", "relu_kernel", *BACKWARD)
+"""The needs that take the batch: one forward pass, the ReLUs' binary codes in it or only how many of them agree."""
+
+NEEDS = (*READS_BATCH, "weights", "teacher")
+"""What a proxy can ask of a probe: the above, the network's weights (read without the batch), and the same records of
+the teacher."""
 
 
 class NotApplicable(Exception):

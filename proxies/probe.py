@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from distill.losses import classifier_gradient
 from images.base import Batch
-from proxies.base import READS_BATCH
+from proxies.base import BACKWARD, READS_BATCH
 from spaces.nb201 import Cell
 from spaces.network import Output
 from spaces.skeleton import Skeleton
@@ -61,9 +61,19 @@ class _ReluRecord:
         return 2 * self._shared - ones[:, None] - ones[None, :] + self._units
 
 
+class _Pass(NamedTuple):
+    """What the one forward pass left behind."""
+
+    output: Output
+    relus: _ReluRecord
+    layers: dict[str, torch.Tensor]
+    """Outputs of convolutions and linear layers by the names of their weights, if gates are asked for."""
+
+
 class Probe:
-    """Lazy record of one network on one batch. One forward pass, and one backward pass if `gradients` is needed,
-    serve all proxies that read it; all tensors it hands out are detached.
+    """Lazy record of one network on one batch. One forward pass, and one backward pass for each of what is needed
+    differentiated (the loss, the logits, the gradient), serve all proxies that read it; all tensors it hands out are
+    detached.
 
     `needs` is the union of what those proxies declared. Reading what was not declared raises LookupError, so that a
     proxy which forgets to declare fails in its first test and not in its cost.
@@ -114,17 +124,41 @@ class Probe:
         self._require("weights")
         return self._network
 
+    @property
+    def _has_graph(self) -> bool:
+        return not self.needs.isdisjoint(BACKWARD)
+
     @cached_property
-    def _pass(self) -> tuple[Output, _ReluRecord]:
-        """The one forward pass, with its autograd graph if gradients will be asked for."""
+    def _input(self) -> torch.Tensor:
+        """The images as the network gets them, a leaf of the graph if somebody differentiates in them."""
+        return self._batch.images.detach().requires_grad_("input_gradients" in self.needs)
+
+    @cached_property
+    def _layers(self) -> dict[str, nn.Conv2d | nn.Linear]:
+        """Convolutions and linear layers by the names of their weights."""
+        return {
+            f"{name}.weight": module
+            for name, module in self._network.named_modules()
+            if isinstance(module, nn.Conv2d | nn.Linear)
+        }
+
+    @cached_property
+    def _pass(self) -> _Pass:
+        """The one forward pass, with its autograd graph if something will be differentiated."""
         record = _ReluRecord("relu_codes" in self.needs, "relu_kernel" in self.needs)
+        outputs: dict[str, torch.Tensor] = {}
         hooks = []
         if record.codes_wanted or record.kernel_wanted:
             relus = [module for module in self._network.modules() if isinstance(module, nn.ReLU)]
-            hooks = [relu.register_forward_pre_hook(record) for relu in relus]
+            hooks += [relu.register_forward_pre_hook(record) for relu in relus]
+        if "gate_gradients" in self.needs:
+            hooks += [
+                layer.register_forward_hook(lambda _layer, _inputs, output, name=name: outputs.update({name: output}))
+                for name, layer in self._layers.items()
+            ]
         try:
-            with torch.set_grad_enabled("gradients" in self.needs):
-                return self._network(self._batch.images), record
+            with torch.set_grad_enabled(self._has_graph):
+                return _Pass(self._network(self._input), record, outputs)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -133,25 +167,25 @@ class Probe:
     def logits(self) -> torch.Tensor:
         """[B, K]"""
         self._require("forward")
-        return self._pass[0].logits.detach()
+        return self._pass.output.logits.detach()
 
     @property
     def pooled(self) -> torch.Tensor:
         """[B, C]: the last feature map averaged over space."""
         self._require("forward")
-        return self._pass[0].pooled.detach()
+        return self._pass.output.pooled.detach()
 
     @property
     def features(self) -> list[torch.Tensor]:
         """Feature maps [B, C_s, H_s, W_s] at the end of each stage; the last one is what gets pooled."""
         self._require("forward")
-        return [feature.detach() for feature in self._pass[0].features]
+        return [feature.detach() for feature in self._pass.output.features]
 
     @property
     def relu_codes(self) -> list[ReluCode]:
         """The binary code of every ReLU, in the order of execution."""
         self._require("relu_codes")
-        return self._pass[1].codes
+        return self._pass.relus.codes
 
     @property
     def relu_kernel(self) -> torch.Tensor:
@@ -160,11 +194,12 @@ class Probe:
         Sum over ReLUs of c c^T + (1 - c)(1 - c)^T, c the codes. Counted while the codes are at hand, so none is kept.
         """
         self._require("relu_kernel")
-        return self._pass[1].kernel()
+        return self._pass.relus.kernel()
 
     @cached_property
     def _loss(self) -> torch.Tensor:
-        return F.cross_entropy(self._pass[0].logits, self._batch.labels)
+        with torch.set_grad_enabled(self._has_graph):
+            return F.cross_entropy(self._pass.output.logits, self._batch.labels)
 
     @property
     def loss(self) -> torch.Tensor:
@@ -172,14 +207,68 @@ class Probe:
         self._require("forward")
         return self._loss.detach()
 
+    def _derivatives(
+        self,
+        values: Sequence[torch.Tensor],
+        inputs: Sequence[torch.Tensor],
+        along: Sequence[torch.Tensor] | None = None,
+        again: bool = False,
+    ) -> tuple[torch.Tensor, ...]:
+        """d (values . along) / d inputs, zeros where no path leads, differentiable `again` on request.
+
+        The graph outlives this backward pass only if somebody declared a need of another.
+        """
+        keep = again or len(self.needs.intersection(BACKWARD)) > 1
+        return torch.autograd.grad(values, inputs, along, retain_graph=keep, create_graph=again, materialize_grads=True)
+
+    @cached_property
+    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """The loss's one backward pass: d loss / d parameters, d loss / d layer outputs, as far as they are needed."""
+        outputs = self._pass.layers
+        wanted = not self.needs.isdisjoint(("gradients", "hessian_gradient"))
+        parameters = dict(self._network.named_parameters()) if wanted else {}
+        inputs = (*parameters.values(), *outputs.values())
+        found = self._derivatives([self._loss], inputs, again="hessian_gradient" in self.needs)
+        split = len(parameters)
+        return dict(zip(parameters, found[:split], strict=True)), dict(zip(outputs, found[split:], strict=True))
+
     @cached_property
     def gradients(self) -> dict[str, torch.Tensor]:
         """d loss / d parameter by name, zeros for parameters that do not reach the loss."""
         self._require("gradients")
-        names, parameters = zip(*self._network.named_parameters(), strict=True)
-        with torch.enable_grad():
-            gradients = torch.autograd.grad(self._loss, parameters, materialize_grads=True)
-        return dict(zip(names, gradients, strict=True))
+        return {name: gradient.detach() for name, gradient in self._loss_derivatives[0].items()}
+
+    @cached_property
+    def gate_gradients(self) -> dict[str, torch.Tensor]:
+        """d loss / d gate [B, C_out] of every convolution and linear layer, by the name of its weight.
+
+        A gate is a factor of 1 on one channel of what the layer puts out for one image: its derivative is the sum
+        over the channel's pixels of a dL/da, a the output.
+        """
+        self._require("gate_gradients")
+        products = {
+            name: self._pass.layers[name].detach() * gradient.detach()
+            for name, gradient in self._loss_derivatives[1].items()
+        }
+        return {name: product.sum((2, 3)) if product.ndim == 4 else product for name, product in products.items()}
+
+    @cached_property
+    def input_gradients(self) -> torch.Tensor:
+        """d (sum of all logits of the batch) / d images, a row for each image [B, C H W]."""
+        self._require("input_gradients")
+        logits = self._pass.output.logits
+        (gradient,) = self._derivatives([logits], [self._input], along=[torch.ones_like(logits)])
+        return gradient.flatten(1)
+
+    @cached_property
+    def hessian_gradient(self) -> dict[str, torch.Tensor]:
+        """H g by the names of `weights`: g = d loss / d weights, H the loss's Hessian in them."""
+        self._require("hessian_gradient")
+        gradients = [self._loss_derivatives[0][name] for name in self._layers]
+        gradients = [gradient for gradient in gradients if gradient.requires_grad]  # the others are zeros
+        weights = [layer.weight for layer in self._layers.values()]
+        found = self._derivatives(gradients, weights, along=[gradient.detach() for gradient in gradients])
+        return dict(zip(self._layers, found, strict=True))
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
@@ -189,11 +278,7 @@ class Probe:
 
     @cached_property
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {
-            f"{name}.weight": module.weight.detach()
-            for name, module in self._network.named_modules()
-            if isinstance(module, nn.Conv2d | nn.Linear)
-        }
+        return {name: layer.weight.detach() for name, layer in self._layers.items()}
 
     @property
     def classifier_weight(self) -> torch.Tensor:

@@ -184,6 +184,12 @@ def _records(probe: Probe) -> dict[str, str]:
         found["relu_kernel"] = [probe.relu_kernel]
     if "gradients" in probe.needs:
         found["gradients"] = list(probe.gradients.values())
+    if "gate_gradients" in probe.needs:
+        found["gate_gradients"] = list(probe.gate_gradients.values())
+    if "input_gradients" in probe.needs:
+        found["input_gradients"] = [probe.input_gradients]
+    if "hessian_gradient" in probe.needs:
+        found["hessian_gradient"] = list(probe.hessian_gradient.values())
     return {name: content_hash(tensor.detach().numpy() for tensor in tensors) for name, tensors in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""The macro network around a cell, and the closed-form counts of its parameters and multiply-adds."""
+"""The macro network around a cell, and the closed-form counts of its parameters, multiply-adds and layers."""
 
 from __future__ import annotations
 
@@ -78,3 +78,9 @@ def count_multiply_adds(cell: Cell, skeleton: Skeleton) -> int:
         else:
             total += sum(KERNEL[op] ** 2 * i * o * pixels for op in cell.operations if op in KERNEL)
     return total + skeleton.width * skeleton.classes
+
+
+def count_layers(cell: Cell, skeleton: Skeleton) -> int:
+    """Convolutions and the classifier, side by side or in a row, those of every operation the cell names."""
+    convolutions = sum(op in KERNEL for op in cell.operations)
+    return 2 + sum(3 if block.is_reduction else convolutions for block in skeleton.blocks())  # 2: stem and classifier

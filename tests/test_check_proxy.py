@@ -295,6 +295,31 @@ class ClampsTheStudentsRecord(Sound):
 
 
 @dataclass(frozen=True)
+class CentresTheInputGradients(Sound):
+    needs: ClassVar[tuple[str, ...]] = ("forward", "input_gradients")
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return student.input_gradients.sub_(1).norm().item()
+
+
+@dataclass(frozen=True)
+class SquaresTheGateGradients(Sound):
+    needs: ClassVar[tuple[str, ...]] = ("forward", "gate_gradients")
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return sum(gradient.square_().sum().item() for gradient in student.gate_gradients.values())
+
+
+@dataclass(frozen=True)
+class WeighsTheHessianGradient(Sound):
+    needs: ClassVar[tuple[str, ...]] = ("forward", "hessian_gradient")
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        products = student.hessian_gradient
+        return sum(products[name].mul_(weight).sum().item() for name, weight in student.weights.items())
+
+
+@dataclass(frozen=True)
 class HooksTheBackwardPass(Sound):
     def score(self, student: Probe, teacher: Probe) -> float:
         student.network.register_full_backward_pre_hook(lambda *_: None)
@@ -306,6 +331,9 @@ class HooksTheBackwardPass(Sound):
     [
         (RectifiesTheTeachersRecord, "teacher's"),
         (ClampsTheStudentsRecord, "student's"),
+        (CentresTheInputGradients, "student's input_gradients"),
+        (SquaresTheGateGradients, "student's gate_gradients"),
+        (WeighsTheHessianGradient, "student's hessian_gradient"),
         (HooksTheBackwardPass, "student's hooks"),
     ],
 )

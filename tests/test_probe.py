@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from images.base import Batch
 from proxies import registry
+from proxies.base import BACKWARD
 from proxies.probe import Probe
 from proxies.testing import DEGENERATE, ORDINARY, TEACHER, make_batch, make_probe
 from spaces.nb201 import Cell, cells
@@ -176,7 +179,97 @@ def test_a_unit_whose_input_is_exactly_zero_is_off() -> None:
     assert uses == 1
 
 
+@pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE, DEAD])
+def test_gates_move_the_loss_as_the_weights_behind_them_do(cell: str) -> None:
+    """A gate of all images on a channel scales its weights, and its bias: sum_b d loss / d gate = sum w dL/dw."""
+    probe = exact_probe(cell, ("forward", "gradients", "gate_gradients"))
+    gradients, gates = probe.gradients, probe.gate_gradients
+    assert list(gates) == list(probe.weights)
+    for name, weight in probe.weights.items():
+        moved = (weight * gradients[name]).flatten(1).sum(1)
+        if name == "classifier.weight":
+            moved += probe._network.get_parameter("classifier.bias").detach() * gradients["classifier.bias"]
+        assert gates[name].shape == (6, len(weight))
+        torch.testing.assert_close(gates[name].sum(0), moved, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", [ORDINARY[1], DEAD, DEGENERATE[1]])
+def test_input_gradients_are_the_slope_of_the_logits_sum_in_every_image(cell: str) -> None:
+    probe = exact_probe(cell, ("forward", "input_gradients"))
+    direction = torch.randn(probe.images.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    ahead, behind = (probe._network(probe.images + step * direction).logits.sum().item() for step in (1e-6, -1e-6))
+    slope = (probe.input_gradients * direction.flatten(1)).sum().item()
+    assert probe.input_gradients.shape == (6, 3 * SKELETON.size**2)
+    assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-5)
+
+
+@pytest.mark.parametrize("cell", [*ORDINARY, DEAD])
+def test_the_hessian_gradient_is_half_the_slope_of_the_squared_gradient(cell: str) -> None:
+    probe = exact_probe(cell, ("forward", "hessian_gradient"))
+    weights = [probe._network.get_parameter(name) for name in probe.weights]
+    loss = cross_entropy(probe._network(probe.images).logits, probe.labels)
+    gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
+    half = torch.stack([gradient.square().sum() for gradient in gradients]).sum() / 2
+    expected = torch.autograd.grad(half, weights, materialize_grads=True)
+    assert list(probe.hessian_gradient) == list(probe.weights)
+    for found, wanted in zip(probe.hessian_gradient.values(), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)
+
+
 # what it costs
+
+
+BACKWARD_PASSES = {
+    "snip,plain,grad_norm": 1,
+    "fisher": 1,
+    "snip,fisher": 1,
+    "jacov,epe_nas": 1,
+    "snip,jacov": 2,
+    "grasp": 2,
+    "snip,fisher,grasp": 2,
+    "snip,plain,grad_norm,fisher,grasp,jacov,epe_nas,nwot,diswot": 3,
+}
+
+
+@pytest.mark.parametrize(("text", "backward"), BACKWARD_PASSES.items())
+def test_a_backward_pass_serves_all_that_differentiate_the_same(
+    text: str, backward: int, backward_passes: list[int]
+) -> None:
+    readers = registry.create_all(text)
+    needs = {need for proxy in readers for need in proxy.needs}
+    student, teacher = make_probe(ORDINARY[1], make_batch(6), needs), make_probe(TEACHER, make_batch(6), needs)
+    passes = count_forward_passes(student)
+    for proxy in (*readers, *reversed(readers)):
+        proxy.score(student, teacher)
+    assert len(passes) == 1
+    assert len(backward_passes) == backward
+
+
+@pytest.mark.parametrize("needs", [("gradients",), ("gradients", "forward", "relu_kernel"), ("gate_gradients",)])
+def test_a_graph_that_nobody_else_needs_is_gone_after_the_backward_pass(needs: tuple[str, ...]) -> None:
+    probe = make_probe(ORDINARY[1], make_batch(6), needs)
+    assert getattr(probe, needs[0])
+    with pytest.raises(RuntimeError, match="second time"):
+        probe._pass.output.logits.sum().backward()
+
+
+def test_without_need_the_images_are_no_leaf_and_no_output_is_kept() -> None:
+    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "gradients"))
+    assert probe.gradients
+    assert not probe._input.requires_grad
+    assert not probe._pass.layers
+
+
+def test_what_was_differentiated_is_freed_with_the_probe() -> None:
+    probe = make_probe(ORDINARY[1], make_batch(6), BACKWARD)
+    assert all(getattr(probe, need) is not None for need in BACKWARD)
+    kept = weakref.ref(probe._pass.layers["classifier.weight"])
+    gc.disable()  # by counting references, not when the collector comes by
+    try:
+        del probe
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_one_forward_and_one_backward_pass_serve_several_proxies(backward_passes: list[int]) -> None:
@@ -205,14 +298,17 @@ def test_nobody_who_needs_gradients_means_no_backward_pass_and_no_graph(backward
     for proxy in readers:
         proxy.score(student, teacher)
     assert not backward_passes
-    assert not student._pass[0].logits.requires_grad
+    assert not student._pass.output.logits.requires_grad
 
 
 def test_gradients_are_there_for_a_caller_that_turned_gradients_off() -> None:
-    expected = exact_probe(ORDINARY[0], ("forward", "gradients")).gradients
+    expected, probe = (exact_probe(ORDINARY[0], ("forward", *BACKWARD)) for _ in range(2))
     with torch.no_grad():
-        found = exact_probe(ORDINARY[0], ("forward", "gradients")).gradients
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+        assert torch.equal(probe.loss, expected.loss)
+        assert torch.equal(probe.input_gradients, expected.input_gradients)
+        for need in ("gradients", "gate_gradients", "hessian_gradient"):
+            found = getattr(probe, need)
+            assert all(torch.equal(found[name], value) for name, value in getattr(expected, need).items())
 
 
 def test_proxies_that_count_build_no_network() -> None:
@@ -225,8 +321,9 @@ def test_proxies_that_count_build_no_network() -> None:
 
 
 def test_recording_leaves_no_hook_behind() -> None:
-    probe = make_probe(ORDINARY[0], make_batch(6), ("forward", "relu_codes", "gradients"))
+    probe = make_probe(ORDINARY[0], make_batch(6), ("forward", "relu_codes", "gate_gradients"))
     assert probe.relu_codes
+    assert probe.gate_gradients
     assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in probe._network.modules())
 
 
@@ -234,10 +331,10 @@ def test_a_failing_forward_pass_leaves_no_hook_behind() -> None:
     batch = make_batch(6)
     wrong = Batch(batch.images[:, :2], batch.labels, "")
     network = CellNetwork(Cell.parse(TEACHER), Supernet(SKELETON, 0))
-    probe = Probe(network.cell, SKELETON, lambda: network, lambda: wrong, ("relu_codes",))
+    probe = Probe(network.cell, SKELETON, lambda: network, lambda: wrong, ("relu_codes", "gate_gradients"))
     with pytest.raises(RuntimeError):
         _ = probe.relu_codes
-    assert not any(module._forward_pre_hooks for module in network.modules())
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in network.modules())
 
 
 # what it gives to whom
@@ -250,13 +347,16 @@ READ = {
     "classifier_gradient": "forward",
     "relu_codes": "relu_codes",
     "gradients": "gradients",
+    "gate_gradients": "gate_gradients",
+    "input_gradients": "input_gradients",
+    "hessian_gradient": "hessian_gradient",
     "network": "weights",
 }
 
 
 @pytest.mark.parametrize(("attribute", "need"), READ.items())
 def test_reading_what_was_not_declared_raises_lookup_error_that_names_the_need(attribute: str, need: str) -> None:
-    others = {"forward", "relu_codes", "gradients", "weights", "teacher"} - {need}
+    others = {"forward", "relu_codes", *BACKWARD, "weights", "teacher"} - {need}
     probe = make_probe(ORDINARY[0], make_batch(6), others)
     with pytest.raises(LookupError, match=f"'{need}'.*`needs`"):
         getattr(probe, attribute)
@@ -277,7 +377,7 @@ def test_images_and_weights_are_for_those_who_declared_a_need_of_them(
 
 
 def test_everything_handed_out_is_detached() -> None:
-    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "relu_codes", "gradients"), sees="executed")
+    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "relu_codes", *BACKWARD), sees="executed")
     handed = {
         "logits": [probe.logits],
         "pooled": [probe.pooled],
@@ -285,11 +385,14 @@ def test_everything_handed_out_is_detached() -> None:
         "loss": [probe.loss],
         "relu_codes": [code for code, _ in probe.relu_codes],
         "gradients": list(probe.gradients.values()),
+        "gate_gradients": list(probe.gate_gradients.values()),
+        "input_gradients": [probe.input_gradients],
+        "hessian_gradient": list(probe.hessian_gradient.values()),
         "weights": list(probe.weights.values()),
         "classifier_weight": [probe.classifier_weight],
         "classifier_gradient": [probe.classifier_gradient],
     }
-    assert probe._pass[0].logits.requires_grad  # there is a graph that could leak
+    assert probe._pass.output.logits.requires_grad  # there is a graph that could leak
     for name, tensors in handed.items():
         assert tensors, name
         assert not any(tensor.requires_grad or tensor.grad_fn is not None for tensor in tensors), name

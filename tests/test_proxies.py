@@ -208,7 +208,7 @@ def test_params_and_flops_count_what_the_original_network_holds_and_runs(cell: s
 
 # the same number whatever else is scored, and on either backbone
 
-VARIANTS = ("diswot:variant=paper", "diswot:variant=released", "diswot_relation:variant=paper")
+VARIANTS = ("diswot:variant=paper", "diswot:variant=released", "diswot_relation:variant=paper", "fisher:weighted=false")
 EVERY = (*registry.known(), *VARIANTS)
 
 

@@ -24,15 +24,33 @@ from spaces.supernet import INITS
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT_IN = {
+    "at",
+    "cc",
     "diswot",
     "diswot_relation",
     "diswot_semantic",
+    "dkd",
+    "epe_nas",
+    "fisher",
+    "fitnet",
     "flops",
     "grad_norm",
+    "gradsign",
+    "grasp",
+    "ickd",
+    "jacov",
     "kd",
+    "kdsvd",
+    "l2_norm",
+    "layers",
+    "nst",
     "nwot",
     "params",
+    "pkt",
+    "plain",
+    "rkd",
     "snip",
+    "sp",
     "synflow",
 }
 

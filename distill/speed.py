@@ -19,7 +19,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from distill.losses import kd
 from distill.recipes import Recipe, recipe
 from distill.runs import visiting_order
-from distill.training import Group, Lockstep, learning_rate, live
+from distill.training import Group, Lockstep, learning_rate, live, optimiser
 from images.stream import Resident, Stream
 from spaces.nb201 import cell_at
 from spaces.network import CellNetwork
@@ -65,14 +65,7 @@ class _Vmapped:
         parameters, self.buffers = stack_module_state(list(networks))
         self.parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         self.base, self.stream, self.answer, self.plan = networks[0], stream, live(teacher), plan
-        self.optimiser = torch.optim.SGD(
-            self.parameters.values(),
-            lr=plan.learning_rate,
-            momentum=plan.momentum,
-            nesterov=True,
-            weight_decay=plan.weight_decay,
-            foreach=True,
-        )
+        self.optimiser = optimiser(self.parameters.values(), plan)
         self.step = 0
 
     def advance(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -92,6 +92,18 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * 0.1 ** sum(passed >= drop for drop in (0.625, 0.75, 0.875))
 
 
+def optimiser(parameters: Iterable[torch.Tensor], recipe: Recipe) -> torch.optim.SGD:
+    """The recipe's SGD with Nesterov momentum; its learning rate is set anew at every step."""
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=True,
+        weight_decay=recipe.weight_decay,
+        foreach=True,
+    )
+
+
 class Lockstep:
     """The training of groups of students from the first step or from a checkpoint.
 
@@ -106,17 +118,7 @@ class Lockstep:
         self.groups, self.streams, self.answers, self.recipe = list(groups), list(streams), list(answers), recipe
         self.device = self.streams[0].resident.images.device
         self.step = 0
-        self.optimisers = [
-            torch.optim.SGD(
-                group.network.parameters(),
-                lr=recipe.learning_rate,
-                momentum=recipe.momentum,
-                nesterov=True,
-                weight_decay=recipe.weight_decay,
-                foreach=True,
-            )
-            for group in self.groups
-        ]
+        self.optimisers = [optimiser(group.network.parameters(), recipe) for group in self.groups]
         self.finite = [torch.ones(len(group.kd_weights), dtype=torch.bool, device=self.device) for group in self.groups]
         # test accuracy at the end of the latest epoch, and the highest so far
         self.latest = [torch.full((len(group.kd_weights),), math.nan, dtype=torch.double) for group in self.groups]
@@ -127,9 +129,9 @@ class Lockstep:
         batches = [stream.batch(self.step) for stream in self.streams]
         said = [answer(self.step, images) for answer, (images, _) in zip(self.answers, batches, strict=False)]
         side_by_side = torch.cat([images for images, _ in batches], 1)
-        for group, optimiser, finite in zip(self.groups, self.optimisers, self.finite, strict=True):
+        for group, sgd, finite in zip(self.groups, self.optimisers, self.finite, strict=True):
             group.network.train()
-            optimiser.param_groups[0]["lr"] = learning_rate(self.recipe, self.step)
+            sgd.param_groups[0]["lr"] = learning_rate(self.recipe, self.step)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
                 logits = group.network(side_by_side).logits
             exact = logits.float() if logits.dtype == torch.bfloat16 else logits
@@ -145,9 +147,9 @@ class Lockstep:
             # students share no parameter: the gradient of the sum is the gradient of each
             total = torch.stack(losses)
             finite &= total.detach().isfinite()
-            optimiser.zero_grad()
+            sgd.zero_grad()
             total.sum().backward()
-            optimiser.step()
+            sgd.step()
         self.step += 1
 
     def run(
@@ -203,8 +205,8 @@ class Lockstep:
             raise BadInput(f"the checkpoint {path} is of another training: delete it to train from the start")
         for group, of_network in zip(self.groups, state["networks"], strict=True):
             group.network.load_state_dict(of_network)
-        for optimiser, of_optimiser in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(of_optimiser)
+        for sgd, of_sgd in zip(self.optimisers, state["optimisers"], strict=True):
+            sgd.load_state_dict(of_sgd)
         self.finite = [finite.to(old.device) for finite, old in zip(state["finite"], self.finite, strict=True)]
         self.latest = [latest.cpu() for latest in state["latest"]]
         self.best = [best.cpu() for best in state["best"]]
@@ -213,7 +215,7 @@ class Lockstep:
     def _state(self) -> dict[str, Any]:
         return {
             "networks": [group.network.state_dict() for group in self.groups],
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "optimisers": [sgd.state_dict() for sgd in self.optimisers],
             "finite": self.finite,
             "latest": self.latest,
             "best": self.best,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.benchmarks import Benchmark
 from common.files import json_hash
-from proxies.base import READS_BATCH, Proxy
+from proxies.base import Proxy, needs_of, reads_images
 
 CODE_EPOCH = 1
 """Raise it when a change outside the proxies (networks, draws, batches, probe) changes numbers."""
@@ -15,10 +15,17 @@ CODE_EPOCH = 1
 
 def reads_batch(proxy: Proxy) -> bool:
     """Whether the score depends on the batch, so that the data set has to be there."""
-    return any(need in READS_BATCH for need in proxy.needs)
+    return reads_images(proxy.needs)
 
 
-def settings(proxy: Proxy, benchmark: Benchmark, batch_hash: str | None) -> dict[str, Any]:
+def reads_second(proxy: Proxy) -> bool:
+    """Whether the score depends on the second batch too."""
+    return bool(needs_of("second", proxy.needs))
+
+
+def settings(
+    proxy: Proxy, benchmark: Benchmark, batch_hash: str | None, second_hash: str | None = None
+) -> dict[str, Any]:
     """The record whose hash is the fingerprint. Device, workers, host and commit are provenance and not part of it.
 
     What a proxy does not read is left out: counts do not depend on batch or initialisation, nor nwot on the teacher.
@@ -38,6 +45,10 @@ def settings(proxy: Proxy, benchmark: Benchmark, batch_hash: str | None) -> dict
         del fields["init"]
     if reads_batch(proxy):
         record["batch"] = {"size": benchmark.batch, "hash": batch_hash}
+    if reads_second(proxy):
+        record["second_batch"] = {"hash": second_hash}
+    if needs_of("noise", proxy.needs):
+        record["noise"] = {"size": benchmark.batch}
     if "teacher" in proxy.needs:
         record["teacher"] = asdict(benchmark.teacher)
     return record

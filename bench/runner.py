@@ -16,7 +16,7 @@ import torch
 
 import images
 from bench.benchmarks import Benchmark
-from bench.identity import fingerprint, reads_batch, settings
+from bench.identity import fingerprint, reads_batch, reads_second, settings
 from bench.plan import Pass, Want, passes, select
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, score_chunk
@@ -92,12 +92,15 @@ def execute(request: Request, store: ScoreStore) -> Summary:
 def _settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
     """The store's number for each (proxy, seed)."""
     batches: dict[int, str | None] = dict.fromkeys(request.seeds)
+    seconds = batches.copy()
     if any(map(reads_batch, proxies)):
-        data_set = images.load(request.benchmark.name, request.data)
-        batches = {seed: data_set.batch(request.benchmark.batch, seed).hash for seed in request.seeds}
+        data_set, size = images.load(request.benchmark.name, request.data), request.benchmark.batch
+        batches = {seed: data_set.batch(size, seed).hash for seed in request.seeds}
+        if any(map(reads_second, proxies)):
+            seconds = {seed: data_set.second_batch(size, seed).hash for seed in request.seeds}
     numbers = {}
     for (number, proxy), seed in itertools.product(enumerate(proxies), request.seeds):
-        record = settings(proxy, request.benchmark, batches[seed])
+        record = settings(proxy, request.benchmark, batches[seed], seconds[seed])
         numbers[number, seed] = store.setting(fingerprint(record), request.benchmark.name, proxy.label, record)
     return numbers
 

@@ -74,7 +74,10 @@ def verify(
 
 
 def _check_settings(worker: Worker, proxy: Proxy, benchmark: Benchmark, entry: Stored) -> None:
-    now = settings(proxy, benchmark, worker.batch_hash(entry.seed) if "batch" in entry.record else None)
+    seed, record = entry.seed, entry.record
+    batch_hash = worker.batch_hash(seed) if "batch" in record else None
+    second_hash = worker.second_hash(seed) if "second_batch" in record else None
+    now = settings(proxy, benchmark, batch_hash, second_hash)
     if fingerprint(now) != entry.fingerprint:
         keys = now.keys() | entry.record.keys()
         changed = ", ".join(sorted(key for key in keys if now.get(key) != entry.record.get(key)))

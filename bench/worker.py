@@ -16,13 +16,15 @@ import images
 from bench.benchmarks import Benchmark
 from bench.plan import Pass
 from common.errors import BadInput
-from images.base import Batch
+from images.base import Batch, DataSet
 from proxies import registry
 from proxies.base import NotApplicable, Proxy
 from proxies.probe import Probe
+from proxies.views import views
 from spaces.equivalence import SEES
 from spaces.nb201 import Cell, cell_at
 from spaces.network import CellNetwork
+from spaces.skeleton import Skeleton
 from spaces.supernet import Supernet
 
 
@@ -71,39 +73,57 @@ class Worker:
         self._build = network_builder(setup.benchmark.backbone)
         # two of each: seeds come one after the other, initialisations within a seed alternate
         self._batch = lru_cache(maxsize=2)(self._load_batch)
-        self._supernet = lru_cache(maxsize=4)(self._make_supernet)
+        self._second = lru_cache(maxsize=2)(self._load_second)
+        self._supernet = lru_cache(maxsize=12)(self._make_supernet)  # of the benchmark's skeleton and of two views'
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
 
+    def _data_set(self) -> DataSet:
+        return images.load(self.setup.benchmark.name, self.setup.data)
+
     def _load_batch(self, seed: int) -> Batch:
-        benchmark, device = self.setup.benchmark, self.setup.device
-        batch = images.load(benchmark.name, self.setup.data).batch(benchmark.batch, seed)
-        pixels = batch.images.to(device).contiguous(memory_format=torch.channels_last)
-        return Batch(pixels, batch.labels.to(device), batch.hash)
+        return self._placed(self._data_set().batch(self.setup.benchmark.batch, seed))
+
+    def _load_second(self, seed: int) -> Batch:
+        return self._placed(self._data_set().second_batch(self.setup.benchmark.batch, seed))
+
+    def _placed(self, batch: Batch) -> Batch:
+        pixels = batch.images.to(self.setup.device).contiguous(memory_format=torch.channels_last)
+        return Batch(pixels, batch.labels.to(self.setup.device), batch.hash)
 
     def batch_hash(self, seed: int) -> str:
         """Content hash of the batch of a seed."""
         return self._batch(seed).hash
 
-    def _make_supernet(self, seed: int, init: str) -> Supernet:
-        return Supernet(self.setup.benchmark.skeleton, seed, init, momentum=0.0, device=self.setup.device)
+    def second_hash(self, seed: int) -> str:
+        """Content hash of the second batch of a seed."""
+        return self._second(seed).hash
+
+    def _make_supernet(self, skeleton: Skeleton, seed: int, init: str, role: str = "") -> Supernet:
+        return Supernet(skeleton, seed, init, role=role, momentum=0.0, device=self.setup.device)
 
     def _make_teacher(self, seed: int, init: str) -> Probe:
         teacher = self.setup.benchmark.teacher
-        supernet = Supernet(teacher.skeleton, seed, init, role="teacher ", momentum=0.0, device=self.setup.device)
         readers = [proxy for proxy in self.proxies if "teacher" in proxy.needs and proxy.init == init]
-        return self._probe(Cell.parse(teacher.cell), supernet, seed, readers)
+        return self._probe(Cell.parse(teacher.cell), teacher.skeleton, seed, init, readers, role="teacher ")
 
     def observe(self, task: Pass) -> Probe:
         """The student's probe of a pass."""
         readers = [self.proxies[number] for number in task.proxies]
-        return self._probe(cell_at(task.cell), self._supernet(task.seed, task.init), task.seed, readers)
+        return self._probe(cell_at(task.cell), self.setup.benchmark.skeleton, task.seed, task.init, readers)
 
-    def _probe(self, cell: Cell, supernet: Supernet, seed: int, readers: Sequence[Proxy]) -> Probe:
+    def _probe(
+        self, cell: Cell, skeleton: Skeleton, seed: int, init: str, readers: Sequence[Proxy], role: str = ""
+    ) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
         needs = {need for proxy in readers for need in proxy.needs}
         sees = max((proxy.sees for proxy in readers), key=SEES.index, default="function")
-        build = partial(self._build, cell, supernet, sees)
-        return Probe(cell, supernet.skeleton, build, partial(self._batch, seed), needs)
+
+        def build(skeleton: Skeleton) -> nn.Module:
+            return self._build(cell, self._supernet(skeleton, seed, init, role), sees)
+
+        count = self.setup.benchmark.batch
+        further = views(skeleton, seed, count, partial(self._second, seed), build, self._placed)
+        return Probe(cell, skeleton, partial(build, skeleton), partial(self._batch, seed), needs, further)
 
     def score(self, task: Pass) -> list[Outcome]:
         """Every proxy's outcome for a pass, in the order of the pass."""

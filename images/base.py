@@ -86,9 +86,16 @@ class DataSet(ABC):
 
     def batch(self, size: int, seed: int) -> Batch:
         """The scoring batch of `seed`: `size` training images without augmentation."""
+        return self._normalised(self.training_images(seed, size))
+
+    def second_batch(self, size: int, seed: int) -> Batch:
+        """As many images again, none of them in the scoring batch of `seed`."""
+        both = self.training_images(seed, 2 * size)
+        return self._normalised(Split(both.images[size:], both.labels[size:]))
+
+    def _normalised(self, split: Split) -> Batch:
         import torch
 
-        split = self.training_images(seed, size)
         return Batch(
             images=self.normalise(split.images),
             labels=torch.from_numpy(split.labels),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,9 +20,31 @@ the layers' channels (one backward pass for both), the logits' in the images, th
 READS_BATCH = ("forward", "relu_codes", "relu_kernel", *BACKWARD)
 """The needs that take the batch: one forward pass, the ReLUs' binary codes in it or only how many of them agree."""
 
-NEEDS = (*READS_BATCH, "weights", "teacher")
-"""What a proxy can ask of a probe: the above, the network's weights (read without the batch), and the same records of
-the teacher."""
+VIEWS = {
+    "second": "the same network on a second batch of the benchmark's images",
+    "noise": "the same network on as many N(0, 1) images with random labels",
+    "large": "the same network on one N(0, 1) image of 64 x 64 pixels",
+    "small": "the cell in a network of 3 channels and one cell a stage, on the batch",
+    "thin": "the cell in a network of 1 channel and one cell a stage, on 3,000 N(0, 1) images of 3 x 3 pixels",
+}
+"""Further probes of a cell, read as `student.noise` and asked for as `noise.forward` (proxies/views.py)."""
+
+_RECORDS = (*READS_BATCH, "weights")
+NEEDS = (*_RECORDS, "teacher", *(f"{view}.{record}" for view in VIEWS for record in _RECORDS))
+"""What a proxy can ask for: the above, the network's weights (read without the batch), all these of a further view,
+and the same records of the teacher."""
+
+
+def needs_of(view: str, needs: Iterable[str]) -> tuple[str, ...]:
+    """What `needs` ask of a view, without its name in front."""
+    return tuple(need.removeprefix(f"{view}.") for need in needs if need.startswith(f"{view}."))
+
+
+def reads_images(needs: Iterable[str]) -> bool:
+    """Whether images of the data set are read."""
+    needs = tuple(needs)
+    asked = (*needs, *needs_of("second", needs), *needs_of("small", needs))
+    return any(need in READS_BATCH for need in asked)
 
 
 class NotApplicable(Exception):

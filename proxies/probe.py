@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,17 @@ from torch import nn
 
 from distill.losses import classifier_gradient
 from images.base import Batch
-from proxies.base import BACKWARD, READS_BATCH
+from proxies.base import BACKWARD, READS_BATCH, needs_of
+from proxies.views import View
 from spaces.nb201 import Cell
 from spaces.network import Output
 from spaces.skeleton import Skeleton
+
+Shared = TypeVar("Shared")
+
+
+def _same(value: Shared) -> Shared:
+    return value
 
 
 class ReluCode(NamedTuple):
@@ -86,12 +93,14 @@ class Probe:
         build: Callable[[], nn.Module],
         batch: Callable[[], Batch],
         needs: Iterable[str],
+        views: Mapping[str, View] | None = None,
     ) -> None:
         self.cell = cell
         self.skeleton = skeleton
         self.needs = frozenset(needs)
         self._build = build
         self._load = batch
+        self._views = views or {}
 
     @cached_property
     def _network(self) -> nn.Module:
@@ -100,6 +109,41 @@ class Probe:
     @cached_property
     def _batch(self) -> Batch:
         return self._load()
+
+    def _view(self, name: str) -> Probe:
+        needs = needs_of(name, self.needs)
+        if not needs:
+            raise LookupError(f"the proxy reads the view '{name}': add '{name}.forward', or what it reads, to `needs`")
+        view = self._views[name]
+        # what is shared is handed over, not the way to it: probes that name each other would be freed late
+        build = view.build or partial(_same, self._network)
+        batch = view.batch or partial(_same, self._batch)
+        return Probe(self.cell, view.skeleton or self.skeleton, build, batch, needs)
+
+    @cached_property
+    def second(self) -> Probe:
+        """The same network on a second batch of the benchmark's images, as many again."""
+        return self._view("second")
+
+    @cached_property
+    def noise(self) -> Probe:
+        """The same network on as many N(0, 1) images with uniformly random labels."""
+        return self._view("noise")
+
+    @cached_property
+    def large(self) -> Probe:
+        """The same network on one N(0, 1) image of 64 x 64 pixels."""
+        return self._view("large")
+
+    @cached_property
+    def small(self) -> Probe:
+        """The cell in a network of 3 channels and one cell a stage, on the batch."""
+        return self._view("small")
+
+    @cached_property
+    def thin(self) -> Probe:
+        """The cell in a network of 1 channel and one cell a stage, on 3,000 N(0, 1) images of 3 x 3 pixels."""
+        return self._view("thin")
 
     @property
     def images(self) -> torch.Tensor:

@@ -24,7 +24,7 @@ from common.errors import BadInput, BadUsage, unknown
 from proxies.base import Proxy
 
 ENTRY_POINTS = "diswot_bench.proxies"
-_NOT_PROXIES = ("base", "probe", "registry", "testing")
+_NOT_PROXIES = ("base", "probe", "registry", "testing", "views")
 
 
 def proxies_in(module: ModuleType) -> list[type[Proxy]]:

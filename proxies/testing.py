@@ -16,8 +16,9 @@ from torch import nn
 
 from common.files import content_hash
 from images.base import Batch
-from proxies.base import NEEDS, READS_BATCH, NotApplicable, Proxy, Reference
+from proxies.base import NEEDS, READS_BATCH, VIEWS, NotApplicable, Proxy, Reference, needs_of
 from proxies.probe import Probe
+from proxies.views import views
 from spaces.equivalence import SEES
 from spaces.nb201 import Cell
 from spaces.network import CellNetwork
@@ -60,9 +61,15 @@ def make_probe(
 ) -> Probe:
     """A probe of a small network with its own draw of weights."""
     skeleton = TEACHER_SKELETON if teacher else SKELETON
-    supernet = Supernet(skeleton, 0, init, role="teacher " if teacher else "", momentum=0.0)
     parsed = Cell.parse(cell)
-    return Probe(parsed, skeleton, lambda: CellNetwork(parsed, supernet, sees), lambda: batch, needs)
+
+    def build(skeleton: Skeleton) -> nn.Module:
+        supernet = Supernet(skeleton, 0, init, role="teacher " if teacher else "", momentum=0.0)
+        return CellNetwork(parsed, supernet, sees)
+
+    count = len(batch.labels)
+    further = views(skeleton, 0, count, lambda: make_batch(count, seed=1), build)
+    return Probe(parsed, skeleton, lambda: build(skeleton), lambda: batch, needs, further)
 
 
 def check_proxy(cls: type[Proxy]) -> None:
@@ -190,7 +197,11 @@ def _records(probe: Probe) -> dict[str, str]:
         found["input_gradients"] = [probe.input_gradients]
     if "hessian_gradient" in probe.needs:
         found["hessian_gradient"] = list(probe.hessian_gradient.values())
-    return {name: content_hash(tensor.detach().numpy() for tensor in tensors) for name, tensors in found.items()}
+    hashes = {name: content_hash(tensor.detach().numpy() for tensor in tensors) for name, tensors in found.items()}
+    for view in VIEWS:
+        if needs_of(view, probe.needs):
+            hashes |= {f"{view}.{name}": content for name, content in _records(getattr(probe, view)).items()}
+    return hashes
 
 
 def _state(network: nn.Module) -> dict[str, object]:

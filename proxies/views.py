@@ -1,0 +1,59 @@
+"""Further probes of a cell, for proxies that look at other images, or at another network, than the scoring batch's.
+
+`VIEWS` (proxies/base.py) names them. A view is a probe like any other, made when a proxy declares a need of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from images.noise import noise
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from images.base import Batch
+    from spaces.skeleton import Skeleton
+
+LARGE = 64
+"""Side in pixels of the `large` image: the last stage's map then has more pixels than channels."""
+THIN_IMAGES = 3000
+
+
+class View(NamedTuple):
+    """How a further probe differs from the one it belongs to: None is no difference."""
+
+    batch: Callable[[], Batch] | None = None
+    skeleton: Skeleton | None = None
+    build: Callable[[], nn.Module] | None = None
+
+
+def views(
+    skeleton: Skeleton,
+    seed: int,
+    count: int,
+    second: Callable[[], Batch],
+    build: Callable[[Skeleton], nn.Module],
+    place: Callable[[Batch], Batch] = lambda batch: batch,
+) -> dict[str, View]:
+    """The views of a network on `skeleton` observed on a batch of `count` images, by name.
+
+    `second` gives the second batch, `build` the cell's network on another skeleton, `place` puts noise where the
+    network is.
+    """
+
+    def drawn(name: str, images: int, side: int) -> Callable[[], Batch]:
+        return lambda: place(noise(name, seed, images, side, skeleton.classes))
+
+    small = replace(skeleton, channels=3, cells_per_stage=1)
+    thin = replace(skeleton, channels=1, cells_per_stage=1, size=3)
+    return {
+        "second": View(second),
+        "noise": View(drawn("noise", count, skeleton.size)),
+        "large": View(drawn("large", 1, LARGE)),
+        "small": View(None, small, partial(build, small)),
+        "thin": View(drawn("thin", THIN_IMAGES, thin.size), thin, partial(build, thin)),
+    }

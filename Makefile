@@ -1,5 +1,6 @@
 # Every target installs what it needs into .venv first. Variables map to the options of the same meaning:
 #   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
+#   make bench PROXY=diswot TEACHER=resnet56
 PYTHON ?= python3
 VENV ?= .venv
 PROXY ?= diswot
@@ -13,36 +14,49 @@ export OMP_NUM_THREADS ?= 1
 SCORES := $(if $(STORE),--store $(STORE))
 COMMON := --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LIMIT),--limit $(LIMIT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA)) $(SCORES)
-TEACHER := $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
+SCORED := $(if $(TEACHER),--teacher '$(TEACHER)')
+TRAINING := $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
+REFERENCE := epe_nas,fisher,flops,grad_norm,jacov,l2_norm,nwot,params,plain,snip,synflow,zen
+CHECKED := --cells valid --limit $(or $(LIMIT),300) --data $(DATA) $(if $(WORKERS),--workers $(WORKERS)) \
+	$(if $(DEVICE),--device $(DEVICE)) $(SCORES)
 EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar)
 # a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
 WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
 
-.PHONY: bench correlate distill teacher reliability new-proxy speed test lint format setup clean
+.PHONY: bench correlate distill teacher reliability new-proxy check-reference tables speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
-		|| [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
+		$(SCORED) || [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
 	@$(MAKE) --no-print-directory correlate
 
 correlate: $(VENV)/.core
 	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \
-		$(if $(CELLS),--cells $(CELLS)) $(SCORES)
+		$(if $(CELLS),--cells $(CELLS)) $(SCORED) $(SCORES)
 
 distill: $(VENV)/.core $(EXTRA) $(WEIGHTS)  ## train cells with and without the teacher, write the accuracy tables
 	@$(RUN) -m distill run $(COMMON) $(if $(DEVICE),--device $(DEVICE))
 
 teacher: $(VENV)/.core $(EXTRA)  ## train the benchmark's teacher anew
-	@$(RUN) -m distill teacher $(BENCH) $(TEACHER)
+	@$(RUN) -m distill teacher $(BENCH) $(TRAINING)
 
 reliability: $(VENV)/.core  ## how far the accuracy tables agree with themselves, and what distillation adds
 	@$(RUN) -m analysis reliability --benchmark $(BENCH)
 
 distill/weights/%.json: | $(VENV)/.core $(EXTRA)
-	@$(RUN) -m distill teacher $* $(TEACHER)
+	@$(RUN) -m distill teacher $* $(TRAINING)
 
 new-proxy: $(VENV)/.core  ## make new-proxy NAME=mine: one new file in proxies/, already registered and tested
 	@$(RUN) -m bench new-proxy $(NAME)
+
+check-reference: $(VENV)/.core $(VENV)/.cifar  ## our scores beside published ones: make check-reference DATA=DIR
+	@$(RUN) -m bench run $(REFERENCE),grasp --benchmark cifar10 $(CHECKED) || [ $$? -eq 3 ]
+	@$(RUN) -m bench run $(REFERENCE) --benchmark cifar100 $(CHECKED) || [ $$? -eq 3 ]
+	@$(RUN) -m analysis check-reference --data $(DATA) $(SCORES)
+
+tables: $(VENV)/.core  ## leaderboards and the page of proxies, from what is published under results/
+	@$(RUN) -m analysis tables
+	@$(RUN) -m analysis proxy-docs
 
 speed: $(VENV)/.core  ## our rate beside the conventional loop, as ratios measured in one run
 	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))

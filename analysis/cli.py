@@ -1,4 +1,4 @@
-"""Command line of the analysis: `python -m analysis correlate|import|reliability`."""
+"""Command line of the analysis: `python -m analysis correlate|teachers|import|reliability|class-pairs`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,18 @@ def correlate_command(
     ] = None,
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = Path("results/figures"),
+    teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
     proxy_module: Annotated[list[Path] | None, typer.Option(help="Python file that defines proxies.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output; no figures.")] = False,
 ) -> None:
     """Kendall tau-b, Spearman with its 95 % bootstrap interval, and Pearson, with params and flops beside."""
     from bench.benchmarks import benchmark as named
-    from proxies.registry import create_all
+    from bench.benchmarks import with_teacher
+    from proxies.registry import choose
 
-    chosen, setting = create_all(",".join(proxies), tuple(proxy_module or ())), named(benchmark)
+    files = tuple(proxy_module or ())
+    chosen = choose(",".join(proxies), files)
+    setting = with_teacher(named(benchmark), teacher)
 
     from analysis.correlate import label_cells, results
     from analysis.labels import load_labels
@@ -51,7 +55,7 @@ def correlate_command(
     labels = load_labels(against, benchmark)
     which = cells or ("functions" if labels.of_functions else "all")
     labelled = label_cells(labels, which)
-    found = results(store, setting, chosen, labelled)
+    found = results(store, setting, chosen, labelled, which, files)
     if as_json:
         print(json.dumps([_entry(result, benchmark, against, which) for result in found], indent=2))
         return
@@ -64,6 +68,36 @@ def correlate_command(
     for result in found[: len(chosen)]:
         path = scatter(result, benchmark, against, which, labels.quantity, figures)
         print(f"figure: {path}")
+
+
+@app.command("teachers")
+def teachers_command(
+    proxy: Annotated[str, typer.Argument(help="A proxy that compares a student with a teacher, such as diswot.")],
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose scores to compare.")] = "digits",
+    against: Annotated[
+        str | None, typer.Option(help="Labels, as in `correlate`; default: distilled, where there is a table.")
+    ] = None,
+    cells: Annotated[str, typer.Option(help="all, valid, unique, functions or a file.")] = "functions",
+    store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
+    proxy_module: Annotated[list[Path] | None, typer.Option(help="Python file that defines proxies.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+) -> None:
+    """How far a proxy's ranking moves when the teacher changes, beside how far it moves with the draw of weights."""
+    from bench.benchmarks import benchmark as named
+    from common.errors import BadUsage
+    from proxies.registry import create
+
+    chosen, setting = create(proxy, tuple(proxy_module or ())), named(benchmark)
+    if "teacher" not in chosen.needs:
+        raise BadUsage(f"{chosen.label} does not read the teacher: no teacher moves its ranking")
+
+    from analysis.teachers import entries, print_study, study
+
+    found = study(store, setting, chosen, cells, against)
+    if as_json:
+        print(json.dumps(entries(found), indent=2))
+        return
+    print_study(found)
 
 
 @app.command("import")
@@ -119,6 +153,76 @@ def class_pairs_command(
     from analysis.class_pairs import compare, print_agreement
 
     print_agreement(compare(benchmark, tables))
+
+
+@app.command("tables")
+def tables_command(
+    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
+    against: Annotated[str | None, typer.Option(help="A file of accuracies in place of the accuracy tables.")] = None,
+    name: Annotated[str, typer.Option(help="What the table against a file is called.")] = "published",
+    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+) -> None:
+    """Leaderboards from published scores: leaderboard-<benchmark>-<against>.csv, best first."""
+    from bench.benchmarks import benchmark as named
+    from common.errors import BadInput
+
+    chosen = [benchmark] if benchmark else sorted(path.parent.name for path in scores.glob("*/manifest.json"))
+    if not chosen:
+        raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
+
+    from analysis.labels import TABLES, load_labels
+    from analysis.leaderboard import lines, write
+    from distill.tables import table_path
+
+    for each in chosen:
+        has_tables = benchmark or table_path(each, "distilled").is_file()
+        for label in [against] if against else TABLES if has_tables else ():
+            labels = load_labels(label, each)
+            which = cells or ("functions" if labels.of_functions else "all")
+            found = lines(scores, named(each), labels, which)
+            path = output / f"leaderboard-{each}-{name if against else label}.csv"
+            write(found, path)
+            best = ", ".join(f"{line.proxy} {line.spearman:.2f}" for line in found[:3])
+            print(f"wrote {path}: {len(found)} proxies, cell set '{which}', Spearman {best}")
+
+
+@app.command("proxy-docs")
+def proxy_docs_command(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the page is what would be written.")] = False,
+) -> None:
+    """Write docs/proxies.md from the registry and the tables."""
+    from analysis.proxy_docs import PAGE, page
+    from common.errors import BadInput
+    from common.files import write_whole
+
+    text = page()
+    if not check:
+        write_whole(PAGE, text.encode())
+        print(f"wrote {PAGE}")
+    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
+        raise BadInput(f"{PAGE} is stale: run `python -m analysis proxy-docs`")
+
+
+@app.command("check-reference")
+def check_reference_command(
+    data: Annotated[Path, typer.Option("--data", help="Folder with nb201/, the published scores and accuracies.")],
+    store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
+    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
+) -> None:
+    """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
+    from analysis.reference_check import check, described, table
+    from common.files import write_whole
+
+    found = check(store, data)
+    path = output / "reference-check.csv"
+    write_whole(path, table(found).to_csv(index=False, lineterminator="\n").encode())
+    print_table(
+        ["proxy", "agreement, CIFAR-10", "asked", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
+        [described(one) for one in found],
+    )
+    print(f"wrote {path}")
 
 
 def _entry(result: Result, benchmark: str, against: str, cells: str) -> dict[str, Any]:

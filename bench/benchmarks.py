@@ -1,28 +1,69 @@
-"""Named settings: data set, skeleton, teacher and batch."""
+"""Named settings: data set, skeleton, teacher and batch; and the teachers that can stand in for a benchmark's own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from common.errors import unknown
+from common.errors import BadUsage, unknown
 from distill.recipes import ALL_3X3, recipe
+from spaces.nb201 import Cell, cell_at, cells, resolve
 from spaces.skeleton import Skeleton
 
 BACKBONES = ("own", "xautodl")
 
 _BEST_ON_CIFAR100 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 """Cell 9930, the one with the highest published CIFAR-100 accuracy: the teacher that DisWOT's authors use."""
+NAMED_CELLS = {"best": 9930, "median": 7315}
+"""By published CIFAR-100 test accuracy: the first of 15,625, and the 7,813th, which alone has exactly their median."""
+RESNETS = {f"resnet{depth}": depth for depth in (20, 32, 44, 56, 110)}
+TEACHERS = ("default", *NAMED_CELLS, *RESNETS, "trained")
+"""The names of teachers; `random:SEED`, a cell's index and its official string are names too."""
 
 
 @dataclass(frozen=True)
-class TeacherSetting:
-    """The fixed, randomly initialised teacher of the scores: a NAS-Bench-201 network as wide as the students.
+class CellTeacher:
+    """A randomly initialised NAS-Bench-201 network; a benchmark's own is one as wide as the students.
 
     As wide, because DisWOT's semantic term compares channels (docs/teachers.md).
     """
 
     cell: str
     skeleton: Skeleton
+
+    def record(self) -> dict[str, Any]:
+        """All that can change a score, as its identity holds it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ResNetTeacher:
+    """A randomly initialised CIFAR ResNet: stem of `stem` channels, three stages of `widths` (spaces/resnet.py)."""
+
+    depth: int
+    stem: int
+    widths: tuple[int, int, int]
+    classes: int
+
+    def record(self) -> dict[str, Any]:
+        """All that can change a score, as its identity holds it."""
+        return {"kind": "resnet", **asdict(self), "widths": list(self.widths)}
+
+
+@dataclass(frozen=True)
+class TrainedTeacher:
+    """The trained network of a name in distill/weights, in evaluation mode, as labels are distilled from it."""
+
+    name: str
+    hash: str
+    """Content hash of its weights."""
+
+    def record(self) -> dict[str, Any]:
+        """All that can change a score, as its identity holds it."""
+        return {"kind": "trained", **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -31,14 +72,14 @@ class Benchmark:
 
     name: str
     skeleton: Skeleton
-    teacher: TeacherSetting
+    teacher: CellTeacher | ResNetTeacher | TrainedTeacher
     batch: int = 64
     backbone: str = "own"
 
 
 def _paper_size(name: str, classes: int, size: int) -> Benchmark:
     skeleton = Skeleton(channels=16, cells_per_stage=5, classes=classes, size=size)
-    return Benchmark(name, skeleton, TeacherSetting(_BEST_ON_CIFAR100, skeleton))
+    return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton))
 
 
 _DIGITS = recipe("digits").skeleton
@@ -46,7 +87,7 @@ _DIGITS = recipe("digits").skeleton
 _BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
-        Benchmark("digits", _DIGITS, TeacherSetting(ALL_3X3, Skeleton(_DIGITS.channels, 3, 10, _DIGITS.size))),
+        Benchmark("digits", _DIGITS, CellTeacher(ALL_3X3, Skeleton(_DIGITS.channels, 3, 10, _DIGITS.size))),
         _paper_size("cifar10", 10, 32),
         _paper_size("cifar100", 100, 32),
         _paper_size("imagenet16-120", 120, 16),
@@ -64,3 +105,69 @@ def benchmark(name: str) -> Benchmark:
     if name not in _BENCHMARKS:
         raise unknown("benchmark", name, _BENCHMARKS)
     return _BENCHMARKS[name]
+
+
+def with_teacher(setting: Benchmark, name: str) -> Benchmark:
+    """The benchmark with another teacher in place of its own, which is `default`.
+
+    A cell, `best`, `median`, `random:SEED`, an index or a string, replaces the cell of the benchmark's own teacher and
+    keeps its skeleton. A ResNet is as wide as the students, C, 2 C and 4 C channels: at paper size that of CIFAR.
+    `trained` is the teacher of the benchmark's labels. Raises BadUsage for another name, BadInput as `load_teacher`.
+    """
+    own = setting.teacher
+    C = setting.skeleton.channels
+    if name == "default":
+        return setting
+    if name in RESNETS:
+        resnet = ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
+        return replace(setting, teacher=resnet)
+    if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
+        return replace(setting, teacher=_trained(name, setting.name))
+    assert isinstance(own, CellTeacher)
+    return replace(setting, teacher=replace(own, cell=str(_cell(name))))
+
+
+def _trained(name: str, benchmark: str) -> TrainedTeacher:
+    try:
+        plan = recipe(benchmark).teacher
+    except BadUsage:
+        raise BadUsage(f"--teacher {name}: no teacher is trained for {benchmark}; use a cell or a resnet") from None
+    from distill.teachers import load_teacher  # torch: only for who asks
+
+    found = TrainedTeacher(plan, load_teacher(plan).hash)
+    if name not in ("trained", _short(found.record())):
+        raise unknown("teacher", name, [*TEACHERS, _short(found.record())])
+    return found
+
+
+def _cell(name: str) -> Cell:
+    if name in NAMED_CELLS:
+        return cell_at(NAMED_CELLS[name])
+    if name.startswith("random:"):
+        seed = name.removeprefix("random:")
+        if not re.fullmatch(r"\d{1,9}", seed, re.ASCII):
+            raise BadUsage(f"--teacher {name}: expected random: and a whole number, such as random:0")
+        return cell_at(random.Random(int(seed)).randrange(len(cells())))
+    if "|" in name or re.fullmatch(r"[+-]?\d+", name, re.ASCII):
+        return cell_at(resolve(name))
+    raise unknown("teacher", name, [*TEACHERS, "random:0"])
+
+
+def teacher_name(benchmark: str, record: Mapping[str, Any]) -> str:
+    """The name of a teacher by its record: equal teachers have equal names, and `with_teacher` takes what it gives.
+
+    Of an older definition, which no name calls any more, a cell has its skeleton behind its name.
+    """
+    if "kind" in record:
+        return f"resnet{record['depth']}" if record["kind"] == "resnet" else _short(record)
+    own = _BENCHMARKS[benchmark].teacher.record() if benchmark in _BENCHMARKS else {}
+    if record == own:
+        return "default"
+    index = Cell.parse(record["cell"]).index
+    name = next((name for name, cell in NAMED_CELLS.items() if cell == index), str(index))
+    size = record["skeleton"]
+    return name if size == own.get("skeleton") else f"{name}-{size['channels']}x{size['cells_per_stage']}"
+
+
+def _short(record: Mapping[str, Any]) -> str:
+    return f"trained-{record['hash'][:8]}"

@@ -1,4 +1,4 @@
-"""Command line of the bench: `python -m bench run|list|status|show|export|verify`."""
+"""Command line of the bench: `python -m bench run|list|status|show|export|verify|cost|speed|new-proxy`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.cli import application, at_least_one, choose_device, data_folder, pa
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
-    from proxies.base import Proxy
+    from proxies.base import Named, Proxy
 
 app = application("Score NAS-Bench-201 cells with zero-cost proxies, against a fixed teacher.")
 
@@ -24,15 +24,24 @@ Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite fil
 Data = Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Backbone = Annotated[str, typer.Option("--backbone", help="own, or xautodl for the original network class.")]
+TeacherName = Annotated[
+    str,
+    typer.Option(
+        "--teacher",
+        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, or trained.",
+    ),
+]
 Modules = Annotated[list[Path] | None, typer.Option("--proxy-module", help="Python file that defines proxies.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")]
 
 
-def _resolve(proxies: str, benchmark: str, backbone: str, modules: list[Path] | None) -> tuple[list[Proxy], Benchmark]:
+def _resolve(
+    proxies: str, benchmark: str, backbone: str, teacher: str, modules: list[Path] | None
+) -> tuple[list[Proxy], Benchmark]:
     """What the words name. Before torch is imported, so that a wrong word costs nothing."""
     import dataclasses
 
-    from bench.benchmarks import BACKBONES
+    from bench.benchmarks import BACKBONES, with_teacher
     from bench.benchmarks import benchmark as named
     from common.errors import unknown
     from proxies.registry import create_all
@@ -40,7 +49,8 @@ def _resolve(proxies: str, benchmark: str, backbone: str, modules: list[Path] | 
     if backbone not in BACKBONES:
         raise unknown("backbone", backbone, BACKBONES)
     chosen = create_all(proxies, tuple(modules or ()))
-    return chosen, dataclasses.replace(named(benchmark), backbone=backbone)
+    setting = dataclasses.replace(named(benchmark), backbone=backbone)
+    return chosen, with_teacher(setting, teacher)  # last: a trained teacher is loaded
 
 
 @app.command("run")
@@ -56,12 +66,13 @@ def run_command(
     store: Store = _STORE,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
     backbone: Backbone = "own",
+    teacher: TeacherName = "default",
     proxy_module: Modules = None,
 ) -> None:
     """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
-    chosen, setting = _resolve(proxies, benchmark, backbone, proxy_module)
+    chosen, setting = _resolve(proxies, benchmark, backbone, teacher, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
     from bench.runner import Request, execute
@@ -98,16 +109,18 @@ def list_command(as_json: Json = False, proxy_module: Modules = None) -> None:
     """The known proxies."""
     import dataclasses
 
-    from proxies.registry import known
+    from proxies.base import Proxy
+    from proxies.registry import known, populations
 
-    classes = known(tuple(proxy_module or ()))
+    files = tuple(proxy_module or ())
+    classes: dict[str, type[Named]] = dict(sorted((known(files) | populations(files)).items()))
     entries = [
         {
             "name": name,
             "version": cls.version,
             "family": cls.family,
-            "init": cls.init,
-            "sees": cls.sees,
+            "init": cls.init if issubclass(cls, Proxy) else "",  # its parts have theirs
+            "sees": cls.sees if issubclass(cls, Proxy) else "population",
             "reference": dataclasses.asdict(cls.reference),
         }
         for name, cls in classes.items()
@@ -115,11 +128,12 @@ def list_command(as_json: Json = False, proxy_module: Modules = None) -> None:
     if as_json:
         print(json.dumps(entries, indent=2))
         return
+    facts = ("name", "family", "init", "sees")
     rows: list[list[object]] = [
-        [name, cls.family, cls.init, cls.sees, f"{cls.reference.title} ({cls.reference.year})"]
-        for name, cls in classes.items()
+        [*(entry[fact] for fact in facts), f"{cls.reference.title} ({cls.reference.year})"]
+        for entry, cls in zip(entries, classes.values(), strict=True)
     ]
-    print_table(["proxy", "family", "init", "sees", "reference"], rows)
+    print_table(["proxy", *facts[1:], "reference"], rows)
 
 
 @app.command("status")
@@ -175,15 +189,16 @@ def export_command(
     benchmark: BenchmarkName = "digits",
     store: Store = _STORE,
     output: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    teacher: TeacherName = "default",
     proxy_module: Modules = None,
 ) -> None:
     """Write stored scores as CSV files with a manifest."""
-    chosen, setting = _resolve(proxies, benchmark, "own", proxy_module)
+    chosen, setting = _resolve(proxies, benchmark, "own", teacher, proxy_module)
 
     from bench.export import export
     from bench.store import ScoreStore
 
-    for path in export(ScoreStore(store, create=False), setting.name, chosen, output):
+    for path in export(ScoreStore(store, create=False), setting.name, chosen, output, setting.teacher.record()):
         print(f"wrote {path}")
 
 
@@ -196,11 +211,12 @@ def verify_command(
     data: Data = None,
     store: Store = _STORE,
     backbone: Backbone = "own",
+    teacher: TeacherName = "default",
     proxy_module: Modules = None,
 ) -> None:
     """Check the store's file and score a sample of its rows again. Exit code 1 if one differs."""
     at_least_one("--sample", sample)
-    chosen, setting = _resolve(proxies, benchmark, backbone, proxy_module)
+    chosen, setting = _resolve(proxies, benchmark, backbone, teacher, proxy_module)
     folder = data_folder(data)
 
     from bench.store import ScoreStore
@@ -229,6 +245,33 @@ def new_proxy_command(name: Annotated[str, typer.Argument(help="Name of the prox
 
     path = create(name, datetime.date.today().year)
     print(f"wrote {path}: put the formula into score(), then run `make bench PROXY={name}`")
+
+
+@app.command("cost")
+def cost_command(
+    proxies: Annotated[str, typer.Argument(help="Names joined by commas, or all.")] = "all",
+    benchmark: BenchmarkName = "digits",
+    sample: Annotated[int, typer.Option(help="Functions to score with each proxy.")] = 10,
+    device: Device = "auto",
+    output: Annotated[Path, typer.Option(help="Folder of published costs.")] = Path("results/costs"),
+) -> None:
+    """What each proxy costs beside a plain forward pass, and all of them together beside the sum of single runs."""
+    at_least_one("--sample", sample)
+    chosen, setting = _resolve(proxies, benchmark, "own", "default", None)
+
+    from bench.cost import measure, write
+    from bench.provenance import provenance
+
+    where = choose_device(device)
+    costs = measure(setting, chosen, sample, where)
+    rows: list[list[object]] = [
+        [cost.proxy, f"{1000 * cost.seconds:.1f}", f"{cost.forwards:.1f}"]
+        for cost in [*sorted(costs.each, key=lambda cost: cost.seconds, reverse=True), costs.together]
+    ]
+    print(f"{benchmark}, {where}, one process on one thread, {sample} functions")
+    print_table(["proxy", "ms a cell", "forward passes"], rows)
+    print(f"all together cost {costs.share:.2f} of the sum of single passes")
+    print(f"wrote {write(costs, benchmark, provenance(where) | {'sample': sample}, output)}")
 
 
 @app.command("speed")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bench.benchmarks import Benchmark
+from bench.benchmarks import Benchmark, teacher_name
 from common.files import json_hash
 from proxies.base import Proxy, needs_of, reads_images
 
@@ -50,8 +51,22 @@ def settings(
     if needs_of("noise", proxy.needs):
         record["noise"] = {"size": benchmark.batch}
     if "teacher" in proxy.needs:
-        record["teacher"] = asdict(benchmark.teacher)
+        record["teacher"] = benchmark.teacher.record()
     return record
+
+
+def called(label: str, benchmark: str, record: Mapping[str, Any]) -> str:
+    """What scores are called where people read them: the proxy, and `@teacher` if it is not the benchmark's own.
+
+    Scores of a proxy under two teachers have two names, so no list, file or figure takes one for the other.
+    """
+    name = teacher_name(benchmark, record["teacher"]) if "teacher" in record else "default"
+    return label if name == "default" else f"{label}@{name}"
+
+
+def name_of(proxy: Proxy, benchmark: Benchmark) -> str:
+    """What scores of a proxy on a benchmark, with the teacher it has, are `called`."""
+    return called(proxy.label, benchmark.name, settings(proxy, benchmark, None))
 
 
 def fingerprint(record: dict[str, Any]) -> str:

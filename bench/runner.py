@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import platform
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 import images
 from bench.benchmarks import Benchmark
-from bench.identity import fingerprint, reads_batch, reads_second, settings
+from bench.identity import fingerprint, name_of, reads_batch, reads_second, settings
 from bench.plan import Pass, Want, passes, select
+from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, score_chunk
 from common.pool import Died, Job, run
@@ -71,13 +67,14 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     tasks = passes(wants, proxies)
     run_id = store.start_run(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        _provenance(request),
+        provenance(request.device) | {"workers": request.workers},
         [(identity, seed, _named(request), len(cells)) for (_, seed), identity in setting.items()],
     )
     store.add(run_id, copies)
     setup = Setup(request.benchmark, request.proxies, request.files, request.data, request.device)
     wanted = set(cells)
-    named = ",".join(proxy.label for proxy in proxies) if len(proxies) < 4 else f"{len(proxies)} proxies"
+    names = [name_of(proxy, request.benchmark) for proxy in proxies]
+    named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"
     title = f"{named} on {request.benchmark.name}"
     with Progress(title, len(tasks), "passes") as bar:
         for done, outcomes in _outcomes(Job(setup, score_chunk), tasks, request.workers):
@@ -167,25 +164,3 @@ def _summary(
         ok += sum(found.get(cell) == "ok" for cell in cells)
         failed += sum(found.get(cell) != "ok" for cell in cells)
     return Summary(passes, seconds, len(cells) * len(setting), ok, failed)
-
-
-def _provenance(request: Request) -> dict[str, Any]:
-    return {
-        "host": platform.node(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": request.device,
-        "device_name": torch.cuda.get_device_name(request.device) if request.device.startswith("cuda") else "",
-        "workers": request.workers,
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str:
-    """The commit of the source tree, if it is one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from bench.benchmarks import Benchmark, benchmark
+from bench.benchmarks import Benchmark, CellTeacher, benchmark
 from bench.plan import Pass, Want, passes, visiting_order
 from bench.worker import Outcome, Setup, Worker, score_chunk
 from common.pool import Died, Job, cores, run
@@ -29,9 +29,9 @@ from spaces.xautodl_backbone import XautodlNetwork
 TOGETHER = "diswot,nwot,kd"
 
 
-def noise(setting: Benchmark, device: str) -> Batch:
+def noise(setting: Benchmark, device: str, seed: int = 0) -> Batch:
     """N(0, 1) images and labels of the benchmark's shape."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     size = setting.skeleton.size
     images = torch.randn(setting.batch, 3, size, size, generator=generator)
     labels = torch.arange(setting.batch) % setting.skeleton.classes
@@ -43,6 +43,9 @@ class NoiseWorker(Worker):
 
     def _load_batch(self, seed: int) -> Batch:
         return noise(self.setup.benchmark, self.setup.device)
+
+    def _load_second(self, seed: int) -> Batch:
+        return noise(self.setup.benchmark, self.setup.device, 1)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def conventional_seconds(setting: Benchmark, sample: Sequence[int], device: str)
     torch.set_num_threads(cores())
     batch = noise(setting, device)
     supernet = Supernet(setting.skeleton, 0, device=device)
+    assert isinstance(setting.teacher, CellTeacher)  # a benchmark's own
     teacher_draw = Supernet(setting.teacher.skeleton, 0, role="teacher ", device=device)
     teacher = XautodlNetwork(Cell.parse(setting.teacher.cell), teacher_draw)
     seconds = []

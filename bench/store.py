@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.identity import CODE_EPOCH
+from bench.benchmarks import benchmark as named
+from bench.identity import CODE_EPOCH, called
 from common.database import open_database
 from common.errors import BadInput
 from proxies.base import Proxy
@@ -121,41 +122,67 @@ class ScoreStore:
             )
 
     def overview(self) -> list[dict[str, Any]]:
-        """One entry for each setting and seed: the largest request for it, and how many rows are ok or failed."""
+        """One entry for each setting and seed: the largest request for it, and how many rows are ok or failed.
+
+        `proxy` is its name with the teacher's (`bench.identity.called`).
+        """
         query = """
-            SELECT s.proxy, s.benchmark, r.seed, r.cells, MAX(r.wanted) AS wanted,
+            SELECT s.record, s.proxy, s.benchmark, r.seed, r.cells, MAX(r.wanted) AS wanted,
                 (SELECT COUNT(*) FROM score WHERE setting = s.id AND seed = r.seed AND status = 'ok') AS ok,
                 (SELECT COUNT(*) FROM score WHERE setting = s.id AND seed = r.seed AND status != 'ok') AS failed
             FROM request r JOIN setting s ON s.id = r.setting
             GROUP BY s.id, r.seed ORDER BY s.benchmark, s.proxy, r.seed
         """
         columns = ("proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed")
-        return [dict(zip(columns, row, strict=True)) for row in self._database.execute(query)]
+        entries = []
+        for record, proxy, benchmark, *counts in self._database.execute(query):
+            name = called(proxy, benchmark, json.loads(record))
+            entries.append(dict(zip(columns, (name, benchmark, *counts), strict=True)))
+        return entries
 
-    def scores(self, benchmark: str, proxy: Proxy) -> list[Stored]:
+    def scores(self, benchmark: str, proxy: Proxy, teacher: Mapping[str, Any] | None = None) -> list[Stored]:
         """The stored scores of a proxy as today's code defines it, one entry a seed, by seed.
 
-        Where a seed has several settings (another batch, teacher or backbone), the one requested last.
+        `teacher` is the record of the teacher they were made with, by default the benchmark's own; scores of others
+        are never among them. Where a seed has several settings (another batch or backbone), the one requested last.
         """
-        query = """
-            SELECT s.id, s.fingerprint, s.record, r.seed, MAX(r.run) FROM request r JOIN setting s ON s.id = r.setting
-            WHERE s.benchmark = ? AND s.proxy = ? GROUP BY s.id, r.seed ORDER BY MAX(r.run)
-        """
+        wanted = named(benchmark).teacher.record() if teacher is None else teacher
         latest: dict[int, Stored] = {}
-        for setting, fingerprint, text, seed, _ in self._database.execute(query, (benchmark, proxy.label)).fetchall():
-            record = json.loads(text)
-            if record["version"] == proxy.version and record["code_epoch"] == CODE_EPOCH:
+        for setting, fingerprint, record, seed in self._requested(benchmark, proxy):
+            if record.get("teacher", wanted) == wanted:  # who reads no teacher has none in the record
                 rows = self.rows(setting, seed)
                 latest[seed] = Stored(setting, fingerprint, record, benchmark, proxy.label, seed, rows)
         return [latest[seed] for seed in sorted(latest)]
 
-    def of_cell(self, cell: int) -> list[tuple[str, str, int, float | None, str, str]]:
-        """(proxy, benchmark, seed, score, status, reason) of everything stored about a cell."""
+    def teachers(self, benchmark: str, proxy: Proxy) -> list[dict[str, Any]]:
+        """The records of the teachers with which a proxy, as today's code defines it, was asked for; no two equal."""
+        found: list[dict[str, Any]] = []
+        for _, _, record, _ in self._requested(benchmark, proxy):
+            if "teacher" in record and record["teacher"] not in found:
+                found.append(record["teacher"])
+        return found
+
+    def _requested(self, benchmark: str, proxy: Proxy) -> Iterator[tuple[int, str, dict[str, Any], int]]:
+        """(setting, fingerprint, record, seed) of a proxy's requests, those made last at the end."""
         query = """
-            SELECT s.proxy, s.benchmark, c.seed, c.score, c.status, c.reason
-            FROM score c JOIN setting s ON s.id = c.setting WHERE c.cell = ? ORDER BY 2, 1, 3
+            SELECT s.id, s.fingerprint, s.record, r.seed, MAX(r.run) FROM request r JOIN setting s ON s.id = r.setting
+            WHERE s.benchmark = ? AND s.proxy = ? GROUP BY s.id, r.seed ORDER BY MAX(r.run)
         """
-        return self._database.execute(query, (cell,)).fetchall()
+        for setting, fingerprint, text, seed, _ in self._database.execute(query, (benchmark, proxy.label)).fetchall():
+            record = json.loads(text)
+            if record["version"] == proxy.version and record["code_epoch"] == CODE_EPOCH:
+                yield setting, fingerprint, record, seed
+
+    def of_cell(self, cell: int) -> list[tuple[str, str, int, float | None, str, str]]:
+        """(proxy as in `overview`, benchmark, seed, score, status, reason) of everything stored about a cell."""
+        query = """
+            SELECT s.record, s.proxy, s.benchmark, c.seed, c.score, c.status, c.reason
+            FROM score c JOIN setting s ON s.id = c.setting WHERE c.cell = ? ORDER BY 3, 2, 4
+        """
+        return [
+            (called(proxy, benchmark, json.loads(record)), benchmark, *rest)
+            for record, proxy, benchmark, *rest in self._database.execute(query, (cell,))
+        ]
 
     def check(self) -> None:
         """Raises BadInput where SQLite finds the file damaged."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.benchmarks import Benchmark
-from bench.identity import fingerprint, settings
+from bench.identity import fingerprint, name_of, settings
 from bench.plan import Pass
 from bench.store import ScoreStore, Stored
 from bench.worker import Setup, Worker
@@ -55,9 +55,9 @@ def verify(
     verdicts = []
     for proxy in proxies:
         worker: Worker = Setup(benchmark, (proxy.label,), files, data, device)()
-        stored = store.scores(benchmark.name, proxy)
+        stored = store.scores(benchmark.name, proxy, benchmark.teacher.record())
         if not stored:
-            raise BadInput(f"{store.path} has no scores of {proxy.label} on {benchmark.name}")
+            raise BadInput(f"{store.path} has no scores of {name_of(proxy, benchmark)} on {benchmark.name}")
         differences = []
         compared = 0
         for entry in stored:
@@ -69,7 +69,7 @@ def verify(
                 (again,) = worker.score(Pass(entry.seed, proxy.init, representative, (0,)))
                 if again.score != score:
                     differences.append(Difference(entry.seed, cell, score, again.score))
-        verdicts.append(Verdict(proxy.label, compared, differences))
+        verdicts.append(Verdict(name_of(proxy, benchmark), compared, differences))
     return verdicts
 
 
@@ -81,4 +81,6 @@ def _check_settings(worker: Worker, proxy: Proxy, benchmark: Benchmark, entry: S
     if fingerprint(now) != entry.fingerprint:
         keys = now.keys() | entry.record.keys()
         changed = ", ".join(sorted(key for key in keys if now.get(key) != entry.record.get(key)))
-        raise BadInput(f"{proxy.label}, seed {entry.seed}: stored under other settings ({changed}); score again")
+        raise BadInput(
+            f"{name_of(proxy, benchmark)}, seed {entry.seed}: stored under other settings ({changed}); score again"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 import images
-from bench.benchmarks import Benchmark
+from bench.benchmarks import Benchmark, CellTeacher, ResNetTeacher, TrainedTeacher
 from bench.plan import Pass
 from common.errors import BadInput
+from distill.teachers import load_teacher
 from images.base import Batch, DataSet
+from images.noise import noise
 from proxies import registry
 from proxies.base import NotApplicable, Proxy
 from proxies.probe import Probe
@@ -24,8 +26,9 @@ from proxies.views import views
 from spaces.equivalence import SEES
 from spaces.nb201 import Cell, cell_at
 from spaces.network import CellNetwork
+from spaces.resnet import ResNet, resnet_shape
 from spaces.skeleton import Skeleton
-from spaces.supernet import Supernet
+from spaces.supernet import Draw, Supernet
 
 
 class Outcome(NamedTuple):
@@ -64,6 +67,20 @@ def network_builder(backbone: str) -> Callable[[Cell, Supernet, str], nn.Module]
     return CellNetwork
 
 
+Build = Callable[[Skeleton, str], nn.Module]
+"""A network on a skeleton that executes what its readers see (spaces/equivalence.py)."""
+
+_NO_CELL = Cell(())
+"""The cell of a probe whose network has none: who asks for its operations or name fails, and is told of no other."""
+
+
+def _whole(make: Callable[[], nn.Module], own: Skeleton, skeleton: Skeleton, sees: str) -> nn.Module:
+    """A network that is not made of cells: there is one form of it, on the benchmark's images."""
+    if skeleton != own:
+        raise NotApplicable("the teacher is not made of cells, so it has no small or thin form")
+    return make()
+
+
 class Worker:
     """Batches, supernets and teachers of the latest seeds, kept between passes."""
 
@@ -74,6 +91,7 @@ class Worker:
         # two of each: seeds come one after the other, initialisations within a seed alternate
         self._batch = lru_cache(maxsize=2)(self._load_batch)
         self._second = lru_cache(maxsize=2)(self._load_second)
+        self._noise = lru_cache(maxsize=6)(self._make_noise)  # three views have some
         self._supernet = lru_cache(maxsize=12)(self._make_supernet)  # of the benchmark's skeleton and of two views'
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
 
@@ -85,6 +103,9 @@ class Worker:
 
     def _load_second(self, seed: int) -> Batch:
         return self._placed(self._data_set().second_batch(self.setup.benchmark.batch, seed))
+
+    def _make_noise(self, seed: int, name: str, count: int, side: int) -> Batch:
+        return self._placed(noise(name, seed, count, side, self.setup.benchmark.skeleton.classes))
 
     def _placed(self, batch: Batch) -> Batch:
         pixels = batch.images.to(self.setup.device).contiguous(memory_format=torch.channels_last)
@@ -101,34 +122,58 @@ class Worker:
     def _make_supernet(self, skeleton: Skeleton, seed: int, init: str, role: str = "") -> Supernet:
         return Supernet(skeleton, seed, init, role=role, momentum=0.0, device=self.setup.device)
 
+    def teacher(self, seed: int, init: str) -> Probe:
+        """The teacher's probe, one for each seed and initialisation; a trained one has the weights that it has."""
+        return self._teacher(seed, "" if isinstance(self.setup.benchmark.teacher, TrainedTeacher) else init)
+
     def _make_teacher(self, seed: int, init: str) -> Probe:
-        teacher = self.setup.benchmark.teacher
-        readers = [proxy for proxy in self.proxies if "teacher" in proxy.needs and proxy.init == init]
-        return self._probe(Cell.parse(teacher.cell), teacher.skeleton, seed, init, readers, role="teacher ")
+        teacher, skeleton = self.setup.benchmark.teacher, self.setup.benchmark.skeleton
+        readers = [proxy for proxy in self.proxies if "teacher" in proxy.needs and init in (proxy.init, "")]
+        if isinstance(teacher, CellTeacher):
+            cell = Cell.parse(teacher.cell)
+            return self._probe(cell, teacher.skeleton, seed, readers, self._cells(cell, seed, init, "teacher "))
+        if isinstance(teacher, ResNetTeacher):
+            make = partial(self._resnet, teacher, seed, init)
+        else:
+            make = partial(self._trained, teacher)
+        return self._probe(_NO_CELL, skeleton, seed, readers, partial(_whole, make, skeleton))
+
+    def _cells(self, cell: Cell, seed: int, init: str, role: str = "") -> Build:
+        """How a cell's networks are built, of the draw of its seed, initialisation and role."""
+        return lambda skeleton, sees: self._build(cell, self._supernet(skeleton, seed, init, role), sees)
+
+    def _resnet(self, teacher: ResNetTeacher, seed: int, init: str) -> nn.Module:
+        shape = replace(resnet_shape(teacher.depth, teacher.classes), stem=teacher.stem, widths=teacher.widths)
+        return ResNet(shape, Draw(seed, init, role="teacher ", momentum=0.0, device=self.setup.device))
+
+    def _trained(self, teacher: TrainedTeacher) -> nn.Module:
+        found = load_teacher(teacher.name)
+        if found.hash != teacher.hash:
+            raise BadInput(f"the teacher '{teacher.name}' was trained anew while it was in use: start again")
+        return found.network.requires_grad_(True).to(self.setup.device)  # for who differentiates in its weights
 
     def observe(self, task: Pass) -> Probe:
         """The student's probe of a pass."""
         readers = [self.proxies[number] for number in task.proxies]
-        return self._probe(cell_at(task.cell), self.setup.benchmark.skeleton, task.seed, task.init, readers)
+        cell, skeleton = cell_at(task.cell), self.setup.benchmark.skeleton
+        return self._probe(cell, skeleton, task.seed, readers, self._cells(cell, task.seed, task.init))
 
-    def _probe(
-        self, cell: Cell, skeleton: Skeleton, seed: int, init: str, readers: Sequence[Proxy], role: str = ""
-    ) -> Probe:
+    def _probe(self, cell: Cell, skeleton: Skeleton, seed: int, readers: Sequence[Proxy], network: Build) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
         needs = {need for proxy in readers for need in proxy.needs}
         sees = max((proxy.sees for proxy in readers), key=SEES.index, default="function")
 
         def build(skeleton: Skeleton) -> nn.Module:
-            return self._build(cell, self._supernet(skeleton, seed, init, role), sees)
+            return network(skeleton, sees)
 
         count = self.setup.benchmark.batch
-        further = views(skeleton, seed, count, partial(self._second, seed), build, self._placed)
+        further = views(skeleton, count, partial(self._second, seed), partial(self._noise, seed), build)
         return Probe(cell, skeleton, partial(build, skeleton), partial(self._batch, seed), needs, further)
 
     def score(self, task: Pass) -> list[Outcome]:
         """Every proxy's outcome for a pass, in the order of the pass."""
         student = self.observe(task)
-        teacher = self._teacher(task.seed, task.init)
+        teacher = self.teacher(task.seed, task.init)
         outcomes = []
         for number in task.proxies:
             score, status, reason = judge(self.proxies[number], student, teacher)

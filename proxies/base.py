@@ -11,14 +11,18 @@ from common.errors import unknown
 from spaces.skeleton import INITS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from proxies.probe import Probe
 
-BACKWARD = ("gradients", "gate_gradients", "input_gradients", "hessian_gradient")
+BACKWARD = ("gradients", "gate_gradients", "input_gradients", "hessian_gradient", "block_gradients")
 """The needs that take the autograd graph of the forward pass: the loss's gradients in the parameters and in gates on
-the layers' channels (one backward pass for both), the logits' in the images, the loss's Hessian times its gradient."""
+the layers' channels (one backward pass for both), the logits' in the images, the loss's Hessian times its gradient,
+random signs sent back through each block by itself."""
 
-READS_BATCH = ("forward", "relu_codes", "relu_kernel", *BACKWARD)
-"""The needs that take the batch: one forward pass, the ReLUs' binary codes in it or only how many of them agree."""
+READS_BATCH = ("forward", "relu_codes", "relu_kernel", "blocks", *BACKWARD)
+"""The needs that take the batch: one forward pass, the ReLUs' binary codes in it or only how many of them agree, the
+maps between its blocks."""
 
 VIEWS = {
     "second": "the same network on a second batch of the benchmark's images",
@@ -63,7 +67,28 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Proxy(ABC):
+class Named(ABC):
+    """What the command line names: `name`, with the fields that are not at their defaults."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raise it when the numbers change: stored scores of another version are never mixed in."""
+    family: ClassVar[str]
+    reference: ClassVar[Reference]
+
+    @property
+    def label(self) -> str:
+        """Name and the fields that are not at their defaults, as on the command line: `diswot:variant=paper`."""
+        changed = [
+            f"{field.name}={getattr(self, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+        return ":".join([self.name, *changed])
+
+
+@dataclass(frozen=True)
+class Proxy(Named):
     """Subclass, decorate with `@dataclass(frozen=True)`, set the class attributes, write `score`.
 
     Fields are hyper-parameters; every field, and `version`, is part of a score's identity. `init` is the
@@ -72,11 +97,6 @@ class Proxy(ABC):
     convolutions read, dead ones too, every `executed` operation, or the `cell` itself (spaces/equivalence.py).
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int] = 1
-    """Raise it when the numbers change: stored scores of another version are never mixed in."""
-    family: ClassVar[str]
-    reference: ClassVar[Reference]
     needs: ClassVar[tuple[str, ...]]
     sees: ClassVar[str] = "function"
 
@@ -94,12 +114,22 @@ class Proxy(ABC):
         May raise NotApplicable(reason).
         """
 
+
+@dataclass(frozen=True)
+class Population(Named):
+    """A rule that makes a cell's score of the scores of others: subclass as a proxy is, name `parts`, write `combine`.
+
+    Such a score depends on the cells that are ranked together, so nothing of it is stored: `bench run` scores the
+    parts, and `analysis` combines their columns over the cell set it is asked about.
+    """
+
+    family: ClassVar[str] = "population"
+
     @property
-    def label(self) -> str:
-        """Name and the fields that are not at their defaults, as on the command line: `diswot:variant=paper`."""
-        changed = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
-        ]
-        return ":".join([self.name, *changed])
+    @abstractmethod
+    def parts(self) -> tuple[str, ...]:
+        """The proxies whose columns are combined, as the command line names them."""
+
+    @abstractmethod
+    def combine(self, columns: pd.DataFrame) -> pd.Series:
+        """The score of every row; columns are the parts, in their order, rows the cells ranked, without gaps."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +69,23 @@ class _ReluRecord:
         return 2 * self._shared - ones[:, None] - ones[None, :] + self._units
 
 
+class BlockGradient(NamedTuple):
+    """One draw for a block's Jacobian J = d output / d input: signs, and what J makes of them on the way back."""
+
+    output: torch.Tensor
+    """Independent, +1 or -1 with equal odds, [B, C, H, W] as the block's output."""
+    input: torch.Tensor
+    """J^T output, [B, C', H', W'] as the block's input."""
+
+
+def _signs(key: str, features: torch.Tensor) -> torch.Tensor:
+    """Signs for a map, drawn on the CPU by `key`."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little", signed=True))
+    signs = torch.randint(2, features.movedim(1, -1).shape, generator=generator, dtype=torch.int8)  # channels last
+    return signs.to(features.device, features.dtype).mul_(2).sub_(1).movedim(-1, 1)
+
+
 class _Pass(NamedTuple):
     """What the one forward pass left behind."""
 
@@ -75,6 +93,8 @@ class _Pass(NamedTuple):
     relus: _ReluRecord
     layers: dict[str, torch.Tensor]
     """Outputs of convolutions and linear layers by the names of their weights, if gates are asked for."""
+    blocks: list[torch.Tensor]
+    """Outputs of the stem and of every block behind it, if they or derivatives in them are asked for."""
 
 
 class Probe:
@@ -101,6 +121,7 @@ class Probe:
         self._build = build
         self._load = batch
         self._views = views or {}
+        self._shared: dict[Hashable, object] = {}
 
     @cached_property
     def _network(self) -> nn.Module:
@@ -145,6 +166,12 @@ class Probe:
         """The cell in a network of 1 channel and one cell a stage, on 3,000 N(0, 1) images of 3 x 3 pixels."""
         return self._view("thin")
 
+    def once(self, key: Hashable, compute: Callable[[Probe], Shared]) -> Shared:
+        """What `compute` makes of this probe, found by `key` when it is asked for again: for what proxies share."""
+        if key not in self._shared:
+            self._shared[key] = compute(self)
+        return cast("Shared", self._shared[key])
+
     @property
     def images(self) -> torch.Tensor:
         """float32 [B, 3, H, W], normalised."""
@@ -186,12 +213,31 @@ class Probe:
             if isinstance(module, nn.Conv2d | nn.Linear)
         }
 
+    @property
+    def _blocks(self) -> list[nn.Module]:
+        """The stem and the blocks behind it: cells and reductions."""
+        body = getattr(self._network, "inner", self._network)  # `inner`: xautodl's network has them under equal names
+        stem, blocks = getattr(body, "stem", None), getattr(body, "cells", None)
+        if not isinstance(stem, nn.Module) or not isinstance(blocks, nn.ModuleList):
+            raise LookupError(f"{type(body).__name__} has no blocks to record: it needs modules `stem` and `cells`")
+        return [stem, *blocks]
+
     @cached_property
     def _pass(self) -> _Pass:
         """The one forward pass, with its autograd graph if something will be differentiated."""
         record = _ReluRecord("relu_codes" in self.needs, "relu_kernel" in self.needs)
         outputs: dict[str, torch.Tensor] = {}
-        hooks = []
+        maps: list[torch.Tensor] = []
+        differentiated = "block_gradients" in self.needs
+
+        def keep(_block: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            if differentiated and not output.requires_grad:  # zeros that nothing reached are the next block's input too
+                output.requires_grad_()
+            maps.append(output if differentiated else output.detach())
+
+        # first of all, since a network without blocks is refused
+        blocks = self._blocks if differentiated or "blocks" in self.needs else []
+        hooks = [block.register_forward_hook(keep) for block in blocks]
         if record.codes_wanted or record.kernel_wanted:
             relus = [module for module in self._network.modules() if isinstance(module, nn.ReLU)]
             hooks += [relu.register_forward_pre_hook(record) for relu in relus]
@@ -202,7 +248,7 @@ class Probe:
             ]
         try:
             with torch.set_grad_enabled(self._has_graph):
-                return _Pass(self._network(self._input), record, outputs)
+                return _Pass(self._network(self._input), record, outputs, maps)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -313,6 +359,29 @@ class Probe:
         weights = [layer.weight for layer in self._layers.values()]
         found = self._derivatives(gradients, weights, along=[gradient.detach() for gradient in gradients])
         return dict(zip(self._layers, found, strict=True))
+
+    @property
+    def blocks(self) -> list[torch.Tensor]:
+        """Feature maps [B, C, H, W]: what the stem puts out, then every block behind it, cells and reductions."""
+        self._require("blocks")
+        return [features.detach() for features in self._pass.blocks]
+
+    @cached_property
+    def block_gradients(self) -> list[BlockGradient]:
+        """For every block behind the stem random signs on its output and their gradient in its input.
+
+        Signs are keyed by the batch and the block's number: all networks have the same, another seed has others.
+
+        Each block is differentiated by itself. Batch norms tie the images of a batch together: J is that of the whole
+        batch. Zeros where a block does not pass its input on; the signs themselves where it passes it on unchanged.
+        """
+        self._require("block_gradients")
+        maps, found = self._pass.blocks, []
+        for number in range(1, len(maps)):
+            signs = _signs(f"{self._batch.hash}/{number}", maps[number])
+            (gradient,) = self._derivatives([maps[number]], [maps[number - 1]], along=[signs])
+            found.append(BlockGradient(signs, gradient))
+        return found
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:

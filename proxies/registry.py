@@ -1,7 +1,7 @@
 """Proxies by name: those in this folder, those of installed packages, those in a file of the user's.
 
-A module registers by holding concrete subclasses of `Proxy`; nothing is listed by hand. Packages name their modules in
-the entry-point group `diswot_bench.proxies`.
+A module registers by holding concrete subclasses of `Proxy` or `Population`; nothing is listed by hand. Packages name
+their modules in the entry-point group `diswot_bench.proxies`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
@@ -21,21 +22,23 @@ from typing import Any
 
 import proxies
 from common.errors import BadInput, BadUsage, unknown
-from proxies.base import Proxy
+from proxies.base import Named, Population, Proxy
 
 ENTRY_POINTS = "diswot_bench.proxies"
+_FACTS = {Proxy: ("name", "family", "reference", "needs"), Population: ("name", "family", "reference")}
 _NOT_PROXIES = ("base", "probe", "registry", "testing", "views")
 
 
-def proxies_in(module: ModuleType) -> list[type[Proxy]]:
-    """The concrete proxy classes that a module defines (not those it imports)."""
+def proxies_in(module: ModuleType) -> list[type[Named]]:
+    """The concrete proxy and population classes that a module defines (not those it imports)."""
     found = []
     for cls in vars(module).values():
         defined_here = inspect.isclass(cls) and cls.__module__ == module.__name__
-        if defined_here and issubclass(cls, Proxy) and not inspect.isabstract(cls):
+        if defined_here and issubclass(cls, tuple(_FACTS)) and not inspect.isabstract(cls):
             if "__dataclass_fields__" not in vars(cls):
                 raise BadInput(f"{module.__file__}: {cls.__name__} needs the decorator @dataclass(frozen=True)")
-            missing = [fact for fact in ("name", "family", "reference", "needs") if not hasattr(cls, fact)]
+            facts = next(facts for kind, facts in _FACTS.items() if issubclass(cls, kind))
+            missing = [fact for fact in facts if not hasattr(cls, fact)]
             if missing:
                 raise BadInput(f"{module.__file__}: {cls.__name__} has no class attribute '{missing[0]}'")
             found.append(cls)
@@ -43,7 +46,7 @@ def proxies_in(module: ModuleType) -> list[type[Proxy]]:
 
 
 @cache
-def _installed() -> dict[str, type[Proxy]]:
+def _installed() -> dict[str, type[Named]]:
     names = [info.name for info in pkgutil.iter_modules(proxies.__path__) if info.name not in _NOT_PROXIES]
     modules = [importlib.import_module(f"proxies.{name}") for name in names]
     for entry in entry_points(group=ENTRY_POINTS):
@@ -56,13 +59,13 @@ def _installed() -> dict[str, type[Proxy]]:
                 f"cannot be imported ({reason}): repair or uninstall it"
             ) from error
         modules.append(loaded if inspect.ismodule(loaded) else sys.modules[loaded.__module__])
-    known: dict[str, type[Proxy]] = {}
+    known: dict[str, type[Named]] = {}
     for module in modules:
         _add(known, module)
     return known
 
 
-def _add(known: dict[str, type[Proxy]], module: ModuleType) -> None:
+def _add(known: dict[str, type[Named]], module: ModuleType) -> None:
     for cls in proxies_in(module):
         if cls.name in known and known[cls.name] is not cls:
             raise BadInput(f"{module.__file__}: there is a proxy named '{cls.name}' already; choose another name")
@@ -88,8 +91,7 @@ def _load_file(path: Path) -> ModuleType:
     return sys.modules[name]
 
 
-def known(files: tuple[Path, ...] = ()) -> dict[str, type[Proxy]]:
-    """All proxy classes by name, in order of names; `files` are further modules of the user's."""
+def _everything(files: tuple[Path, ...]) -> dict[str, type[Named]]:
     found = dict(_installed())
     for path in files:
         module = _load_file(path)
@@ -99,10 +101,25 @@ def known(files: tuple[Path, ...] = ()) -> dict[str, type[Proxy]]:
     return dict(sorted(found.items()))
 
 
+def known(files: tuple[Path, ...] = ()) -> dict[str, type[Proxy]]:
+    """All proxy classes by name, in order of names; `files` are further modules of the user's."""
+    return {name: cls for name, cls in _everything(files).items() if issubclass(cls, Proxy)}
+
+
+def populations(files: tuple[Path, ...] = ()) -> dict[str, type[Population]]:
+    """All classes that combine the scores of others, as `known`."""
+    return {name: cls for name, cls in _everything(files).items() if issubclass(cls, Population)}
+
+
 def create(text: str, files: tuple[Path, ...] = ()) -> Proxy:
     """A proxy from `name` or `name:field=value:field=value`. Raises BadUsage for unknown names, fields and values."""
+    made = _create(text, files, known(files))
+    assert isinstance(made, Proxy)
+    return made
+
+
+def _create(text: str, files: tuple[Path, ...], classes: Mapping[str, type[Named]]) -> Named:
     name, *settings = text.strip().split(":")
-    classes = known(files)
     if name not in classes:
         raise unknown("proxy", name, classes)
     cls = classes[name]
@@ -129,11 +146,29 @@ def _converted(text: str, key: str, value: str, kind: type) -> Any:
     raise BadUsage(f"'{text}': {key} takes {'true or false' if kind is bool else kind.__name__}, not '{value}'")
 
 
-def create_all(text: str, files: tuple[Path, ...] = ()) -> list[Proxy]:
-    """The proxies of a comma-separated list, or every one for `all`; duplicates named once."""
+def choose(text: str, files: tuple[Path, ...] = ()) -> list[Proxy | Population]:
+    """What a comma-separated list names, or everything for `all`; duplicates named once."""
+    classes = _everything(files)
     if text.strip() == "all":
-        return [cls() for cls in known(files).values()]
-    made = [create(part, files) for part in text.split(",") if part.strip()]
+        made: list[Named] = [cls() for cls in classes.values()]
+    else:
+        made = [_create(part, files, classes) for part in text.split(",") if part.strip()]
     if not made:
         raise BadUsage("no proxy named: give one, several joined by commas, or all")
-    return list({proxy.label: proxy for proxy in made}.values())
+    chosen = {one.label: one for one in made if isinstance(one, Proxy | Population)}
+    return list(chosen.values())
+
+
+def parts(population: Population, files: tuple[Path, ...] = ()) -> list[Proxy]:
+    """The proxies that a population combines. Raises BadUsage for an unknown one."""
+    return [create(part, files) for part in population.parts]
+
+
+def create_all(text: str, files: tuple[Path, ...] = ()) -> list[Proxy]:
+    """The proxies that a list names, then the parts of its populations: what there is to score, each once."""
+    chosen = choose(text, files)
+    proxies = [one for one in chosen if isinstance(one, Proxy)]
+    for one in chosen:
+        if isinstance(one, Population):
+            proxies += parts(one, files)
+    return list({proxy.label: proxy for proxy in proxies}.values())

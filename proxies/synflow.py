@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from proxies.base import Proxy, Reference
@@ -34,24 +34,44 @@ class Synflow(Proxy):
     )
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        import torch
-        from torch import nn
+        return _flow(student, norms_in=False)
 
-        network = student.network
-        magnitudes = {name: value.detach().abs().double() for name, value in network.named_parameters()}
-        names = list(student.weights)
-        weights = [magnitudes[name].requires_grad_() for name in names]
-        statistics = {name: value.double() for name, value in network.named_buffers() if value.is_floating_point()}
-        size = student.skeleton.size
-        ones = torch.ones(1, 3, size, size, dtype=torch.float64, device=weights[0].device)
-        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-        hooks = [norm.register_forward_hook(lambda _module, inputs, _output: inputs[0]) for norm in norms]
-        try:
-            with torch.enable_grad():
-                logits = torch.func.functional_call(network, magnitudes | statistics, (ones,)).logits
-                gradients = torch.autograd.grad(logits.sum(), weights, materialize_grads=True)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        # nothing is negative, so the magnitudes of the products are the products
-        return sum((weight * gradient).sum().item() for weight, gradient in zip(weights, gradients, strict=True))
+
+@dataclass(frozen=True)
+class SynflowBN(Proxy):
+    """`synflow` with the batch norms left in: they normalise over the pixels of the input of ones.
+
+    Its maps are not constant, as they are padded with zeros. Products of weight and gradient take either sign here.
+    """
+
+    name: ClassVar[str] = "synflow_bn"
+    family: ClassVar[str] = "weights"
+    needs: ClassVar[tuple[str, ...]] = ("weights",)
+    reference: ClassVar[Reference] = replace(Synflow.reference, reported="")
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return _flow(student, norms_in=True)
+
+
+def _flow(student: Probe, norms_in: bool) -> float:
+    """Sum over weights w of |w dR/dw|."""
+    import torch
+    from torch import nn
+
+    network = student.network
+    magnitudes = {name: value.detach().abs().double() for name, value in network.named_parameters()}
+    names = list(student.weights)
+    weights = [magnitudes[name].requires_grad_() for name in names]
+    statistics = {name: value.double() for name, value in network.named_buffers() if value.is_floating_point()}
+    size = student.skeleton.size
+    ones = torch.ones(1, 3, size, size, dtype=torch.float64, device=weights[0].device)
+    norms = [] if norms_in else [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_hook(lambda _module, inputs, _output: inputs[0]) for norm in norms]
+    try:
+        with torch.enable_grad():
+            logits = torch.func.functional_call(network, magnitudes | statistics, (ones,)).logits
+            gradients = torch.autograd.grad(logits.sum(), weights, materialize_grads=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum((weight * gradient).abs().sum().item() for weight, gradient in zip(weights, gradients, strict=True))

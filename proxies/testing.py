@@ -16,6 +16,7 @@ from torch import nn
 
 from common.files import content_hash
 from images.base import Batch
+from images.noise import noise
 from proxies.base import NEEDS, READS_BATCH, VIEWS, NotApplicable, Proxy, Reference, needs_of
 from proxies.probe import Probe
 from proxies.views import views
@@ -56,6 +57,11 @@ def make_batch(size: int, seed: int = 0, constant: bool = False) -> Batch:
     return Batch(images, labels, content_hash([images.numpy(), labels.numpy()]))
 
 
+def make_noise(name: str, count: int, side: int) -> Batch:
+    """The noise of a view in a small network's probe."""
+    return noise(name, 0, count, side, SKELETON.classes)
+
+
 def make_probe(
     cell: str, batch: Batch, needs: Iterable[str], init: str = "default", sees: str = "function", teacher: bool = False
 ) -> Probe:
@@ -68,7 +74,7 @@ def make_probe(
         return CellNetwork(parsed, supernet, sees)
 
     count = len(batch.labels)
-    further = views(skeleton, 0, count, lambda: make_batch(count, seed=1), build)
+    further = views(skeleton, count, lambda: make_batch(count, seed=1), make_noise, build)
     return Probe(parsed, skeleton, lambda: build(skeleton), lambda: batch, needs, further)
 
 
@@ -197,6 +203,10 @@ def _records(probe: Probe) -> dict[str, str]:
         found["input_gradients"] = [probe.input_gradients]
     if "hessian_gradient" in probe.needs:
         found["hessian_gradient"] = list(probe.hessian_gradient.values())
+    if "blocks" in probe.needs:
+        found["blocks"] = probe.blocks
+    if "block_gradients" in probe.needs:
+        found["block_gradients"] = [tensor for pair in probe.block_gradients for tensor in pair]
     hashes = {name: content_hash(tensor.detach().numpy() for tensor in tensors) for name, tensors in found.items()}
     for view in VIEWS:
         if needs_of(view, probe.needs):

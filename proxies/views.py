@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from images.noise import noise
-
 if TYPE_CHECKING:
     from torch import nn
 
@@ -33,27 +31,22 @@ class View(NamedTuple):
 
 def views(
     skeleton: Skeleton,
-    seed: int,
     count: int,
     second: Callable[[], Batch],
+    noise: Callable[[str, int, int], Batch],
     build: Callable[[Skeleton], nn.Module],
-    place: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> dict[str, View]:
     """The views of a network on `skeleton` observed on a batch of `count` images, by name.
 
-    `second` gives the second batch, `build` the cell's network on another skeleton, `place` puts noise where the
-    network is.
+    `second` gives the second batch, `noise` that of a name, a number of images and their side in pixels, `build` the
+    cell's network on another skeleton.
     """
-
-    def drawn(name: str, images: int, side: int) -> Callable[[], Batch]:
-        return lambda: place(noise(name, seed, images, side, skeleton.classes))
-
     small = replace(skeleton, channels=3, cells_per_stage=1)
     thin = replace(skeleton, channels=1, cells_per_stage=1, size=3)
     return {
         "second": View(second),
-        "noise": View(drawn("noise", count, skeleton.size)),
-        "large": View(drawn("large", 1, LARGE)),
+        "noise": View(partial(noise, "noise", count, skeleton.size)),
+        "large": View(partial(noise, "large", 1, LARGE)),
         "small": View(None, small, partial(build, small)),
-        "thin": View(drawn("thin", THIN_IMAGES, thin.size), thin, partial(build, thin)),
+        "thin": View(partial(noise, "thin", THIN_IMAGES, thin.size), thin, partial(build, thin)),
     }

@@ -15,6 +15,8 @@ from images.base import Batch
 from proxies import registry
 from proxies.probe import Probe
 from proxies.testing import DEGENERATE, ORDINARY, make_batch
+from proxies.views import View
+from spaces.equivalence import canonical_form
 from spaces.nb201 import Cell, cells
 from spaces.network import CellNetwork
 from spaces.skeleton import Skeleton
@@ -41,11 +43,11 @@ ORDINARY_BATCH = batch_of([0, 1, 2, 3, 4, 0])
 
 
 def score(text: str, cell: str, batch: Batch = ORDINARY_BATCH, skeleton: Skeleton = SKELETON) -> float:
-    """The score of a proxy for a float64 network that executes what the proxy sees."""
+    """The score of a proxy for a float64 network that executes what the proxy sees; `batch` is the noise too."""
     proxy = registry.create(text)
     parsed = Cell.parse(cell)
     network = CellNetwork(parsed, Supernet(skeleton, 0, proxy.init, momentum=0.0), proxy.sees).double()
-    probe = Probe(parsed, skeleton, lambda: network, lambda: batch, proxy.needs)
+    probe = Probe(parsed, skeleton, lambda: network, lambda: batch, proxy.needs, {"noise": View(lambda: batch)})
     return proxy.score(probe, probe)
 
 
@@ -223,7 +225,75 @@ def test_gradsign_counts_how_far_the_images_agree_weight_by_weight(cell: str) ->
     assert score("gradsign", cell) == pytest.approx(expected, rel=1e-3)
 
 
+LARGER = Skeleton(channels=4, cells_per_stage=1, classes=5, size=16)
+
+
+@pytest.mark.parametrize("init", ["default", "kaiming", "gaussian"])
+@pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE, DEAD, STARVED, str(cells()[4321])])
+def test_gradsign_of_the_batch_is_that_of_one_image_after_another(cell: str, init: str) -> None:
+    """Vote by vote, in float64, on maps large enough that no derivative is zero but for rounding."""
+    images = torch.randn(5, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    batch = Batch(images, torch.tensor([0, 1, 4, 0, 3]), "")
+    network = CellNetwork(Cell.parse(cell), Supernet(LARGER, 0, init, momentum=0.0)).double()
+    weights = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    votes = [torch.zeros_like(weight) for weight in weights]
+    for n in range(5):
+        loss = cross_entropy(network(batch.images[n : n + 1]).logits, batch.labels[n : n + 1])
+        for vote, gradient in zip(votes, torch.autograd.grad(loss, weights, materialize_grads=True), strict=True):
+            vote += gradient.sign()
+    expected = sum(vote.abs().sum().item() for vote in votes)
+    assert score(f"gradsign:init={init}", cell, batch, LARGER) == expected
+
+
+def test_gradsign_sees_no_image_beside_another() -> None:
+    batch = batch_of([0, 1, 2, 3, 4])
+    for n in range(5):
+        one = score("gradsign", ORDINARY[0], Batch(batch.images[[n]], batch.labels[[n]], ""))
+        three = score("gradsign", ORDINARY[0], Batch(batch.images[[n] * 3], batch.labels[[n] * 3], ""))
+        assert three == 3 * one > 0  # equal images agree on everything
+        another = Batch(batch.images[[n, n, n, 4]], batch.labels[[n, n, n, 4]], "")
+        assert abs(score("gradsign", ORDINARY[0], another) - three) <= one  # and outvote any other
+
+
+@pytest.mark.parametrize("init", ["default", "gaussian"])
+@pytest.mark.parametrize("cell", SAMPLE)
+def test_grad_norm_all_is_the_norm_over_every_parameter_of_the_original_network(cell: str, init: str) -> None:
+    original = Original(cell, init)
+    original.gradients(ORDINARY_BATCH)
+    squares = [
+        g * g
+        for parameter in original.network.parameters()
+        if parameter.grad is not None
+        for g in parameter.grad.flatten().tolist()
+    ]
+    assert score(f"grad_norm_all:init={init}", cell) == pytest.approx(math.sqrt(math.fsum(squares)), rel=1e-9)
+
+
+def test_grad_norm_all_reads_noise_and_starts_from_a_gaussian_draw() -> None:
+    value = score("grad_norm_all", ORDINARY[1])
+    assert value == score("grad_norm_all:init=gaussian", ORDINARY[1])
+    assert value != pytest.approx(score("grad_norm_all:init=kaiming", ORDINARY[1]), rel=1e-2)
+    assert value != pytest.approx(score("grad_norm_all", ORDINARY[1], batch_of([0, 1, 2, 3, 4, 0], 1)), rel=1e-2)
+    assert registry.create("grad_norm_all").needs == ("noise.gradients",)
+
+
+def test_grad_norm_all_tells_where_a_convolution_of_nothing_leads() -> None:
+    """The bias behind it gets a gradient on the way to the output: cells of one executed graph differ."""
+    to_nowhere = "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"
+    assert canonical_form(Cell.parse(STARVED), "executed") == canonical_form(Cell.parse(to_nowhere), "executed")
+    assert score("grad_norm", STARVED) == pytest.approx(score("grad_norm", to_nowhere), rel=1e-12)
+    assert score("grad_norm_all", STARVED) > score("grad_norm_all", to_nowhere) * (1 + 1e-6)
+    assert registry.create("grad_norm_all").sees == "cell"
+
+
 # degenerate cells and batches
+
+
+@pytest.mark.parametrize("cell", [EMPTY, CUT])
+def test_grad_norm_all_of_a_network_without_a_path_is_the_share_of_the_classifiers_bias(cell: str) -> None:
+    labels = ORDINARY_BATCH.labels
+    misses = 1 / SKELETON.classes - torch.eye(SKELETON.classes, dtype=torch.float64)[labels]
+    assert score("grad_norm_all", cell) == pytest.approx(misses.mean(0).norm().item(), rel=1e-9)
 
 
 @pytest.mark.parametrize("init", ["default", "kaiming", "gaussian"])

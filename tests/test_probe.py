@@ -28,6 +28,9 @@ SKELETON = Skeleton(channels=4, cells_per_stage=1, classes=5, size=8)
 DEAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
 """Live is only the last node's convolution; of the two others each feeds a node that leads nowhere."""
 
+SKIP = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+"""Each cell is the identity, its output the very tensor that came in."""
+
 
 def exact_batch(size: int = 6, seed: int = 0) -> Batch:
     batch = make_batch(size, seed)
@@ -216,6 +219,71 @@ def test_the_hessian_gradient_is_half_the_slope_of_the_squared_gradient(cell: st
         torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.parametrize("needs", [("blocks",), ("blocks", "gradients"), ("blocks", "block_gradients")])
+@pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE, DEAD, SKIP])
+def test_blocks_are_what_the_original_networks_stem_and_blocks_put_out(cell: str, needs: tuple[str, ...]) -> None:
+    pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
+    probe = exact_probe(cell, needs)
+    original = XautodlNetwork(Cell.parse(cell), Supernet(SKELETON, 0, momentum=0.0)).double()
+    theirs = Probe(probe.cell, SKELETON, lambda: original, lambda: probe._batch, ("blocks",)).blocks
+    features = original.inner.stem(probe.images)
+    for mine, other, block in zip(probe.blocks, theirs, (*original.inner.cells, nn.Identity()), strict=True):
+        torch.testing.assert_close(mine, features, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(other, features, rtol=1e-12, atol=1e-13)
+        features = block(features).detach()
+
+
+@pytest.mark.parametrize("needs", [("block_gradients",), ("blocks", *BACKWARD)])
+@pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE, DEAD, SKIP])
+def test_block_gradients_are_those_of_each_block_alone(cell: str, needs: tuple[str, ...]) -> None:
+    probe = exact_probe(cell, needs)
+    maps = exact_probe(cell, ("blocks",)).blocks
+    blocks = list(probe._network.get_submodule("cells").children())
+    assert len(blocks) == 5
+    for block, before, after, found in zip(blocks, maps[:-1], maps[1:], probe.block_gradients, strict=True):
+        assert found.output.shape == after.shape
+        start = before.clone().requires_grad_()
+        product = (block(start) * found.output).sum() + 0 * start.sum()
+        (expected,) = torch.autograd.grad(product, start)
+        torch.testing.assert_close(found.input, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_block_passes_all_or_nothing_of_its_gradient() -> None:
+    passed = exact_probe(SKIP, ("block_gradients",)).block_gradients
+    assert [torch.equal(*pair) for pair in passed] == [True, False, True, False, True]
+    for cell in (DEGENERATE[0], DEGENERATE[2]):
+        stopped = exact_probe(cell, ("block_gradients",)).block_gradients
+        assert [bool(pair.input.any()) for pair in stopped] == [False, True, False, True, False]
+
+
+def test_signs_are_fair_and_the_same_for_every_network_of_a_batch() -> None:
+    first = make_probe(ORDINARY[0], make_batch(64), ("block_gradients",)).block_gradients
+    torch.manual_seed(9)
+    state = torch.get_rng_state()
+    second = make_probe(ORDINARY[1], make_batch(64), ("block_gradients",)).block_gradients
+    assert torch.equal(torch.get_rng_state(), state)
+    elsewhere = make_probe(ORDINARY[0], make_batch(64, seed=1), ("block_gradients",)).block_gradients
+    assert not any(torch.equal(a.output, b.output) for a, b in zip(first, elsewhere, strict=True))
+    for mine, other in zip(first, second, strict=True):
+        assert torch.equal(mine.output, other.output)
+        assert set(mine.output.unique().tolist()) == {-1.0, 1.0}
+        assert abs(mine.output.mean().item()) < 4 / mine.output.numel() ** 0.5
+    channels = first[0].output.movedim(1, -1).flatten(0, 2)
+    torch.testing.assert_close(channels.T @ channels / len(channels), torch.eye(4), rtol=0, atol=0.08)
+    assert first[1].output.shape == first[2].output.shape
+    assert not torch.equal(first[1].output, first[2].output)
+
+
+@pytest.mark.parametrize("need", ["blocks", "block_gradients"])
+def test_a_network_of_other_parts_has_no_blocks(need: str) -> None:
+    batch = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 0]), "")
+    network = Rectifier()
+    probe = Probe(Cell.parse(TEACHER), SKELETON, lambda: network, lambda: batch, (need, "relu_codes"))
+    with pytest.raises(LookupError, match="Rectifier has no blocks"):
+        getattr(probe, need)
+    assert not network.relu._forward_pre_hooks
+
+
 # what it costs
 
 
@@ -226,6 +294,8 @@ BACKWARD_PASSES = {
     "jacov,epe_nas": 1,
     "snip,jacov": 2,
     "grasp": 2,
+    "az_expressivity,az_progressivity": 0,
+    "az_expressivity,az_trainability": 5,  # each of the five blocks by itself
     "snip,fisher,grasp": 2,
     "snip,plain,grad_norm,fisher,grasp,jacov,epe_nas,nwot,diswot": 3,
 }
@@ -245,7 +315,10 @@ def test_a_backward_pass_serves_all_that_differentiate_the_same(
     assert len(backward_passes) == backward
 
 
-@pytest.mark.parametrize("needs", [("gradients",), ("gradients", "forward", "relu_kernel"), ("gate_gradients",)])
+@pytest.mark.parametrize(
+    "needs",
+    [("gradients",), ("gradients", "forward", "relu_kernel"), ("gate_gradients",), ("block_gradients", "blocks")],
+)
 def test_a_graph_that_nobody_else_needs_is_gone_after_the_backward_pass(needs: tuple[str, ...]) -> None:
     probe = make_probe(ORDINARY[1], make_batch(6), needs)
     assert getattr(probe, needs[0])
@@ -258,6 +331,7 @@ def test_without_need_the_images_are_no_leaf_and_no_output_is_kept() -> None:
     assert probe.gradients
     assert not probe._input.requires_grad
     assert not probe._pass.layers
+    assert not probe._pass.blocks
 
 
 def test_what_was_differentiated_is_freed_with_the_probe() -> None:
@@ -309,6 +383,8 @@ def test_gradients_are_there_for_a_caller_that_turned_gradients_off() -> None:
         for need in ("gradients", "gate_gradients", "hessian_gradient"):
             found = getattr(probe, need)
             assert all(torch.equal(found[name], value) for name, value in getattr(expected, need).items())
+        for mine, other in zip(probe.block_gradients, expected.block_gradients, strict=True):
+            assert torch.equal(mine.input, other.input)
 
 
 def test_proxies_that_count_build_no_network() -> None:
@@ -321,8 +397,10 @@ def test_proxies_that_count_build_no_network() -> None:
 
 
 def test_recording_leaves_no_hook_behind() -> None:
-    probe = make_probe(ORDINARY[0], make_batch(6), ("forward", "relu_codes", "gate_gradients"))
+    needs = ("forward", "relu_codes", "gate_gradients", "blocks", "block_gradients")
+    probe = make_probe(ORDINARY[0], make_batch(6), needs)
     assert probe.relu_codes
+    assert probe.block_gradients
     assert probe.gate_gradients
     assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in probe._network.modules())
 
@@ -331,7 +409,8 @@ def test_a_failing_forward_pass_leaves_no_hook_behind() -> None:
     batch = make_batch(6)
     wrong = Batch(batch.images[:, :2], batch.labels, "")
     network = CellNetwork(Cell.parse(TEACHER), Supernet(SKELETON, 0))
-    probe = Probe(network.cell, SKELETON, lambda: network, lambda: wrong, ("relu_codes", "gate_gradients"))
+    needs = ("relu_codes", "gate_gradients", "blocks")
+    probe = Probe(network.cell, SKELETON, lambda: network, lambda: wrong, needs)
     with pytest.raises(RuntimeError):
         _ = probe.relu_codes
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in network.modules())
@@ -350,13 +429,15 @@ READ = {
     "gate_gradients": "gate_gradients",
     "input_gradients": "input_gradients",
     "hessian_gradient": "hessian_gradient",
+    "blocks": "blocks",
+    "block_gradients": "block_gradients",
     "network": "weights",
 }
 
 
 @pytest.mark.parametrize(("attribute", "need"), READ.items())
 def test_reading_what_was_not_declared_raises_lookup_error_that_names_the_need(attribute: str, need: str) -> None:
-    others = {"forward", "relu_codes", *BACKWARD, "weights", "teacher"} - {need}
+    others = {"forward", "relu_codes", "blocks", *BACKWARD, "weights", "teacher"} - {need}
     probe = make_probe(ORDINARY[0], make_batch(6), others)
     with pytest.raises(LookupError, match=f"'{need}'.*`needs`"):
         getattr(probe, attribute)
@@ -377,7 +458,7 @@ def test_images_and_weights_are_for_those_who_declared_a_need_of_them(
 
 
 def test_everything_handed_out_is_detached() -> None:
-    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "relu_codes", *BACKWARD), sees="executed")
+    probe = make_probe(ORDINARY[1], make_batch(6), ("forward", "relu_codes", "blocks", *BACKWARD), sees="executed")
     handed = {
         "logits": [probe.logits],
         "pooled": [probe.pooled],
@@ -388,6 +469,8 @@ def test_everything_handed_out_is_detached() -> None:
         "gate_gradients": list(probe.gate_gradients.values()),
         "input_gradients": [probe.input_gradients],
         "hessian_gradient": list(probe.hessian_gradient.values()),
+        "blocks": probe.blocks,
+        "block_gradients": [tensor for pair in probe.block_gradients for tensor in pair],
         "weights": list(probe.weights.values()),
         "classifier_weight": [probe.classifier_weight],
         "classifier_gradient": [probe.classifier_gradient],
@@ -406,3 +489,18 @@ def test_the_network_is_in_training_mode_and_keeps_its_running_statistics() -> N
     assert before
     for name, value in before.items():
         assert torch.equal(probe.network.get_buffer(name), value), name
+
+
+def test_what_proxies_share_is_computed_once() -> None:
+    probe = make_probe(ORDINARY[0], make_batch(4), ("forward",))
+    asked: list[Probe] = []
+
+    def compute(observed: Probe) -> float:
+        asked.append(observed)
+        return observed.logits.sum().item()
+
+    first = probe.once(("sum", 1), compute)
+    assert probe.once(("sum", 1), compute) == first == probe.logits.sum().item()
+    assert asked == [probe]
+    probe.once(("sum", 2), compute)
+    assert len(asked) == 2

@@ -1,0 +1,58 @@
+"""Published numbers that ours are held against. None of them was measured here; each says where it was printed.
+
+Correlations are Spearman's with the accuracy after 200 epochs, over the cells without unreachable operations.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Band(NamedTuple):
+    """The lowest and highest of the published values of one quantity."""
+
+    low: float
+    high: float
+    source: str
+
+
+VKDNW = "VKDNW, CVPR 2025, table 1"
+SUITE_ZERO = "scores of NAS-Bench-Suite-Zero"
+OTHERS = "scores of BigfriendP/zero_cost_NAS"
+
+CIFAR100_VALID = {
+    "params": Band(0.744, 0.744, SUITE_ZERO),
+    "flops": Band(0.722, 0.763, f"{SUITE_ZERO}; {VKDNW}"),
+    "nwot": Band(0.799, 0.834, f"{VKDNW}; {OTHERS}"),
+    "synflow": Band(0.750, 0.762, f"{VKDNW}; {SUITE_ZERO}"),
+    "snip": Band(0.597, 0.658, f"{VKDNW}; {SUITE_ZERO}"),
+    "grad_norm": Band(0.637, 0.648, f"zero-cost-nas (all cells); {SUITE_ZERO}"),
+    "jacov": Band(0.725, 0.820, f"{SUITE_ZERO}; {VKDNW}"),
+    "zen": Band(0.072, 0.082, f"{VKDNW}; NASLib"),
+    "fisher": Band(0.555, 0.555, SUITE_ZERO),
+    "grasp": Band(0.498, 0.552, f"{VKDNW}; {SUITE_ZERO}"),
+    "l2_norm": Band(0.748, 0.748, SUITE_ZERO),
+    "plain": Band(-0.268, -0.268, SUITE_ZERO),
+    "epe_nas": Band(0.420, 0.420, SUITE_ZERO),
+    "zico": Band(0.809, 0.809, VKDNW),
+    "grad_norm_all": Band(0.451, 0.451, VKDNW),
+}
+"""With CIFAR-100 accuracy: proxy, band."""
+
+AGREEMENT = {
+    "params": 0.999,
+    "flops": 0.99,
+    "synflow": 0.97,
+    "l2_norm": 0.97,
+    "nwot": 0.97,
+    "snip": 0.93,
+    "grad_norm": 0.93,
+    "fisher": 0.93,
+    "jacov": 0.9,
+    "epe_nas": None,
+    "grasp": None,
+    "plain": None,
+    "zen": None,
+}
+"""The Spearman correlation with NAS-Bench-Suite-Zero's scores of the same cells on CIFAR-10 that we ask of ourselves;
+None where two runs of the reference itself agree too little to ask for any (docs/reference-check.md)."""

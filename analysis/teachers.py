@@ -1,0 +1,291 @@
+"""How far a proxy's ranking moves when the teacher changes, beside how far it moves with the draw of weights.
+
+Rankings under two teachers are compared seed by seed: the same students, of the same weights, on the same batch, before
+another teacher. Two seeds under one teacher differ in weights and batch. All of it on the cells that have a score under
+every teacher and seed, because the cells move a correlation more than most teachers do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.correlate import judge, label_cells
+from analysis.labels import load_labels
+from analysis.statistics import Correlation, Reliability, interval, reliability
+from bench.benchmarks import TEACHERS, Benchmark, teacher_name
+from bench.plan import select
+from bench.store import ScoreStore, StoredRow
+from common.cli import print_table
+from common.errors import BadInput
+from distill.tables import FOLDER, table_path
+from proxies.base import Proxy
+from spaces.equivalence import representatives
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two rankings: means over the seeds that both have; NaN where that is none or a side is constant."""
+
+    kendall: float
+    spearman: float
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Spearman with the labels minus that under the first teacher, and its 95 % interval over the same draws of cells.
+
+    Paired, because two teachers judge the same students: their intervals one by one hide differences.
+    """
+
+    spearman: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class UnderTeacher:
+    """What a proxy makes of one teacher; without a score of any cell, `reason` says why, and nothing is compared."""
+
+    teacher: str
+    seeds: list[int]
+    between_seeds: Reliability | None
+    """None with a single seed."""
+    labels: Correlation | None
+    """Of the mean over seeds with the labels; None with fewer than three."""
+    gap: Gap | None
+    """None without labels, and of the first teacher."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The teachers that a store has scores of a proxy with, the benchmark's own first."""
+
+    proxy: str
+    benchmark: str
+    cells: str
+    n: int
+    """Cells compared."""
+    labelled: int
+    """Those of them that have a label."""
+    against: str | None
+    """The labels; None where there is no table."""
+    teachers: list[UnderTeacher]
+    agreement: dict[tuple[str, str], Agreement]
+    """By names of two teachers, in both orders."""
+
+
+def study(store: Path, setting: Benchmark, proxy: Proxy, cells: str, against: str | None = None) -> Study:
+    """Compare what is stored. Raises BadInput where fewer than two teachers, or three common cells, have scores."""
+    opened = ScoreStore(store, create=False)
+    scores: dict[str, pd.DataFrame] = {}
+    reasons: dict[str, str] = {}
+    for record in opened.teachers(setting.name, proxy):
+        name = teacher_name(setting.name, record)
+        stored = opened.scores(setting.name, proxy, record)
+        columns = {entry.seed: pd.Series({row.cell: row.score for row in entry.rows}, dtype=float) for entry in stored}
+        frame = pd.DataFrame(columns).dropna(axis=1, how="all")
+        if frame.size:
+            scores[name] = frame
+        else:
+            reasons[name] = _reason([row for entry in stored for row in entry.rows])
+    names = sorted(scores, key=_order)
+    if len(names) < 2:
+        raise BadInput(_too_few(store, setting, proxy, names, reasons))
+    chosen = set(select(cells))
+    common = sorted(set.intersection(chosen, *(set(frame.dropna().index) for frame in scores.values())))
+    if len(common) < 3:
+        raise BadInput(
+            f"{proxy.label} has a score under every teacher ({', '.join(names)}) in only {len(common)} cells of the "
+            f"set '{cells}': score the same cells with each"
+        )
+    scores = {name: scores[name].loc[common] for name in names}
+    if against is None and table_path(setting.name, "distilled", FOLDER).exists():
+        against = "distilled"
+    labels = pd.Series(dtype=float)
+    if against is not None:
+        labels = label_cells(load_labels(against, setting.name), cells)
+        labels = labels[labels.index.isin(common)]
+    return Study(
+        proxy=proxy.label,
+        benchmark=setting.name,
+        cells=cells,
+        n=len(common),
+        labelled=len(labels),
+        against=against,
+        teachers=[
+            *(_under(name, scores, names[0], labels) for name in names),
+            *(UnderTeacher(name, [], None, None, None, reasons[name]) for name in sorted(reasons, key=_order)),
+        ],
+        agreement={(a, b): _agreement(scores[a], scores[b]) for a, b in itertools.permutations(names, 2)},
+    )
+
+
+def _order(name: str) -> tuple[int, str]:
+    return (TEACHERS.index(name) if name in TEACHERS else len(TEACHERS), name)
+
+
+def _reason(rows: list[StoredRow]) -> str:
+    """Why most rows have no score."""
+    ((status, reason), _), *_ = Counter((row.status, row.reason) for row in rows).most_common(1) or [(("", ""), 0)]
+    return f"{status}: {reason}" if status else "no cell scored yet"
+
+
+def _too_few(store: Path, setting: Benchmark, proxy: Proxy, names: list[str], reasons: dict[str, str]) -> str:
+    without = "".join(f"; with {name} none has a score ({reason})" for name, reason in reasons.items())
+    missing = [name for name in ("default", "resnet56", "best") if name not in (*names, *reasons)][: 2 - len(names)]
+    runs = " and ".join(
+        f"`python -m bench run {proxy.label} --benchmark {setting.name} --teacher {name} --store {store}`"
+        for name in missing
+    )
+    return (
+        f"{store} has scores of {proxy.label} on {setting.name} with {len(names)} of the two or more teachers that a "
+        f"study needs ({', '.join(names) or 'none'}){without}: run {runs}"
+    )
+
+
+def _under(name: str, scores: dict[str, pd.DataFrame], first: str, labels: pd.Series) -> UnderTeacher:
+    seeds = [int(seed) for seed in scores[name].columns]
+    judged = gap = None
+    if len(labels) >= 3:
+        mean, of_first = (scores[each].mean(axis=1) for each in (name, first))
+        judged = judge(name, seeds, mean, labels).correlation
+        gap = None if name == first else _gap(mean, of_first, labels)
+    return UnderTeacher(name, seeds, reliability(scores[name]), judged, gap)
+
+
+def _gap(scores: pd.Series, of_first: pd.Series, labels: pd.Series) -> Gap:
+    columns = [column.loc[labels.index].to_numpy() for column in (scores, of_first, labels)]
+
+    def gap(drawn: np.ndarray) -> float:
+        of_cells = [column[drawn] for column in columns]
+        if not all(map(np.ptp, of_cells)):
+            return math.nan
+        ranks = [stats.rankdata(column) for column in of_cells]
+        return float(np.corrcoef(ranks[0], ranks[2])[0, 1] - np.corrcoef(ranks[1], ranks[2])[0, 1])
+
+    groups = np.array(representatives("function"))[labels.index.to_numpy(dtype=int)]
+    return Gap(gap(np.arange(len(labels))), *interval(gap, groups))
+
+
+def _agreement(a: pd.DataFrame, b: pd.DataFrame) -> Agreement:
+    seeds = [int(seed) for seed in a.columns if seed in b.columns]
+    pairs = [(a[seed].to_numpy(), b[seed].to_numpy()) for seed in seeds]
+    pairs = [pair for pair in pairs if np.ptp(pair[0]) and np.ptp(pair[1])]
+    if not pairs:
+        return Agreement(math.nan, math.nan, seeds)
+    kendall = np.mean([stats.kendalltau(*pair, variant="b").statistic for pair in pairs])
+    spearman = np.mean([stats.spearmanr(*pair).statistic for pair in pairs])
+    return Agreement(float(kendall), float(spearman), seeds)
+
+
+def entries(found: Study) -> list[dict[str, Any]]:
+    """One entry a teacher for JSON: a number that is not known is null."""
+
+    def number(value: float | None) -> float | None:
+        return None if value is None or math.isnan(value) else value
+
+    listed = []
+    for each in found.teachers:
+        others = {b: agreement for (a, b), agreement in found.agreement.items() if a == each.teacher}
+        listed.append(
+            {
+                "proxy": found.proxy,
+                "benchmark": found.benchmark,
+                "cells": found.cells,
+                "teacher": each.teacher,
+                "seeds": each.seeds,
+                "n": 0 if each.reason else found.n,
+                "reason": each.reason,
+                "against": found.against,
+                "labelled": 0 if each.reason else found.labelled,
+                **{
+                    name: number(getattr(each.labels, name, None))
+                    for name in ("kendall", "spearman", "spearman_low", "spearman_high")
+                },
+                "gap": {name: number(getattr(each.gap, name, None)) for name in ("spearman", "low", "high")},
+                "between_seeds": {
+                    name: number(getattr(each.between_seeds, name, None)) for name in ("kendall", "spearman")
+                },
+                "agreement": {
+                    name: {"kendall": number(a.kendall), "spearman": number(a.spearman), "seeds": a.seeds}
+                    for name, a in others.items()
+                },
+            }
+        )
+    return listed
+
+
+def print_study(found: Study) -> None:
+    """The study for people, on standard output."""
+    shown = [each for each in found.teachers if not each.reason]
+    names = [each.teacher for each in shown]
+    print(f"{found.proxy} on {found.benchmark} with {len(names)} teachers; cell set '{found.cells}', {found.n} cells")
+    _print_labels(found, shown)
+    print("Kendall (above the diagonal) and Spearman (below it) between rankings of the same students and seeds under")
+    print("two teachers; on the diagonal Kendall between two seeds under one teacher, – for a single seed:")
+    rows: list[list[object]] = []
+    for row, each in enumerate(shown):
+        cells = []
+        for column, other in enumerate(names):
+            if row == column:
+                value = each.between_seeds.kendall if each.between_seeds else math.nan
+            else:
+                agreement = found.agreement[each.teacher, other]
+                value = agreement.kendall if row < column else agreement.spearman
+            cells.append(_number(value))
+        rows.append([each.teacher, *cells])
+    print_table(["teacher", *names], rows)
+    first, *others = shown
+    moved = [found.agreement[first.teacher, other.teacher].kendall for other in others]
+    known = [value for value in moved if not math.isnan(value)]
+    if known:
+        print(
+            f"Another teacher than {first.teacher}, the same seed: Kendall {min(known):.3f} to {max(known):.3f}, "
+            f"median {np.median(known):.3f}."
+        )
+    if first.between_seeds:
+        pairs = math.comb(len(first.seeds), 2)
+        print(f"Teacher {first.teacher}, another seed: Kendall {first.between_seeds.kendall:.3f} ({pairs} pairs).")
+    else:
+        print(f"Teacher {first.teacher} has one seed: run it with --seeds 0-2 to see what the draw of weights moves.")
+    for each in found.teachers:
+        if each.reason:
+            print(f"No cell has a score under {each.teacher} ({each.reason}).")
+
+
+def _print_labels(found: Study, shown: list[UnderTeacher]) -> None:
+    if found.against is None:
+        print(f"no table of distilled accuracies of {found.benchmark}: --against names other labels\n")
+        return
+    if found.labelled < 3:
+        print(f"only {found.labelled} of these cells have a label ({found.against}): no correlation with labels\n")
+        return
+    rows: list[list[object]] = []
+    for each in shown:
+        c = each.labels
+        assert c is not None  # three labels are enough
+        gap = ["", ""] if each.gap is None else [_number(each.gap.spearman), _range(each.gap.low, each.gap.high)]
+        numbers = [_number(c.kendall), _number(c.spearman), _range(c.spearman_low, c.spearman_high)]
+        rows.append([each.teacher, c.n, *numbers, *gap, ",".join(map(str, each.seeds))])
+    print(f"against {found.against}, mean score of the seeds; 95 % bootstraps over functions, of differences paired:")
+    minus = f"minus {shown[0].teacher}"
+    print_table(["teacher", "labelled", "Kendall", "Spearman", "95 % interval", minus, "95 % interval", "seeds"], rows)
+
+
+def _range(low: float, high: float) -> str:
+    return "–" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,79 @@
+"""NEAR: of how many independent directions the activations of every layer make use (ICLR 2025, arXiv 2408.08776)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from proxies.base import Proxy, Reference
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from proxies.probe import Probe
+
+
+def effective_rank(activations: torch.Tensor) -> float:
+    """exp (-sum p log p), p = s / sum s, s the singular values of [N, C]; 0 for a matrix of zeros.
+
+    The singular values are the roots of the eigenvalues of A^T A, in float64: N is much larger than C.
+    """
+    import torch
+
+    exact = activations.double()
+    products = exact.T @ exact
+    if products.isnan().any():  # the eigensolver would raise
+        return math.nan
+    singular = torch.linalg.eigvalsh(products).clamp(min=0).sqrt()
+    if not singular.any():
+        return 0.0
+    shares = singular / singular.sum()
+    return torch.special.entr(shares).sum().exp().item()
+
+
+@dataclass(frozen=True)
+class NEAR(Proxy):
+    """Sum over layers of the effective rank of their output [B H W, C]: what comes before and after an activation.
+
+    Layers are, as in the authors' code, convolutions, batch norms, ReLUs and the classifier. It draws C rows of each
+    output at random; here all rows count, so nothing is drawn.
+    """
+
+    name: ClassVar[str] = "near"
+    family: ClassVar[str] = "activation"
+    needs: ClassVar[tuple[str, ...]] = ("forward", "weights")
+    sees: ClassVar[str] = "executed"
+    reference: ClassVar[Reference] = Reference(
+        title="NEAR: A Training-Free Pre-Estimator of Machine Learning Model Performance",
+        year=2025,
+        arxiv="2408.08776",
+        bibtex="""@inproceedings{husistein2025near,
+  title     = {{NEAR}: A Training-Free Pre-Estimator of Machine Learning Model Performance},
+  author    = {Husistein, Raphael T. and Reiher, Markus and Eckhoff, Marco},
+  booktitle = {International Conference on Learning Representations (ICLR)},
+  year      = {2025}
+}""",
+    )
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        import torch
+        from torch import nn
+
+        ranks: list[float] = []
+
+        def observe(layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            rows = output.movedim(1, -1).flatten(0, -2)  # channels last: no copy
+            ranks.append(getattr(layer, "uses", 1) * effective_rank(rows))  # one ReLU may stand for several
+
+        network = student.network
+        kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Linear)
+        hooks = [layer.register_forward_hook(observe) for layer in network.modules() if isinstance(layer, kinds)]
+        try:
+            with torch.no_grad():
+                network(student.images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return sum(ranks)

@@ -1,0 +1,96 @@
+"""The two halves of TE-NAS: is the network easy to train, and how finely does it cut its inputs? (arXiv 2102.11535)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from proxies.base import Proxy, Reference
+from proxies.swap import distinct
+
+if TYPE_CHECKING:
+    from proxies.probe import Probe
+
+_TE_NAS = Reference(
+    title="Neural Architecture Search on ImageNet in Four GPU Hours: A Theoretically Inspired Perspective",
+    year=2021,
+    arxiv="2102.11535",
+    bibtex="""@inproceedings{chen2021tenas,
+  title     = {Neural Architecture Search on {ImageNet} in Four {GPU} Hours: A Theoretically Inspired Perspective},
+  author    = {Chen, Wuyang and Gong, Xinyu and Wang, Zhangyang},
+  booktitle = {International Conference on Learning Representations (ICLR)},
+  year      = {2021}
+}""",
+    reported="Spearman .722 CIFAR-10, .723 CIFAR-100 of the sum of both ranks on the valid cells "
+    "(as rerun by VKDNW, CVPR 2025)",
+)
+
+
+@dataclass(frozen=True)
+class NTK(Proxy):
+    """-k, k = largest / smallest eigenvalue of G G^T [B, B]: the condition number of the neural tangent kernel.
+
+    Row n of G is the gradient of the sum of image n's logits in all weights, those of batch norms too, no biases. Batch
+    norms normalise over the batch, so every image has a part in every row. As in TE-NAS the network has 3 channels and
+    one cell a stage; the B = `images` first images of the batch are its code's 16, its script's 72. It draws Kaiming
+    fan-out, here fan-in. In float64; -inf where the kernel is singular to rounding, as without a path to the output.
+    """
+
+    name: ClassVar[str] = "ntk"
+    family: ClassVar[str] = "gradient"
+    needs: ClassVar[tuple[str, ...]] = ("small.forward", "small.weights")
+    reference: ClassVar[Reference] = _TE_NAS
+
+    init: str = "kaiming"
+    images: int = 16
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        import torch
+
+        network = student.small.network
+        images = student.small.images[: self.images].double()
+        parameters = {name: value.detach().double() for name, value in network.named_parameters()}
+        weights = [value.requires_grad_() for name, value in parameters.items() if name.endswith("weight")]
+        statistics = {name: value.double() for name, value in network.named_buffers() if value.is_floating_point()}
+        with torch.enable_grad():
+            logits = torch.func.functional_call(network, parameters | statistics, (images,)).logits
+            totals = logits.sum(1).unbind()
+            rows = [torch.autograd.grad(total, weights, retain_graph=True, materialize_grads=True) for total in totals]
+        # layer by layer: what dead layers add is exactly zero, wherever they stand
+        kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
+        for gradients in zip(*rows, strict=True):
+            layer = torch.stack(gradients).flatten(1)
+            kernel += layer @ layer.T
+        if kernel.isnan().any():  # the eigensolver would raise
+            return math.nan
+        values = torch.linalg.eigvalsh(kernel)
+        smallest, largest = values[0].item(), values[-1].item()
+        rounding = len(images) * torch.finfo(torch.float64).eps * largest
+        return -largest / smallest if smallest > rounding else -math.inf
+
+
+@dataclass(frozen=True)
+class LinearRegions(Proxy):
+    """Number of distinct binary codes of the ReLUs among 3,000 N(0, 1) images [3, 3, 3], in a network of one channel.
+
+    Counted are the ReLUs that read maps of 3 x 3 pixels: those of the first cell and the first of the reduction behind
+    it. TE-NAS counts one cell without stem and a batch norm and ReLU behind it, on random 3 x 3 crops of one channel
+    of 3 x 1,000 real images, normalised by thousands; here by all.
+    """
+
+    name: ClassVar[str] = "linear_regions"
+    family: ClassVar[str] = "activation"
+    needs: ClassVar[tuple[str, ...]] = ("thin.relu_codes",)
+    sees: ClassVar[str] = "relus"
+    reference: ClassVar[Reference] = _TE_NAS
+
+    init: str = "kaiming"
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        import torch
+
+        thin = student.thin.skeleton
+        units = thin.channels * thin.size**2
+        codes = [code for code, _ in student.thin.relu_codes if code.shape[1] == units]
+        return float(distinct(torch.cat(codes, dim=1).T))

@@ -1,0 +1,129 @@
+"""The rows of a leaderboard are computed from published scores and accuracies, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis.labels import Labels
+from analysis.leaderboard import Line, combined, lines, published, write
+from bench.benchmarks import benchmark
+from bench.export import export
+from bench.plan import select
+from bench.store import Row, ScoreStore
+from common.errors import BadInput
+from proxies import registry
+from proxies.base import Proxy
+from proxies.population import DisWOTRank
+from spaces.nb201 import cell_at
+from spaces.skeleton import count_parameters
+
+DIGITS = benchmark("digits")
+CELLS = select("functions", 40)
+RNG = np.random.default_rng(5)
+ACCURACY = pd.Series(RNG.normal(80, 5, len(CELLS)), index=CELLS)
+LABELS = Labels("accuracy", ACCURACY.to_frame(0), True, "made up")
+
+
+def publish(folder: Path, scores: Mapping[str, Mapping[int, Mapping[int, float | None]]]) -> Path:
+    """Scores by proxy, seed and cell, as an exported folder."""
+    store = ScoreStore(folder / "scores.sqlite")
+    proxies: list[Proxy] = [registry.create(text) for text in scores]
+    for proxy in proxies:
+        for seed, column in scores[proxy.label].items():
+            setting = store.setting(f"{proxy.label}{seed}", "digits", proxy.label, _record(proxy))
+            run = store.start_run("2026-01-01", {}, [(setting, seed, "all", len(column))])
+            rows = [
+                Row(setting, seed, cell, value, "nonfinite" if value is None else "ok", "")
+                for cell, value in column.items()
+            ]
+            store.add(run, rows)
+    export(store, "digits", proxies, folder)
+    store.close()
+    return folder
+
+
+def _record(proxy: Proxy) -> dict[str, object]:
+    from bench.identity import settings
+
+    return settings(proxy, DIGITS, "hash")
+
+
+def noisy(spread: float, seed: int) -> dict[int, float | None]:
+    values = ACCURACY + np.random.default_rng(seed).normal(0, spread, len(CELLS))
+    return {int(cell): float(value) for cell, value in values.items()}
+
+
+def by_name(found: list[Line]) -> dict[str, Line]:
+    return {line.proxy: line for line in found}
+
+
+def test_a_line_is_the_correlation_of_the_mean_over_seeds(tmp_path: Path) -> None:
+    seeds = {seed: noisy(4, seed) for seed in range(3)}
+    found = by_name(lines(publish(tmp_path, {"nwot": seeds}), DIGITS, LABELS, "functions"))
+    mean = pd.DataFrame(seeds).mean(axis=1).reindex(CELLS)
+    line = found["nwot"]
+    assert line.spearman == pytest.approx(stats.spearmanr(mean, ACCURACY).statistic)
+    assert line.kendall == pytest.approx(stats.kendalltau(mean, ACCURACY).statistic)
+    assert line.pearson == pytest.approx(stats.pearsonr(mean, ACCURACY).statistic)
+    assert line.spearman_low < line.spearman < line.spearman_high
+    assert (line.n, line.coverage, line.scored, line.failed, line.seeds) == (40, 1.0, 40, 0, 3)
+
+
+def test_a_cell_without_a_score_in_one_seed_is_counted_and_not_judged(tmp_path: Path) -> None:
+    gap = noisy(4, 1) | {CELLS[3]: None, CELLS[7]: None}
+    found = by_name(lines(publish(tmp_path, {"nwot": {0: noisy(4, 0), 1: gap}}), DIGITS, LABELS, "functions"))
+    line = found["nwot"]
+    assert (line.n, line.scored, line.failed) == (38, 38, 2)
+    assert line.coverage == pytest.approx(0.95)
+
+
+def test_the_best_stands_first_and_counting_parameters_is_always_there(tmp_path: Path) -> None:
+    folder = publish(
+        tmp_path, {"nwot": {0: noisy(0.1, 0)}, "snip": {0: {c: -v for c, v in noisy(0.1, 0).items() if v}}}
+    )
+    found = lines(folder, DIGITS, LABELS, "functions")
+    assert found[0].proxy == "nwot"
+    assert found[-1].proxy == "snip"
+    counts = [count_parameters(cell_at(cell), DIGITS.skeleton) for cell in CELLS]
+    assert by_name(found)["params"].spearman == pytest.approx(stats.spearmanr(counts, ACCURACY).statistic)
+    assert by_name(found)["params"].seeds == 0
+    assert [line.spearman for line in found] == sorted((line.spearman for line in found), reverse=True)
+
+
+def test_a_population_is_there_when_all_its_parts_are(tmp_path: Path) -> None:
+    one = {"diswot_semantic": {0: noisy(3, 0)}}
+    assert "diswot_rank" not in by_name(lines(publish(tmp_path / "one", one), DIGITS, LABELS, "functions"))
+    both = one | {"diswot_relation": {0: noisy(9, 1)}}
+    found = by_name(lines(publish(tmp_path / "both", both), DIGITS, LABELS, "functions"))
+    ranks = [pd.Series(both[part][0]).reindex(CELLS).astype(float).rank() for part in both]
+    assert found["diswot_rank"].spearman == pytest.approx(stats.spearmanr(sum(ranks), ACCURACY).statistic)
+    assert found["diswot_rank"].family == "population"
+
+
+def test_a_population_ranks_the_cells_asked_about_and_no_others() -> None:
+    parts = {"diswot_semantic": pd.Series({1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0}),
+             "diswot_relation": pd.Series({1: 1.0, 2: 5.0, 3: 0.0, 4: np.nan})}  # fmt: skip
+    found = combined(DisWOTRank(), parts, [3, 1, 2, 4, 99])
+    assert found.to_dict() == {1: (1 + 2) / 3, 2: (2 + 3) / 3, 3: (3 + 1) / 3}
+
+
+def test_the_file_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
+    folder = publish(tmp_path, {"nwot": {0: noisy(4, 0)}})
+    paths = [tmp_path / f"{number}.csv" for number in range(2)]
+    for path in paths:
+        write(lines(folder, DIGITS, LABELS, "functions"), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert pd.read_csv(paths[0])["proxy"].iloc[0] == "nwot"
+
+
+def test_a_damaged_file_is_bad_input(tmp_path: Path) -> None:
+    folder = publish(tmp_path, {"nwot": {0: noisy(4, 0)}})
+    (folder / "digits" / "nwot.csv.gz").write_bytes(b"not gzip")
+    with pytest.raises(BadInput, match=r"nwot\.csv\.gz"):
+        published(folder, "digits")

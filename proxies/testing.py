@@ -82,13 +82,15 @@ def check_proxy(cls: type[Proxy]) -> None:
     """Everything a run relies on: facts declared, a fixed value for a fixed probe, nothing left changed.
 
     Declared: name, version, family, reference, needs, sees, init. Scores: equal for equal probes, whatever was scored
-    before; a float (or NotApplicable) on degenerate cells, a batch of one, and constant images. Left as they were:
+    before; a float (or NotApplicable) on degenerate cells, one image, constant images, one class. Left as they were:
     hooks, gradient mode, random states, dtypes, weights, training mode, the teacher.
     """
     _check_facts(cls)
     proxy = cls()
     _check_value(proxy, make_batch(10))
-    for batch in (make_batch(1), make_batch(6, constant=True)):
+    some = make_batch(6)
+    of_one_class = Batch(some.images, torch.zeros_like(some.labels), "one class")
+    for batch in (make_batch(1), make_batch(6, constant=True), of_one_class):
         for cell in (*ORDINARY, *DEGENERATE):
             _score(proxy, cell, batch)
 

@@ -100,7 +100,7 @@ def test_a_run_killed_then_interrupted_then_robbed_of_a_worker_ends_with_the_sco
     assert 0 < after_kill < 2 * LIMIT
 
     driver = start()
-    children = wait_for_rows(driver, path, after_kill + 80)
+    children = wait_for_rows(driver, path, after_kill + 30)
     os.killpg(driver.pid, signal.SIGINT)
     _, err = driver.communicate(timeout=60)
     assert driver.returncode == 130, err
@@ -108,7 +108,7 @@ def test_a_run_killed_then_interrupted_then_robbed_of_a_worker_ends_with_the_sco
     assert err.splitlines()[-1].startswith("stopped; what was finished is kept")
     assert_gone(children)
     after_interrupt = count(path)
-    assert after_kill + 80 < after_interrupt < 2 * LIMIT
+    assert after_kill + 30 < after_interrupt < 2 * LIMIT
 
     driver = start()
     children = wait_for_rows(driver, path, after_interrupt)

@@ -23,7 +23,7 @@ EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar)
 # a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
 WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
 
-.PHONY: bench correlate distill teacher reliability new-proxy check-reference tables speed test lint format setup clean
+.PHONY: bench correlate distill teacher reliability new-proxy check-reference tables figures speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
@@ -50,13 +50,16 @@ new-proxy: $(VENV)/.core  ## make new-proxy NAME=mine: one new file in proxies/,
 	@$(RUN) -m bench new-proxy $(NAME)
 
 check-reference: $(VENV)/.core $(VENV)/.cifar  ## our scores beside published ones: make check-reference DATA=DIR
-	@$(RUN) -m bench run $(REFERENCE),grasp --benchmark cifar10 $(CHECKED) || [ $$? -eq 3 ]
+	@$(RUN) -m bench run $(REFERENCE),grasp --benchmark cifar10 --seeds 0-1 $(CHECKED) || [ $$? -eq 3 ]
 	@$(RUN) -m bench run $(REFERENCE) --benchmark cifar100 $(CHECKED) || [ $$? -eq 3 ]
 	@$(RUN) -m analysis check-reference --data $(DATA) $(SCORES)
 
 tables: $(VENV)/.core  ## leaderboards and the page of proxies, from what is published under results/
 	@$(RUN) -m analysis tables
 	@$(RUN) -m analysis proxy-docs
+
+figures: $(VENV)/.core  ## every figure again, from what is published under results/
+	@$(RUN) -m analysis figures
 
 speed: $(VENV)/.core  ## our rate beside the conventional loop, as ratios measured in one run
 	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))

@@ -188,6 +188,41 @@ def tables_command(
             print(f"wrote {path}: {len(found)} proxies, cell set '{which}', Spearman {best}")
 
 
+@app.command("figures")
+def figures_command(
+    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
+    against: Annotated[str, typer.Option(help="distilled, vanilla, gain or a file of accuracies.")] = "distilled",
+    proxies: Annotated[
+        str | None, typer.Option(help="Names, separated by commas, for figures with room for few.")
+    ] = None,
+    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
+    output: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
+) -> None:
+    """Figures from published scores: <benchmark>-<against>-<figure>.svg and .png."""
+    from bench.benchmarks import benchmark as named
+    from common.errors import BadInput
+
+    chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
+
+    from analysis.figures import draw_all
+    from analysis.labels import load_labels
+    from distill.tables import table_path
+
+    if not benchmark:
+        found = sorted(path.parent.name for path in scores.glob("*/manifest.json"))
+        chosen = [name for name in found if table_path(name, "distilled").is_file()]
+    if not chosen:
+        raise BadInput(f"no published scores with an accuracy table in {scores}: `python -m bench export` makes them")
+    few = [name.strip() for name in proxies.split(",")] if proxies else None
+    for each in chosen:
+        labels = load_labels(against, each)
+        which = cells or ("functions" if labels.of_functions else "all")
+        for path in draw_all(named(each), against, labels, which, scores, costs, output, few):
+            print(f"wrote {path}")
+
+
 @app.command("proxy-docs")
 def proxy_docs_command(
     check: Annotated[bool, typer.Option("--check", help="Only say whether the page is what would be written.")] = False,
@@ -219,7 +254,7 @@ def check_reference_command(
     path = output / "reference-check.csv"
     write_whole(path, table(found).to_csv(index=False, lineterminator="\n").encode())
     print_table(
-        ["proxy", "agreement, CIFAR-10", "asked", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
+        ["proxy", "agreement, CIFAR-10", "asked", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
         [described(one) for one in found],
     )
     print(f"wrote {path}")

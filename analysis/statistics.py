@@ -1,10 +1,16 @@
-"""Statistics of ranking, from SciPy where it has them."""
+"""Correlations with their intervals, and what seeds say of labels and scores; from SciPy where it has them.
+
+Intervals are 95 % percentile bootstraps. Not BCa: simulated with 60 classes, 400 times, the two covered the truth in
+93.0 and 92.5 % (Spearman .58) and in 94.8 and 93.0 % (.89), and with 200 classes their ends differ by less than .001 on
+average. BCa would cost one more evaluation per class and proxy.
+"""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,21 +65,115 @@ def interval(statistic: Callable[[np.ndarray], float], groups: np.ndarray) -> tu
     parts = np.split(order, np.unique(groups[order], return_index=True)[1][1:])
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     drawn = (np.concatenate([parts[k] for k in rng.integers(len(parts), size=len(parts))]) for _ in range(RESAMPLES))
-    values = [value for value in map(statistic, drawn) if not math.isnan(value)]
-    if not values:
-        return math.nan, math.nan
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    return quantiles([statistic(observations) for observations in drawn])
 
 
 def spearman_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """`interval` of Spearman's correlation, without the draws in which a side is constant."""
+    return quantiles(spearman_draws(scores, labels, groups)[:, 0])
 
-    def spearman(drawn: np.ndarray) -> float:
-        ranks = stats.rankdata(scores[drawn]), stats.rankdata(labels[drawn])
-        return np.corrcoef(*ranks)[0, 1] if np.ptp(ranks[0]) and np.ptp(ranks[1]) else math.nan
 
-    return interval(spearman, groups)
+def spearman_draws(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Spearman [RESAMPLES, p] of finite scores [n] or [n, p], by column, with finite labels [n] in each draw.
+
+    The draws are those of `interval`, one for all columns: differences are paired. NaN where a side is constant.
+    Nothing is sorted in a draw: a class drawn m times counts m times in cumulative sums over values sorted once.
+    """
+    merged = _merge(groups, scores, labels)
+    *columns, label = [_blocks(column) for column in merged.columns.T]
+    found = np.full((RESAMPLES, len(columns)), math.nan)
+    for row, weights in zip(found, merged.draws(), strict=True):
+        row[:] = _weighted_spearman(columns, label, weights)
+    return found
+
+
+def seeds_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """As `spearman_interval` of means over seeds of finite scores [n, k] and labels [n] or [n, j], seeds drawn as well.
+
+    What other cells and other seeds would have given (both ways drawn with replacement: Owen 2007, "The pigeonhole
+    bootstrap"), where `spearman_interval` holds the seeds fixed. It leans down: a draw of k of k seeds repeats some,
+    and its mean is as noisy as that of k^2 / (2 k - 1) seeds, 1.8 for three.
+    The draws of classes are those of `interval`. Labels [n] or of one seed are taken as they are; NaN for k < 2.
+    """
+    k = scores.shape[1]
+    if k < 2:
+        return math.nan, math.nan
+    merged = _merge(groups, scores, labels)
+    rng = np.random.default_rng([BOOTSTRAP_SEED, 1])
+
+    @functools.lru_cache(maxsize=256)  # five seeds have 126 multisets
+    def blocks(drawn: tuple[int, ...]) -> np.ndarray:
+        return _blocks(merged.columns[:, drawn].mean(axis=1))
+
+    def draw(columns: range) -> np.ndarray:
+        return blocks(tuple(sorted(rng.choice(columns, size=len(columns)).tolist())))
+
+    values = [
+        _weighted_spearman([draw(range(k))], draw(range(k, merged.columns.shape[1])), weights)[0]
+        for weights in merged.draws()
+    ]
+    return quantiles(values)
+
+
+def quantiles(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % quantiles of those values that are numbers; NaN where that is none."""
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return math.nan, math.nan
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """Distinct observations: `columns` [m, p] of class `of` [m], each there `counts` [m] times."""
+
+    columns: np.ndarray
+    of: np.ndarray
+    counts: np.ndarray
+
+    def draws(self) -> Iterator[np.ndarray]:
+        """How often each distinct observation is there in each draw of `interval`, [m] as floats."""
+        classes = int(self.of.max(initial=-1)) + 1
+        rng = np.random.default_rng(BOOTSTRAP_SEED)
+        for _ in range(RESAMPLES):
+            drawn = rng.integers(max(classes, 1), size=classes)
+            yield self.counts * np.bincount(drawn, minlength=classes)[self.of]
+
+
+def _merge(groups: np.ndarray, *columns: np.ndarray) -> _Merged:
+    """Members of a class that share every column become one: our cells shrink to a third."""
+    of = np.unique(groups, return_inverse=True)[1]
+    rows, counts = np.unique(np.column_stack([of, *columns]), axis=0, return_counts=True)
+    return _Merged(rows[:, 1:], rows[:, 0].astype(np.intp), counts.astype(float))
+
+
+def _blocks(values: np.ndarray) -> np.ndarray:
+    """The place of each value [n] among the distinct ones, from 0."""
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _weighted_ranks(blocks: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean ranks, less their mean, in a sample that holds observation i `weights[i]` times."""
+    of_block = np.bincount(blocks, weights)
+    return (np.cumsum(of_block) - (of_block + weights.sum()) / 2)[blocks]
+
+
+def _weighted_spearman(columns: Sequence[np.ndarray], label: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Spearman [p] of columns and a label, all as `_blocks`; NaN where a side is constant.
+
+    Twice a rank is a whole number, so that sums of products are exact, and a constant side is 0 exactly, for less than
+    some 200,000 observations.
+    """
+    of_label = _weighted_ranks(label, weights)
+    weighted = weights * of_label
+    found = np.empty((2, len(columns)))
+    for moments, blocks in zip(found.T, columns, strict=True):
+        ranks = _weighted_ranks(blocks, weights)
+        moments[:] = ranks @ weighted, (weights * ranks) @ ranks
+    with np.errstate(invalid="ignore"):
+        return np.clip(found[0] / np.sqrt(found[1] * (weighted @ of_label)), -1, 1)
 
 
 def kendall_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
@@ -156,6 +256,90 @@ def true_correlation(a: np.ndarray, b: np.ndarray) -> float:
     other = ~np.eye(k, dtype=bool)
     r_a, r_b, r_ab = (part[other].mean() for part in (found[:k, :k], found[k:, k:], found[:k, k:]))
     return float(r_ab / math.sqrt(r_a * r_b)) if min(r_a, r_b) > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Spearman over the root of the labels' reliability, and its 95 % interval, on n cells with labels of all seeds.
+
+    An estimate of the correlation with labels without seed noise (Spearman 1904). It can exceed 1: the reliability is
+    itself an estimate, for ranks by an approximation (`spearman_brown`). Noise of the scores is not corrected, being
+    the proxy's own fault, nor is luck with test images, which all seeds share.
+    """
+
+    n: int
+    observed: float
+    spearman: float
+    low: float
+    high: float
+
+
+def corrected_correlation(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Corrected:
+    """Of finite scores [n] with the mean of finite labels [n, k] over seeds.
+
+    The interval is over draws of classes in which correlation and reliability are computed anew; draws without a
+    reliability above 0 are left out. NaN for k < 2, fewer than three cells, a constant side or no reliability above 0.
+    """
+    n, k = labels.shape
+    if k < 2 or n < 3:
+        return Corrected(n, *[math.nan] * 4)
+    merged = _merge(groups, scores, labels.mean(axis=1), labels)
+    blocks = [_blocks(column) for column in merged.columns.T]
+
+    def both(weights: np.ndarray) -> tuple[float, float]:
+        ranks = np.stack([_weighted_ranks(column, weights) for column in blocks])
+        products = (weights * ranks) @ ranks.T
+        with np.errstate(invalid="ignore"):
+            found = products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
+        of_mean = spearman_brown(float(found[2:, 2:][np.triu_indices(k, 1)].mean()), k)
+        return float(found[0, 1]), float(found[0, 1]) / math.sqrt(of_mean) if of_mean > 0 else math.nan
+
+    observed, corrected = both(merged.counts)
+    if math.isnan(corrected):
+        return Corrected(n, observed, *[math.nan] * 3)
+    return Corrected(n, observed, corrected, *quantiles([both(weights)[1] for weights in merged.draws()]))
+
+
+def variance_shares(scores: np.ndarray, factors: Sequence[str]) -> dict[str, float]:
+    """Share of each random effect in the variance of one score's rank among all, by name: "cell", "cell x seed", ...
+
+    `scores` is fully crossed with one score a combination: [cells, seeds], or [cells, weight seeds, batch seeds];
+    `factors` names its axes. The effects are all products of axes, the last of all axes together: the residual, since
+    nothing is replicated. The variance of effect S is sum over T containing S of (-1)^(|T| - |S|) MS_T, over the number
+    of scores in one level of S (balanced analysis of variance, expected mean squares), and 0 where that is negative.
+    The share of "cell" is the intraclass correlation ICC(2,1) of Shrout and Fleiss 1979: of two axes, how far a single
+    seed's rank stands for the cell. Cells with a score that is not finite are left out. NaN where fewer than three
+    cells or two levels remain, or all scores are equal.
+    """
+    axes = range(scores.ndim)
+    effects = [part for size in range(1, scores.ndim + 1) for part in itertools.combinations(axes, size)]
+    names = [" x ".join(factors[axis] for axis in effect) for effect in effects]
+    complete = scores[np.isfinite(scores).all(axis=tuple(axes[1:]))]
+    if len(complete) < 3 or min(complete.shape) < 2 or np.ptp(complete) == 0:
+        return dict.fromkeys(names, math.nan)
+    ranks = stats.rankdata(complete).reshape(complete.shape)
+    squares = {effect: _mean_square(ranks, effect) for effect in effects}
+    variances = []
+    for effect in effects:
+        signed = [(-1) ** (len(t) - len(effect)) * squares[t] for t in effects if set(effect) <= set(t)]
+        variances.append(max(sum(signed) / _others(ranks, effect), 0.0))
+    return {name: variance / sum(variances) for name, variance in zip(names, variances, strict=True)}
+
+
+def _mean_square(values: np.ndarray, effect: tuple[int, ...]) -> float:
+    """Sum of squares over degrees of freedom of an effect: means over its axes' levels, less all effects within."""
+    deviations = np.zeros((1,) * values.ndim)
+    for size in range(len(effect) + 1):
+        for part in itertools.combinations(effect, size):
+            rest = tuple(set(range(values.ndim)) - set(part))
+            deviations = deviations + (-1) ** (len(effect) - size) * values.mean(axis=rest, keepdims=True)
+    freedom = math.prod(values.shape[axis] - 1 for axis in effect)
+    return float((deviations**2).sum() * _others(values, effect) / freedom)
+
+
+def _others(values: np.ndarray, effect: tuple[int, ...]) -> int:
+    """Values in one combination of the effect's levels."""
+    return math.prod(size for axis, size in enumerate(values.shape) if axis not in effect)
 
 
 def _rank_correlations(columns: np.ndarray) -> np.ndarray:

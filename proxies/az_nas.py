@@ -48,6 +48,11 @@ def _entropy(features: torch.Tensor) -> float:
     return torch.special.entr(variances / total).sum().item() if total > 0 else 0.0
 
 
+def _entropies(student: Probe) -> list[float]:
+    """Of the maps behind the stem and each block, for both proxies that read them."""
+    return student.noise.once("entropies of blocks", lambda noise: [_entropy(features) for features in noise.blocks])
+
+
 @dataclass(frozen=True)
 class AzExpressivity(Proxy):
     """Sum over maps of H(v / sum v), H(p) = -sum p log p, v the eigenvalues of the covariance [C, C] of the channels.
@@ -65,7 +70,7 @@ class AzExpressivity(Proxy):
     init: str = "kaiming"
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        return sum(_entropy(features) for features in student.noise.blocks)
+        return sum(_entropies(student))
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,7 @@ class AzProgressivity(Proxy):
     init: str = "kaiming"
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        entropies = [_entropy(features) for features in student.noise.blocks]
-        gains = [after - before for before, after in pairwise(entropies)]
+        gains = [after - before for before, after in pairwise(_entropies(student))]
         return math.nan if math.isnan(sum(gains)) else min(gains)  # min passes over NaN
 
 

@@ -68,6 +68,8 @@ def test_agreement_is_of_one_seed_cell_by_cell_and_leaves_out_what_the_reference
     assert found.agreement.value == pytest.approx(stats.spearmanr(ours[kept], TRUE[kept]).statistic)
     assert found.agreement.low < found.agreement.value < found.agreement.high
     assert found.correlation is None
+    assert found.own is not None
+    assert (found.own.n, found.own.value) == (60, pytest.approx(-1))
     assert found.asked == AGREEMENT["nwot"]
     assert found.verdict == ("agrees" if found.agreement.value >= 0.97 else "differs")
 
@@ -104,6 +106,7 @@ def test_verdicts(agreement: float | None, asked: float | None, correlation: flo
         "nwot",
         None if agreement is None else estimate(agreement),
         asked,
+        None,
         None if correlation is None else estimate(correlation),
         Band(0.77, 0.82, "somewhere"),
     )

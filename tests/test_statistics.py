@@ -9,18 +9,26 @@ from dataclasses import astuple
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
 from analysis import statistics
 from analysis.statistics import (
     Correlation,
     Reliability,
+    corrected_correlation,
     correlate,
     interval,
     kendall_interval,
+    quantiles,
     reliability,
+    seeds_interval,
     spearman_brown,
+    spearman_draws,
     spearman_interval,
     true_correlation,
+    variance_shares,
 )
 
 rng = np.random.default_rng
@@ -178,18 +186,28 @@ def test_cells_that_share_scores_and_labels_widen_the_interval_as_their_classes_
     assert width(each) < 0.75 * width(grouped)
 
 
-def test_the_interval_covers_the_truth_in_most_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Normal pairs of Pearson correlation r have Spearman (6 / pi) asin(r / 2)."""
-    monkeypatch.setattr(statistics, "RESAMPLES", 120)
-    r, n, experiments = 0.6, 80, 40
+def normal_pair(r: float, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Normal pairs of Pearson correlation r, which have Spearman (6 / pi) asin(r / 2)."""
+    x = rng(seed).normal(size=n)
+    return x, r * x + math.sqrt(1 - r * r) * rng(seed + 5000).normal(size=n)
+
+
+@pytest.mark.parametrize("members", [1, 4])
+def test_the_interval_covers_the_truth_in_95_of_100_experiments(members: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 200 experiments with 60 classes; the share's standard error is .015. Members drawn alone would cover 70 %."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    r = 0.6
     truth = 6 / math.pi * math.asin(r / 2)
-    covered = 0
-    for seed in range(experiments):
-        x = rng(seed).normal(size=n)
-        y = r * x + math.sqrt(1 - r * r) * rng(seed + 5000).normal(size=n)
-        low, high = spearman_interval(x, y, alone(x))
+    covered = alone_covered = 0
+    for seed in range(200):
+        x, y = (np.repeat(side, members) for side in normal_pair(r, 60, seed))
+        low, high = spearman_interval(x, y, np.repeat(np.arange(60), members))
         covered += low <= truth <= high
-    assert 0.85 * experiments <= covered <= experiments
+        if members > 1 and seed < 100:
+            low, high = spearman_interval(x, y, alone(x))
+            alone_covered += low <= truth <= high
+    assert 0.89 <= covered / 200 <= 0.985
+    assert alone_covered / 100 < 0.8
 
 
 def test_one_class_alone_has_an_interval_without_width() -> None:
@@ -240,6 +258,130 @@ def test_draws_without_a_value_are_left_out() -> None:
     low, high = interval(lambda drawn: float(values[drawn].max()), alone(values))
     assert (low, high) == (1.0, 2.0)
     assert all(map(math.isnan, interval(lambda drawn: math.nan, alone(values))))
+
+
+# the draws
+
+
+def expanded(groups: np.ndarray, resamples: int) -> list[np.ndarray]:
+    """The observations of every draw, one by one, as `interval` hands them out."""
+    seen: list[np.ndarray] = []
+    interval(lambda drawn: seen.append(drawn) or math.nan, groups)  # type: ignore[func-returns-value]
+    assert len(seen) == resamples
+    return seen
+
+
+def scipy_spearman(x: np.ndarray, y: np.ndarray) -> float:
+    return float(stats.spearmanr(x, y).statistic) if np.ptp(x) and np.ptp(y) else math.nan
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_every_draw_has_the_correlation_of_its_observations_counted_one_by_one(data: st.DataObject) -> None:
+    n = data.draw(st.integers(3, 14))
+    few, floats = st.integers(-2, 2).map(float), st.floats(-1e9, 1e9)
+    values = data.draw(st.sampled_from([few, floats]))
+    columns = np.array(data.draw(st.lists(st.lists(values, min_size=n, max_size=n), min_size=2, max_size=4))).T
+    groups = np.array(data.draw(st.lists(st.sampled_from([-7, 0, 3, 4, 900]), min_size=n, max_size=n)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "RESAMPLES", 8)
+        found = spearman_draws(columns[:, 1:], columns[:, 0], groups)
+        for row, drawn in zip(found, expanded(groups, 8), strict=True):
+            expected = [scipy_spearman(column[drawn], columns[drawn, 0]) for column in columns.T[1:]]
+            assert row == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_the_interval_is_that_of_correlations_computed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 100)
+    x, y = sample(4, 400, ties=True)
+    groups = rng(4).integers(90, size=400)
+    slow = interval(lambda drawn: scipy_spearman(x[drawn], y[drawn]), groups)
+    assert spearman_interval(x, y, groups) == pytest.approx(slow, abs=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("ties", "printed"),
+    [(False, (0.4532721263642864, 0.8356628479439457)), (True, (0.4024111943613507, 0.7973237826511119))],
+)
+def test_intervals_are_those_printed_when_every_draw_was_sorted(ties: bool, printed: tuple[float, float]) -> None:
+    """By the code of November 2026, which ranked the drawn observations anew."""
+    x, y = sample(8, 60, ties)
+    assert spearman_interval(x, y, np.arange(60) // 4) == pytest.approx(printed, abs=1e-12)
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_columns_drawn_together_are_those_drawn_alone() -> None:
+    x, y = sample(1, 60, ties=True)
+    other, groups = sample(2, 60, ties=False)[0], np.arange(60) // 3
+    together = spearman_draws(np.column_stack([x, other]), y, groups)
+    assert together.shape == (200, 2)
+    np.testing.assert_array_equal(together[:, 0], spearman_draws(x, y, groups)[:, 0])
+    np.testing.assert_array_equal(together[:, 1], spearman_draws(other, y, groups)[:, 0])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("few_resamples")
+def test_constant_sides_and_no_observations_have_no_interval() -> None:
+    x, y = sample(1, 10, ties=False)
+    for pair in ((np.ones(10), y), (x, np.ones(10)), (x[:0], y[:0]), (x[:1], y[:1])):
+        assert all(map(math.isnan, spearman_interval(*pair, alone(pair[0]))))
+
+
+def test_quantiles_are_of_numbers() -> None:
+    assert quantiles([math.nan, *range(41), math.nan]) == pytest.approx((1, 39))
+    assert all(map(math.isnan, quantiles([math.nan])))
+    assert all(map(math.isnan, quantiles([])))
+
+
+# seeds drawn as well
+
+
+def seeded(n: int, k: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of k seeds, and labels of .7 Pearson correlation with the noiseless score."""
+    truth, labels = normal_pair(0.7, n, 17)
+    return truth[:, None] + noise * rng(18).normal(size=(n, k)), labels
+
+
+def test_seeds_and_classes_are_drawn() -> None:
+    """Drawn again here, from other random numbers, and ranked by SciPy."""
+    scores, labels = seeded(80, 3, 1.0)
+    by_seed = np.column_stack([labels, labels + rng(19).normal(size=80)])
+    groups = np.arange(80) // 2
+    random = rng(99)
+    for of_labels in (labels[:, None], by_seed):
+        redrawn = []
+        for _ in range(1500):
+            classes = random.integers(40, size=40)
+            drawn = np.concatenate([2 * classes, 2 * classes + 1])
+            x = scores[drawn][:, random.integers(3, size=3)].mean(axis=1)
+            y = of_labels[drawn][:, random.integers(of_labels.shape[1], size=of_labels.shape[1])].mean(axis=1)
+            redrawn.append(scipy_spearman(x, y))
+        found = seeds_interval(scores, of_labels, groups)
+        assert found == pytest.approx(np.quantile(redrawn, [0.025, 0.975]), abs=0.03)
+    assert seeds_interval(scores, labels, groups) == seeds_interval(scores, labels[:, None], groups)
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_seeds_that_agree_leave_the_interval_of_the_cells() -> None:
+    scores, labels = seeded(60, 1, 0.0)
+    same = np.repeat(scores, 4, axis=1)
+    assert seeds_interval(same, labels, alone(labels)) == spearman_interval(scores[:, 0], labels, alone(labels))
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_seeds_that_disagree_widen_it() -> None:
+    scores, labels = seeded(2000, 2, 0.0)
+    scores[:, 1] = labels
+    held = spearman_interval(scores.mean(axis=1), labels, alone(labels))
+    low, high = seeds_interval(scores, labels, alone(labels))
+    assert low < 0.75 < held[0] < held[1] < 0.97 < high
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_seed_says_nothing_of_seeds() -> None:
+    scores, labels = seeded(20, 1, 1.0)
+    assert all(map(math.isnan, seeds_interval(scores, labels, alone(labels))))
+    assert all(map(math.isnan, seeds_interval(np.ones((20, 3)), labels, alone(labels))))
 
 
 # reliability
@@ -481,3 +623,156 @@ def test_the_true_correlation_is_unknown_where_a_label_does_not_agree_with_itsel
         (a[:0], b[:0]),
     ):
         assert math.isnan(true_correlation(x, y))
+
+
+# corrected for the labels' noise
+
+
+def test_the_corrected_correlation_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 50)
+    _, frame = noisy(45, 3, 0.7)
+    labels, groups = frame.to_numpy(), np.arange(45) // 2
+    scores = labels[:, 0] + rng(31).normal(size=45)
+
+    def of_drawn(drawn: np.ndarray) -> float:
+        mean_r = np.mean([scipy_spearman(labels[drawn, a], labels[drawn, b]) for a, b in ((0, 1), (0, 2), (1, 2))])
+        stepped = 3 * mean_r / (1 + 2 * mean_r)
+        return scipy_spearman(scores[drawn], labels[drawn].mean(axis=1)) / math.sqrt(stepped)
+
+    found = corrected_correlation(scores, labels, groups)
+    assert found.n == 45
+    assert found.observed == pytest.approx(scipy_spearman(scores, labels.mean(axis=1)), rel=1e-12)
+    assert found.spearman == pytest.approx(of_drawn(np.arange(45)), rel=1e-12)
+    assert (found.low, found.high) == pytest.approx(interval(of_drawn, groups), abs=1e-12)
+    known = reliability(frame)
+    assert known is not None
+    assert found.spearman == pytest.approx(found.observed / known.ceiling, rel=1e-12)
+
+
+@pytest.mark.usefixtures("few_resamples")
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+def test_the_correlation_with_the_truth_is_found_behind_noisy_labels(noise: float) -> None:
+    truth, frame = noisy(4000, 3, noise)
+    scores = 0.6 * truth + 0.8 * rng(77).normal(size=4000)
+    found = corrected_correlation(scores, frame.to_numpy(), alone(scores))
+    assert found.low < 6 / math.pi * math.asin(0.6 / 2) < found.high
+    assert found.high - found.low < 0.08
+    assert found.observed < found.spearman - 0.02
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_labels_without_noise_need_no_correction() -> None:
+    truth, frame = noisy(50, 3, 0.0)
+    scores = truth + rng(5).normal(size=50)
+    found = corrected_correlation(scores, frame.to_numpy(), alone(scores))
+    assert found.spearman == pytest.approx(found.observed, rel=1e-12)
+    assert (found.low, found.high) == pytest.approx(spearman_interval(scores, truth, alone(scores)), abs=1e-12)
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_chance_can_carry_a_correction_past_one() -> None:
+    _, frame = noisy(200, 2, 1.5)
+    labels = frame.to_numpy()
+    assert corrected_correlation(labels.mean(axis=1), labels, alone(labels)).spearman > 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("few_resamples")
+def test_without_reliability_nothing_is_corrected() -> None:
+    x = np.arange(20.0)
+    opposed, constant = np.column_stack([x, -x]), np.column_stack([x, np.ones(20)])
+    agreed = np.column_stack([x, x + 1])
+    doubtful = np.column_stack([x, rng(0).permutation(20)])
+    doubtful[:, 1] *= -np.sign(scipy_spearman(*doubtful.T))
+    for scores, labels in (
+        (x, opposed),
+        (x, doubtful),
+        (x, constant),
+        (np.ones(20), agreed),
+        (x, agreed[:, :1]),
+        (x[:2], agreed[:2]),
+    ):
+        found = corrected_correlation(scores, labels, alone(scores))
+        assert all(map(math.isnan, (found.spearman, found.low, found.high)))
+    assert corrected_correlation(x, agreed, alone(x)).spearman == pytest.approx(1)
+
+
+# the split of variance
+
+
+def brute_variances(ranks: np.ndarray) -> tuple[float, float, float]:
+    """Variance components of cells, seeds and the rest, cell by cell and seed by seed."""
+    n, k = ranks.shape
+    grand = sum(ranks[i, j] for i in range(n) for j in range(k)) / (n * k)
+    of_cell = [sum(ranks[i]) / k for i in range(n)]
+    of_seed = [sum(ranks[:, j]) / n for j in range(k)]
+    cells = k * sum((mean - grand) ** 2 for mean in of_cell) / (n - 1)
+    seeds = n * sum((mean - grand) ** 2 for mean in of_seed) / (k - 1)
+    left = sum((ranks[i, j] - of_cell[i] - of_seed[j] + grand) ** 2 for i in range(n) for j in range(k))
+    rest = left / ((n - 1) * (k - 1))
+    return max((cells - rest) / k, 0), max((seeds - rest) / n, 0), rest
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("shift", [0.0, 0.7])
+def test_variance_shares_are_those_of_sums_of_squares_by_hand(shift: float, ties: bool) -> None:
+    scores = noisy(30, 4, 0.8)[1].to_numpy() + shift * np.arange(4)
+    scores = np.round(scores) if ties else scores
+    found = variance_shares(scores, ("cell", "seed"))
+    variances = np.array(brute_variances(average_ranks(scores.ravel()).reshape(30, 4)))
+    assert list(found) == ["cell", "seed", "cell x seed"]
+    assert list(found.values()) == pytest.approx(list(variances / variances.sum()), abs=1e-12)
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_shares_recover_the_variances_that_made_the_scores() -> None:
+    """On normal scores a rank is almost a linear map; fifteen seeds tell their own variance poorly."""
+    cells, seeds = rng(0).normal(size=(2000, 1)), 0.6 * rng(1).normal(size=(1, 15))
+    planted = np.array([1.0, seeds.var(ddof=1), 0.8**2])
+    found = variance_shares(cells + seeds + 0.8 * rng(2).normal(size=(2000, 15)), ("cell", "seed"))
+    assert list(found.values()) == pytest.approx(list(planted / planted.sum()), abs=0.03)
+
+
+def test_weights_and_batches_are_told_apart() -> None:
+    n, a, b = 800, 8, 8
+    effects = {
+        "cell": rng(0).normal(size=(n, 1, 1)),
+        "weights": 0.5 * stats.norm.ppf((np.arange(a) + 0.5) / a)[None, :, None],
+        "batch": np.zeros((1, 1, b)),
+        "cell x weights": 0.8 * rng(1).normal(size=(n, a, 1)),
+        "cell x batch": 0.3 * rng(2).normal(size=(n, 1, b)),
+        "weights x batch": np.zeros((1, a, b)),
+        "cell x weights x batch": 0.4 * rng(3).normal(size=(n, a, b)),
+    }
+    scores = np.sum([np.broadcast_to(effect, (n, a, b)) for effect in effects.values()], axis=0)
+    found = variance_shares(scores, ("cell", "weights", "batch"))
+    variances = np.array([1, effects["weights"].var(ddof=1), 0, 0.64, 0.09, 0, 0.16])
+    assert list(found) == list(effects)
+    assert list(found.values()) == pytest.approx(list(variances / variances.sum()), abs=0.03)
+
+
+def test_neither_a_monotone_map_nor_the_order_of_cells_and_seeds_moves_a_share() -> None:
+    scores = noisy(40, 3, 0.8)[1].to_numpy() + 0.3 * np.arange(3)
+    expected = variance_shares(scores, ("cell", "seed"))
+    shuffled = scores[rng(0).permutation(40)][:, [2, 0, 1]]
+    for other in (np.exp(scores), 1e61 * scores, shuffled):
+        assert variance_shares(other, ("cell", "seed")) == pytest.approx(expected, abs=1e-12)
+
+
+def test_seeds_that_agree_are_all_cells_and_cells_that_agree_all_seeds() -> None:
+    x = np.arange(10.0)[:, None]
+    found = variance_shares(np.repeat(x, 3, axis=1), ("cell", "seed"))
+    assert list(found.values()) == pytest.approx([1, 0, 0])
+    found = variance_shares(np.repeat(x.T[:, :3], 10, axis=0), ("cell", "seed"))
+    assert list(found.values()) == pytest.approx([0, 1, 0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_cells_without_every_score_do_not_count_and_too_few_have_no_shares() -> None:
+    scores = noisy(30, 3, 0.8)[1].to_numpy()
+    holes = scores.copy()
+    holes[3, 1], holes[7, 2] = math.nan, math.inf
+    expected = variance_shares(np.delete(scores, [3, 7], axis=0), ("cell", "seed"))
+    assert variance_shares(holes, ("cell", "seed")) == expected
+    for few in (scores[:2], scores[:, :1], scores[:0], np.ones((9, 3)), np.full((9, 3), math.nan)):
+        assert all(map(math.isnan, variance_shares(few, ("cell", "seed")).values()))

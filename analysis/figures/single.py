@@ -1,4 +1,4 @@
-"""Figures; deterministic, so that drawing them again changes no byte."""
+"""One proxy's scores against labels, as `analysis correlate` draws them from the store."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from analysis.correlate import Result
-
-FOLDER = Path("results/figures")
 
 
 def scatter(result: Result, benchmark: str, against: str, cell_set: str, quantity: str, output: Path) -> Path:

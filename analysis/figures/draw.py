@@ -1,0 +1,61 @@
+"""All figures of a study, into one folder."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from analysis.figures import costs, effects, fifths, ranking, samples, scores, similarity
+from analysis.figures.study import CannotDraw, Study, load
+from analysis.figures.style import save, styled
+from analysis.labels import Labels
+from analysis.leaderboard import SCORES
+from bench.benchmarks import Benchmark
+
+FOLDER = Path("results/figures")
+COSTS = Path("results/costs")  # as in bench.cost, which would import torch
+
+KINDS: dict[str, Callable[[Study], Figure]] = {
+    "ranking": ranking.draw,
+    "scores": scores.draw,
+    "similarity": similarity.draw,
+    "fifths": fifths.draw,
+    "effects": effects.draw,
+    "samples": samples.draw,
+}
+"""File names say them, and results/README.md explains them; `cost` is drawn besides, where costs were measured."""
+
+
+def draw_all(
+    setting: Benchmark,
+    against: str,
+    labels: Labels,
+    which: str,
+    scores: Path = SCORES,
+    costs: Path = COSTS,
+    output: Path = FOLDER,
+    chosen: Sequence[str] | None = None,
+) -> list[Path]:
+    """`<benchmark>-<against>-<figure>.{svg,png}` of every figure, those written.
+
+    A figure that cannot be drawn costs one line on standard error. Raises BadInput as `load` does.
+    """
+    return draw(load(scores, setting, against, labels, which, chosen), costs, output)
+
+
+def draw(study: Study, cost_folder: Path, output: Path) -> list[Path]:
+    """As `draw_all`, of a study."""
+    kinds = KINDS | {"cost": lambda each: costs.draw(each, cost_folder)}
+    stem = re.sub(r"[^A-Za-z0-9.=_-]+", "_", f"{study.benchmark}-{study.against}")
+    written = []
+    for kind, make in kinds.items():
+        with styled():
+            try:
+                written += save(make(study), output / f"{stem}-{kind}")
+            except CannotDraw as reason:
+                print(f"no figure {stem}-{kind}: {reason}", file=sys.stderr)
+    return written

@@ -1,0 +1,138 @@
+"""What the figures of one benchmark and one kind of label are drawn from, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.correlate import BASELINES, Result, judge, label_cells
+from analysis.labels import TABLES, Labels
+from analysis.leaderboard import combined, published
+from analysis.statistics import reliability
+from bench.benchmarks import Benchmark
+from bench.plan import select
+from common.errors import unknown
+from proxies import registry
+from spaces.nb201 import cell_at
+
+BEST = 4
+ALWAYS = ("diswot", "params")
+"""Where a figure has room for few proxies: the best, and these."""
+
+
+class CannotDraw(Exception):
+    """Why there is no such figure of this study, in one line."""
+
+
+COPY = 0.99
+"""Spearman between two proxies above which one of them stands for both."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Mean score over the seeds by cell, of every proxy, and what the labels of a cell set say of it."""
+
+    benchmark: str
+    against: str
+    which: str
+    labels: Labels
+    scores: dict[str, pd.Series]
+    """Of the cells of the set `which`."""
+    everywhere: dict[str, pd.Series]
+    """Of all cells."""
+    results: dict[str, Result]
+    """The highest Spearman first."""
+    chosen: list[str]
+    """The proxies of figures that have room for few, in the order of `results`."""
+
+    @property
+    def n(self) -> int:
+        """Labelled cells of the set."""
+        return len(label_cells(self.labels, self.which))
+
+    @property
+    def ceiling(self) -> float | None:
+        """Spearman of a proxy that knew the true ranking; None with a single seed."""
+        found = reliability(self.labels.by_seed)
+        return None if found is None else found.ceiling
+
+    @property
+    def title(self) -> str:
+        """What was judged on what."""
+        return f"{self.benchmark}, {self.kind}: {self.n:,} labelled cells of the set '{self.which}'"
+
+    @property
+    def kind(self) -> str:
+        """What the labels are, without a unit."""
+        return self.labels.quantity.split(",")[0]
+
+
+def load(
+    folder: Path, setting: Benchmark, against: str, labels: Labels, which: str, chosen: Sequence[str] | None = None
+) -> Study:
+    """From published scores; populations where all their parts are published, and the baselines from closed forms.
+
+    Raises BadInput for scores that cannot be read, BadUsage for a chosen proxy that is not among them.
+    """
+    means = {label: table.mean(axis=1, skipna=False) for label, table in published(folder, setting.name).items()}
+    everywhere = _complete(means, setting, "all")
+    scores = everywhere if which == "all" else _complete(means, setting, which)
+    return judged(setting.name, against, labels, which, scores, everywhere, chosen)
+
+
+def _complete(means: Mapping[str, pd.Series], setting: Benchmark, which: str) -> dict[str, pd.Series]:
+    cells = sorted(select(which))
+    found = {label: mean[mean.index.isin(cells)] for label, mean in means.items()}
+    for population in (cls() for cls in registry.populations().values()):
+        if {part.label for part in registry.parts(population)} <= set(means):
+            found[population.label] = combined(population, means, cells)
+    for name, count in BASELINES.items():
+        if name not in means:
+            found[name] = pd.Series({cell: float(count(cell_at(cell), setting.skeleton)) for cell in cells})
+    return found
+
+
+def judged(
+    benchmark: str,
+    against: str,
+    labels: Labels,
+    which: str,
+    scores: Mapping[str, pd.Series],
+    everywhere: Mapping[str, pd.Series] | None = None,
+    chosen: Sequence[str] | None = None,
+) -> Study:
+    """The study of scores by cell. `chosen` are by default the `BEST` ones beside `ALWAYS`."""
+    labelled = label_cells(labels, which)
+    found = {name: judge(name, [], column, labelled) for name, column in sorted(scores.items())}
+    ranking = pd.Series({name: result.correlation.spearman for name, result in found.items()})
+    order = list(ranking.sort_values(ascending=False, kind="stable", na_position="last").index)
+    if chosen is None:
+        chosen = few(order, scores)
+    else:
+        for name in chosen:
+            if name not in found:
+                raise unknown("published proxy", name, found)
+    return Study(
+        benchmark,
+        against if against in TABLES else Path(against).name.removesuffix(".gz").removesuffix(".csv"),
+        which,
+        labels,
+        dict(scores),
+        dict(everywhere or scores),
+        {name: found[name] for name in order},
+        [name for name in order if name in chosen],
+    )
+
+
+def few(order: Sequence[str], scores: Mapping[str, pd.Series]) -> list[str]:
+    """The `BEST` of an order, best first, beside `ALWAYS`, without copies of what is taken (`COPY`)."""
+    taken = [name for name in ALWAYS if name in scores]
+    room = len(taken) + BEST
+    for name in order:
+        alike = (pd.DataFrame([scores[name], scores[other]]).T.corr(method="spearman").iloc[0, 1] for other in taken)
+        if len(taken) < room and name not in taken and not any(abs(rho) > COPY for rho in alike):
+            taken.append(name)
+    return taken

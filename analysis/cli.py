@@ -181,7 +181,8 @@ def tables_command(
         for label in [against] if against else TABLES if has_tables else ():
             labels = load_labels(label, each)
             which = cells or ("functions" if labels.of_functions else "all")
-            found = lines(scores, named(each), labels, which)
+            vanilla = load_labels("vanilla", each) if label == "distilled" else None
+            found = lines(scores, named(each), labels, which, vanilla)
             path = output / f"leaderboard-{each}-{name if against else label}.csv"
             write(found, path)
             best = ", ".join(f"{line.proxy} {line.spearman:.2f}" for line in found[:3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis import ranking
+from analysis.comparison import compare, holm
 from analysis.labels import Labels
-from analysis.leaderboard import Line, combined, lines, published, write
+from analysis.leaderboard import Line, lines, write
+from analysis.published import combined, published
 from bench.benchmarks import benchmark
 from bench.export import export
 from bench.plan import select
@@ -21,7 +25,7 @@ from proxies import registry
 from proxies.base import Proxy
 from proxies.population import DisWOTRank
 from spaces.nb201 import cell_at
-from spaces.skeleton import count_parameters
+from spaces.skeleton import count_multiply_adds, count_parameters
 
 DIGITS = benchmark("digits")
 CELLS = select("functions", 40)
@@ -127,3 +131,52 @@ def test_a_damaged_file_is_bad_input(tmp_path: Path) -> None:
     (folder / "digits" / "nwot.csv.gz").write_bytes(b"not gzip")
     with pytest.raises(BadInput, match=r"nwot\.csv\.gz"):
         published(folder, "digits")
+
+
+def test_every_statistic_of_a_line_is_of_its_own_labelled_cells(tmp_path: Path) -> None:
+    gap = noisy(4, 0) | {CELLS[3]: None}
+    found = by_name(lines(publish(tmp_path, {"nwot": {0: gap}}), DIGITS, LABELS, "functions"))["nwot"]
+    cells = [cell for cell in CELLS if cell != CELLS[3]]
+    scores, accuracies = np.array([gap[cell] for cell in cells]), ACCURACY[cells].to_numpy()
+    sizes = np.array([count_parameters(cell_at(cell), DIGITS.skeleton) for cell in cells], dtype=float)
+    assert found.weighted_kendall == pytest.approx(ranking.weighted_kendall(scores, accuracies))
+    assert found.top10 == ranking.top_correlation(scores, accuracies, 0.1).spearman
+    assert found.precision10 == ranking.precision_at(scores, accuracies, 0.1)
+    assert found.regret10 == ranking.regret_at(scores, accuracies, 10)
+    assert found.ndcg100 == pytest.approx(ranking.ndcg_at(scores, accuracies, 100))
+    assert found.given_params == pytest.approx(ranking.partial_spearman(scores, accuracies, sizes))
+    assert math.isnan(found.given_vanilla)
+    with_sizes = stats.spearmanr(sizes, accuracies).statistic
+    assert found.over_params == pytest.approx(found.spearman - with_sizes)
+    assert found.over_params_low < found.over_params < found.over_params_high
+
+
+def test_given_vanilla_a_copy_of_vanilla_says_nothing_and_what_distillation_adds_everything(tmp_path: Path) -> None:
+    gain = pd.Series(np.random.default_rng(9).normal(0, 2, len(CELLS)), index=CELLS)
+    vanilla = Labels("vanilla", (ACCURACY - gain).to_frame(0), True, "made up")
+    scores = {"nwot": {0: {int(c): float(v) for c, v in (ACCURACY - gain).items()}}, "snip": {0: dict(gain.items())}}
+    found = by_name(lines(publish(tmp_path, scores), DIGITS, LABELS, "functions", vanilla))
+    assert math.isnan(found["nwot"].given_vanilla)
+    assert found["snip"].given_vanilla > 0.7
+    assert found["snip"].spearman < 0.6
+
+
+def test_p_values_are_corrected_over_the_whole_board_and_params_is_not_tested_against_itself(tmp_path: Path) -> None:
+    scores = {name: {0: noisy(spread, seed)} for seed, (name, spread) in enumerate([("nwot", 1.0), ("snip", 20.0)])}
+    found = by_name(lines(publish(tmp_path, scores), DIGITS, LABELS, "functions"))
+    assert math.isnan(found["params"].over_params)
+    frame = pd.DataFrame(
+        {name: pd.Series(scores[name][0]) if name in scores else _counted(name) for name in found}
+    ).reindex(CELLS)
+    groups = np.array(CELLS)  # each its own representative
+    rivals = [name for name in found if name != "params"]
+    single = {
+        name: compare(frame[[name, "params"]], ACCURACY, groups, [(name, "params")])[0].p_value for name in rivals
+    }
+    expected = holm(np.array([single[name] for name in rivals]))
+    assert [found[name].over_params_p for name in rivals] == pytest.approx(list(expected))
+
+
+def _counted(name: str) -> pd.Series:
+    count = {"params": count_parameters, "flops": count_multiply_adds}[name]
+    return pd.Series({cell: float(count(cell_at(cell), DIGITS.skeleton)) for cell in CELLS})

@@ -13,7 +13,7 @@ from analysis.figures import costs, effects, fifths, ranking, samples, scores, s
 from analysis.figures.study import CannotDraw, Study, load
 from analysis.figures.style import save, styled
 from analysis.labels import Labels
-from analysis.leaderboard import SCORES
+from analysis.published import FOLDER as SCORES
 from bench.benchmarks import Benchmark
 
 FOLDER = Path("results/figures")

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.correlate import BASELINES, Result, judge, label_cells
+from analysis.correlate import Result, judge, label_cells
 from analysis.labels import TABLES, Labels
-from analysis.leaderboard import combined, published
+from analysis.published import judged_columns, published
 from analysis.statistics import reliability
 from bench.benchmarks import Benchmark
-from bench.plan import select
 from common.errors import unknown
-from proxies import registry
-from spaces.nb201 import cell_at
 
 BEST = 4
 ALWAYS = ("diswot", "params")
@@ -77,22 +74,10 @@ def load(
 
     Raises BadInput for scores that cannot be read, BadUsage for a chosen proxy that is not among them.
     """
-    means = {label: table.mean(axis=1, skipna=False) for label, table in published(folder, setting.name).items()}
-    everywhere = _complete(means, setting, "all")
-    scores = everywhere if which == "all" else _complete(means, setting, which)
+    tables = published(folder, setting.name)
+    everywhere = judged_columns(tables, setting, "all")
+    scores = everywhere if which == "all" else judged_columns(tables, setting, which)
     return judged(setting.name, against, labels, which, scores, everywhere, chosen)
-
-
-def _complete(means: Mapping[str, pd.Series], setting: Benchmark, which: str) -> dict[str, pd.Series]:
-    cells = sorted(select(which))
-    found = {label: mean[mean.index.isin(cells)] for label, mean in means.items()}
-    for population in (cls() for cls in registry.populations().values()):
-        if {part.label for part in registry.parts(population)} <= set(means):
-            found[population.label] = combined(population, means, cells)
-    for name, count in BASELINES.items():
-        if name not in means:
-            found[name] = pd.Series({cell: float(count(cell_at(cell), setting.skeleton)) for cell in cells})
-    return found
 
 
 def judged(

@@ -183,10 +183,11 @@ def tables_command(
             which = cells or ("functions" if labels.of_functions else "all")
             vanilla = load_labels("vanilla", each) if label == "distilled" else None
             found = lines(scores, named(each), labels, which, vanilla)
-            path = output / f"leaderboard-{each}-{name if against else label}.csv"
-            write(found, path)
+            kind = name if against else label
+            caption = f"{each}, {kind} ({labels.source}): {len(found)} proxies on the labelled cells of '{which}'."
+            paths = write(found, output / f"leaderboard-{each}-{kind}", caption)
             best = ", ".join(f"{line.proxy} {line.spearman:.2f}" for line in found[:3])
-            print(f"wrote {path}: {len(found)} proxies, cell set '{which}', Spearman {best}")
+            print(f"wrote {', '.join(map(str, paths))}: {len(found)} proxies, cell set '{which}', Spearman {best}")
 
 
 @app.command("figures")

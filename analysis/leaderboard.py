@@ -17,6 +17,7 @@ from analysis.comparison import Difference, compare, holm
 from analysis.correlate import judge, label_cells
 from analysis.labels import Labels
 from analysis.published import judged_columns, published
+from analysis.typeset import Table
 from bench.benchmarks import Benchmark
 from common.files import write_whole
 from proxies import registry
@@ -146,7 +147,50 @@ def _given(pairs: pd.DataFrame, vanilla: pd.Series | None) -> float:
     return ranking.partial_spearman(*(both[name].to_numpy() for name in ("score", "label", "vanilla")))
 
 
-def write(found: list[Line], path: Path) -> None:
-    """As CSV, four decimals."""
+HEAD = (
+    "proxy",
+    "Spearman",
+    "95 % interval",
+    "Kendall",
+    "weighted",
+    "top 10 %",
+    "P@10 %",
+    "regret@10",
+    "nDCG@100",
+    "given params",
+    "over params",
+    "n",
+    "failed",
+    "seeds",
+)
+
+
+def write(found: list[Line], path: Path, caption: str) -> list[Path]:
+    """`path` with the endings .csv (everything, four decimals), .md and .tex (what a page holds, two decimals)."""
     frame = pd.DataFrame([asdict(line) for line in found]).round(4)
-    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    table = path.with_name(path.name + ".csv")
+    write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
+    note = "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies)."
+    return [table, *Table(f"{caption} {note}", HEAD, [_row(line) for line in found]).write(path)]
+
+
+def _row(line: Line) -> list[str]:
+    def said(value: float, digits: int = 2) -> str:
+        return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+    return [
+        line.proxy,
+        said(line.spearman),
+        f"{said(line.spearman_low)} to {said(line.spearman_high)}",
+        said(line.kendall),
+        said(line.weighted_kendall),
+        said(line.top10),
+        said(line.precision10),
+        said(line.regret10),
+        said(line.ndcg100),
+        said(line.given_params),
+        said(line.over_params) + ("*" if line.over_params_p < 0.05 else ""),
+        str(line.n),
+        str(line.failed),
+        str(line.seeds),
+    ]

@@ -20,7 +20,10 @@ FOLDER = Path("results/scores")
 
 
 def published(folder: Path, benchmark: str) -> dict[str, pd.DataFrame]:
-    """Score by cell (rows) and seed (columns) of every published proxy; NaN is no score. Raises BadInput."""
+    """Score by cell (rows) and seed (columns) of every published proxy, of cells tried with every seed; NaN is none.
+
+    Raises BadInput.
+    """
     found = {}
     for name, entry in read_manifest(folder / benchmark).items():
         if "@" in entry["proxy"]:  # another teacher's
@@ -28,7 +31,9 @@ def published(folder: Path, benchmark: str) -> dict[str, pd.DataFrame]:
         path = folder / benchmark / name
         try:
             rows = pd.read_csv(path)
-            found[str(entry["proxy"])] = rows.pivot(index="cell", columns="seed", values="score")
+            tried = rows.pivot(index="cell", columns="seed", values="status").notna().all(axis=1)
+            scores = rows.pivot(index="cell", columns="seed", values="score")
+            found[str(entry["proxy"])] = scores[tried]
         except (OSError, ValueError, KeyError) as error:
             raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
     return found

@@ -1,4 +1,4 @@
-"""Command line of the bench: `python -m bench run|list|status|show|export|verify|cost|speed|new-proxy`."""
+"""Command line of the bench: `python -m bench run|list|status|show|export|merge|verify|cost|speed|new-proxy`."""
 
 from __future__ import annotations
 
@@ -200,6 +200,29 @@ def export_command(
 
     for path in export(ScoreStore(store, create=False), setting.name, chosen, output, setting.teacher.record()):
         print(f"wrote {path}")
+
+
+@app.command("merge")
+def merge_command(
+    others: Annotated[list[Path], typer.Argument(help="Stores of other runs or machines.")],
+    store: Store = _STORE,
+) -> None:
+    """Add the scores of other stores. Exit code 1 if one has another score of a cell: the own one stays."""
+    from bench.store import ScoreStore
+    from common.errors import BadInput
+
+    for path in others:
+        if not path.is_file():
+            raise BadInput(f"{path}: no such store")
+    opened = ScoreStore(store)
+    differing = 0
+    for path in others:
+        found = opened.merge(path)
+        print(f"{path}: {found.ok} scores and {found.failed} cells without one added to {store}")
+        differing += found.differing
+    opened.close()
+    if differing:
+        raise BadInput(f"{differing} scores are not those of {store}, which stay: `python -m bench verify` tells whose")
 
 
 @app.command("verify")

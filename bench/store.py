@@ -7,6 +7,7 @@ finite is stored as no score with the status `nonfinite` and the value as the re
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,14 @@ class StoredRow(NamedTuple):
     score: float | None
     status: str
     reason: str
+
+
+class Merged(NamedTuple):
+    """How many scores, and rows without one, came from another store; and of how many cells it has another score."""
+
+    ok: int
+    failed: int
+    differing: int
 
 
 @dataclass(frozen=True)
@@ -183,6 +192,52 @@ class ScoreStore:
             (called(proxy, benchmark, json.loads(record)), benchmark, *rest)
             for record, proxy, benchmark, *rest in self._database.execute(query, (cell,))
         ]
+
+    def merge(self, path: Path) -> Merged:
+        """Add what another store has, from another machine say, runs with their provenance and all.
+
+        Where both have a score of a cell, this store's own stays. Merging twice adds nothing. Raises BadInput where
+        `path` is no store.
+        """
+        other = ScoreStore(path, create=False)
+        other.check()
+        settings = {
+            number: self.setting(fingerprint, benchmark, proxy, json.loads(record))
+            for number, fingerprint, benchmark, proxy, record in other._database.execute(
+                "SELECT id, fingerprint, benchmark, proxy, record FROM setting"
+            )
+        }
+        before = self._count("ok"), self._count("failed")
+        differing = 0
+        for run, started, provenance, seconds, passes in other._database.execute("SELECT * FROM run ORDER BY id"):
+            known = self._database.execute(
+                "SELECT id FROM run WHERE started = ? AND provenance = ?", (started, provenance)
+            ).fetchone()
+            if known is None:
+                requests = other._database.execute(
+                    "SELECT setting, seed, cells, wanted FROM request WHERE run = ?", (run,)
+                )
+                asked = [(settings[setting], *rest) for setting, *rest in requests]
+                here = self.start_run(started, json.loads(provenance), asked)
+                self.finish_run(here, seconds, passes)
+            else:
+                (here,) = known
+            query = "SELECT setting, seed, cell, score, status, reason FROM score WHERE run = ?"
+            rows = [Row(settings[setting], *rest) for setting, *rest in other._database.execute(query, (run,))]
+            differing += sum(self._differs(row) for row in rows)
+            self.add(here, rows)
+        other.close()
+        return Merged(self._count("ok") - before[0], self._count("failed") - before[1], differing)
+
+    def _count(self, what: str) -> int:
+        query = f"SELECT COUNT(*) FROM score WHERE status {'=' if what == 'ok' else '!='} 'ok'"
+        return int(self._database.execute(query).fetchone()[0])
+
+    def _differs(self, row: Row) -> bool:
+        """Whether another score of the same cell is stored, up to float32's rounding on another machine."""
+        query = "SELECT score FROM score WHERE setting = ? AND seed = ? AND cell = ? AND status = 'ok'"
+        found = self._database.execute(query, (row.setting, row.seed, row.cell)).fetchone()
+        return found is not None and row.score is not None and not math.isclose(found[0], row.score, rel_tol=1e-4)
 
     def check(self) -> None:
         """Raises BadInput where SQLite finds the file damaged."""

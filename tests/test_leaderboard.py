@@ -87,6 +87,14 @@ def test_a_cell_without_a_score_in_one_seed_is_counted_and_not_judged(tmp_path: 
     assert line.coverage == pytest.approx(0.95)
 
 
+def test_a_cell_that_one_seed_has_not_tried_is_no_failure(tmp_path: Path) -> None:
+    some = {cell: value for cell, value in noisy(4, 1).items() if cell in CELLS[:25]}
+    table = published(publish(tmp_path, {"nwot": {0: noisy(4, 0), 1: some}}), "digits")["nwot"]
+    assert sorted(table.index) == sorted(CELLS[:25])
+    line = by_name(lines(tmp_path, DIGITS, LABELS, "functions"))["nwot"]
+    assert (line.n, line.scored, line.failed) == (25, 25, 0)
+
+
 def test_the_best_stands_first_and_counting_parameters_is_always_there(tmp_path: Path) -> None:
     folder = publish(
         tmp_path, {"nwot": {0: noisy(0.1, 0)}, "snip": {0: {c: -v for c, v in noisy(0.1, 0).items() if v}}}
@@ -119,11 +127,15 @@ def test_a_population_ranks_the_cells_asked_about_and_no_others() -> None:
 
 def test_the_file_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
     folder = publish(tmp_path, {"nwot": {0: noisy(4, 0)}})
-    paths = [tmp_path / f"{number}.csv" for number in range(2)]
-    for path in paths:
-        write(lines(folder, DIGITS, LABELS, "functions"), path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert pd.read_csv(paths[0])["proxy"].iloc[0] == "nwot"
+    first, second = (
+        write(lines(folder, DIGITS, LABELS, "functions"), tmp_path / name / "board", "A caption.") for name in "ab"
+    )
+    assert [path.name for path in first] == ["board.csv", "board.md", "board.tex"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert pd.read_csv(first[0])["proxy"].iloc[0] == "nwot"
+    top = lines(folder, DIGITS, LABELS, "functions")[0]
+    assert f"| nwot | {top.spearman:.2f} | {top.spearman_low:.2f} to {top.spearman_high:.2f} |" in first[1].read_text()
+    assert f"nwot & {top.spearman:.2f} & " in first[2].read_text()
 
 
 def test_a_damaged_file_is_bad_input(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from common.errors import BadUsage
 from proxies.az_nas import AZ_NAS
 from proxies.base import Population, Reference
 from proxies.diswot import REFERENCE as DISWOT
+from proxies.grad_norm import GradNorm
 from proxies.te_nas import NTK
 from proxies.vkdnw import VKDNW
 
@@ -124,17 +125,8 @@ class Vote(Population):
     """
 
     name: ClassVar[str] = "vote"
-    reference: ClassVar[Reference] = Reference(
-        title="Zero-Cost Proxies for Lightweight NAS",
-        year=2021,
-        arxiv="2101.08134",
-        bibtex="""@inproceedings{abdelfattah2021zerocost,
-  title     = {Zero-Cost Proxies for Lightweight {NAS}},
-  author    = {Abdelfattah, Mohamed S. and Mehrotra, Abhinav and Dudziak, {\\L}ukasz and Lane, Nicholas D.},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2021}
-}""",
-        reported="share of pairs ranked rightly .817 CIFAR-10, .832 CIFAR-100, all cells",
+    reference: ClassVar[Reference] = replace(
+        GradNorm.reference, reported="share of pairs ranked rightly .817 CIFAR-10, .832 CIFAR-100, all cells"
     )
 
     of: str = "synflow+jacov+snip"

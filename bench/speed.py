@@ -20,6 +20,7 @@ from bench.plan import Pass, Want, passes, visiting_order
 from bench.worker import Outcome, Setup, Worker, score_chunk
 from common.pool import Died, Job, cores, run
 from images.base import Batch
+from images.noise import noise as draw
 from proxies import registry
 from spaces.equivalence import representatives
 from spaces.nb201 import Cell, cell_at, cell_set, cells
@@ -31,11 +32,10 @@ TOGETHER = "diswot,nwot,kd"
 
 def noise(setting: Benchmark, device: str, seed: int = 0) -> Batch:
     """N(0, 1) images and labels of the benchmark's shape."""
-    generator = torch.Generator().manual_seed(seed)
-    size = setting.skeleton.size
-    images = torch.randn(setting.batch, 3, size, size, generator=generator)
-    labels = torch.arange(setting.batch) % setting.skeleton.classes
-    return Batch(images.to(device).contiguous(memory_format=torch.channels_last), labels.to(device), "noise")
+    batch = draw("speed", seed, setting.batch, setting.skeleton.size, setting.skeleton.classes)
+    return Batch(
+        batch.images.to(device).contiguous(memory_format=torch.channels_last), batch.labels.to(device), "noise"
+    )
 
 
 class NoiseWorker(Worker):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from proxies.base import Proxy, Reference
+from proxies.flops import Flops
 
 if TYPE_CHECKING:
     import torch
@@ -126,16 +127,8 @@ def _trainability(output: torch.Tensor, input: torch.Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class AzComplexity(Proxy):
+class AzComplexity(Flops):
     """Multiply-adds of all convolutions and the classifier for one image, as `flops`."""
 
     name: ClassVar[str] = "az_complexity"
-    family: ClassVar[str] = "counts"
-    needs: ClassVar[tuple[str, ...]] = ()
-    sees: ClassVar[str] = "cell"
     reference: ClassVar[Reference] = AZ_NAS
-
-    def score(self, student: Probe, teacher: Probe) -> float:
-        from spaces.skeleton import count_multiply_adds
-
-        return float(count_multiply_adds(student.cell, student.skeleton))

@@ -1,6 +1,7 @@
 # Every target installs what it needs into .venv first. Variables map to the options of the same meaning:
 #   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
 #   make bench PROXY=diswot TEACHER=resnet56
+#   make bench PROXY=all EXECUTOR=ray ADDRESS=head:6379   on the machines of a Ray cluster
 PYTHON ?= python3
 VENV ?= .venv
 PROXY ?= diswot
@@ -15,19 +16,20 @@ SCORES := $(if $(STORE),--store $(STORE))
 COMMON := --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LIMIT),--limit $(LIMIT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA)) $(SCORES)
 SCORED := $(if $(TEACHER),--teacher '$(TEACHER)')
+CLUSTER := $(if $(EXECUTOR),--executor $(EXECUTOR)) $(if $(ADDRESS),--address $(ADDRESS))
 TRAINING := $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
 REFERENCE := epe_nas,fisher,flops,grad_norm,jacov,l2_norm,nwot,params,plain,snip,synflow,zen
 CHECKED := --cells valid --limit $(or $(LIMIT),300) --data $(DATA) $(if $(WORKERS),--workers $(WORKERS)) \
 	$(if $(DEVICE),--device $(DEVICE)) $(SCORES)
-EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar)
+EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filter ray,$(EXECUTOR)),$(VENV)/.ray)
 # a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
 WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
 
-.PHONY: bench correlate distill teacher reliability new-proxy check-reference tables figures speed test lint format setup clean
+.PHONY: bench correlate distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
-		$(SCORED) || [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
+		$(SCORED) $(CLUSTER) || [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
 	@$(MAKE) --no-print-directory correlate
 
 correlate: $(VENV)/.core
@@ -54,12 +56,16 @@ check-reference: $(VENV)/.core $(VENV)/.cifar  ## our scores beside published on
 	@$(RUN) -m bench run $(REFERENCE) --benchmark cifar100 $(CHECKED) || [ $$? -eq 3 ]
 	@$(RUN) -m analysis check-reference --data $(DATA) $(SCORES)
 
-tables: $(VENV)/.core  ## leaderboards and the page of proxies, from what is published under results/
+tables: $(VENV)/.core  ## every table, the page of proxies and the README's leaderboard, from what is published under results/
 	@$(RUN) -m analysis tables
 	@$(RUN) -m analysis proxy-docs
+	@$(RUN) -m analysis readme
 
 figures: $(VENV)/.core  ## every figure again, from what is published under results/
 	@$(RUN) -m analysis figures
+
+report: $(VENV)/.report  ## results/report.html, one page that opens from disk, from what is under results/
+	@$(RUN) -m analysis report
 
 speed: $(VENV)/.core  ## our rate beside the conventional loop, as ratios measured in one run
 	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
@@ -90,8 +96,16 @@ $(VENV)/.cifar: $(VENV)/.core
 	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar]'
 	@touch $@
 
+$(VENV)/.ray: $(VENV)/.core
+	@$(RUN) -m pip install -q -c constraints.txt -e '.[ray]'
+	@touch $@
+
+$(VENV)/.report: $(VENV)/.core
+	@$(RUN) -m pip install -q -c constraints.txt -e '.[report]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.core
-	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,dev]'
+	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,ray,report,dev]'
 	@touch $@
 
 clean:

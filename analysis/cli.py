@@ -13,7 +13,7 @@ from common.cli import application, print_table
 
 if TYPE_CHECKING:
     from analysis.correlate import Result
-    from analysis.statistics import Reliability
+    from analysis.statistics import Correlation, Reliability
 
 app = application("How well scores rank cells the way accuracies do.")
 
@@ -162,32 +162,30 @@ def tables_command(
     name: Annotated[str, typer.Option(help="What the table against a file is called.")] = "published",
     cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
     scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
     output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
 ) -> None:
-    """Leaderboards from published scores: leaderboard-<benchmark>-<against>.csv, best first."""
+    """Every table from published scores and accuracies: <what>-<benchmark>.csv, .md and .tex (results/README.md)."""
     from bench.benchmarks import benchmark as named
     from common.errors import BadInput
 
     chosen = [benchmark] if benchmark else sorted(path.parent.name for path in scores.glob("*/manifest.json"))
-    if not chosen:
+    settings = [named(each) for each in chosen]  # before what is slow to import
+    if not settings:
         raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
 
-    from analysis.labels import TABLES, load_labels
-    from analysis.leaderboard import lines, write
+    from analysis.tables import write_all, write_leaderboard
     from distill.tables import table_path
 
-    for each in chosen:
-        has_tables = benchmark or table_path(each, "distilled").is_file()
-        for label in [against] if against else TABLES if has_tables else ():
-            labels = load_labels(label, each)
-            which = cells or ("functions" if labels.of_functions else "all")
-            vanilla = load_labels("vanilla", each) if label == "distilled" else None
-            found = lines(scores, named(each), labels, which, vanilla)
-            kind = name if against else label
-            caption = f"{each}, {kind} ({labels.source}): {len(found)} proxies on the labelled cells of '{which}'."
-            paths = write(found, output / f"leaderboard-{each}-{kind}", caption)
-            best = ", ".join(f"{line.proxy} {line.spearman:.2f}" for line in found[:3])
-            print(f"wrote {', '.join(map(str, paths))}: {len(found)} proxies, cell set '{which}', Spearman {best}")
+    for setting in settings:
+        if against:
+            written = iter([write_leaderboard(setting, against, name, cells, scores, costs, output)])
+        elif benchmark or table_path(setting.name, "distilled").is_file():
+            written = write_all(setting, cells, scores, costs, output)
+        else:
+            continue
+        for paths in written:
+            print(f"wrote {', '.join(map(str, paths))}")
 
 
 @app.command("figures")
@@ -225,6 +223,27 @@ def figures_command(
             print(f"wrote {path}")
 
 
+@app.command("report")
+def report_command(
+    results: Annotated[Path, typer.Option(help="Folder with scores, accuracies, costs, tables and figures.")] = Path(
+        "results"
+    ),
+    output: Annotated[Path | None, typer.Option(help="The page; default: report.html in that folder.")] = None,
+) -> None:
+    """One self-contained HTML page of what is stored: leaderboards, scatter plots, figures, recipes, provenance."""
+    from common.errors import BadInput
+
+    if not results.is_dir():
+        raise BadInput(f"--results {results}: no such folder")
+
+    from analysis.report import write
+
+    path = output or results / "report.html"
+    found = write(results, path)
+    names = ", ".join(section.setting.name for section in found.sections)
+    print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB): {names}; open it in a browser")
+
+
 @app.command("proxy-docs")
 def proxy_docs_command(
     check: Annotated[bool, typer.Option("--check", help="Only say whether the page is what would be written.")] = False,
@@ -240,6 +259,16 @@ def proxy_docs_command(
         print(f"wrote {PAGE}")
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
         raise BadInput(f"{PAGE} is stale: run `python -m analysis proxy-docs`")
+
+
+@app.command("readme")
+def readme_command() -> None:
+    """Write the leaderboard of README.md from the tables."""
+    from analysis.readme import PAGE, page
+    from common.files import write_whole
+
+    write_whole(PAGE, page(PAGE.read_text(encoding="utf-8")).encode())
+    print(f"wrote the leaderboard of {PAGE}")
 
 
 @app.command("check-reference")
@@ -288,12 +317,19 @@ def _print(found: list[Result], title: str, cells: str, labelled: int) -> None:
     print(f"{title}; cell set '{cells}', {labelled} labelled cells")
     rows: list[list[object]] = []
     for result in found:
-        c = result.correlation
-        interval = "–" if math.isnan(c.spearman_low) else f"{c.spearman_low:.3f} to {c.spearman_high:.3f}"
-        numbers = ["–" if math.isnan(value) else f"{value:.3f}" for value in (c.kendall, c.spearman, c.pearson)]
         seeds = ",".join(map(str, result.seeds)) or "none needed"
-        rows.append([result.proxy, c.n, f"{result.coverage:.1%}", *numbers[:2], interval, numbers[2], seeds])
+        rows.append([result.proxy, result.correlation.n, f"{result.coverage:.1%}", *_said(result.correlation), seeds])
+        if result.worst is not None:
+            rows.append(["  failed ranked last", result.worst.n, "", *_said(result.worst), ""])
     print_table(["proxy", "n", "coverage", "Kendall", "Spearman", "95 % interval", "Pearson", "seeds"], rows)
+
+
+def _said(found: Correlation) -> list[str]:
+    def number(value: float) -> str:
+        return "–" if math.isnan(value) else f"{value:.3f}"
+
+    interval = "–" if math.isnan(found.spearman_low) else f"{found.spearman_low:.3f} to {found.spearman_high:.3f}"
+    return [number(found.kendall), number(found.spearman), interval, number(found.pearson)]
 
 
 def _ceiling(found: Reliability | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def compare(
     at = {str(name): column for column, name in enumerate(scores.columns)}
     chosen = all_pairs(list(at)) if pairs is None else pairs
     n = len(label)
-    estimates = np.array([_spearman(column, label) for column in columns.T])
+    estimates = np.array([spearman(column, label) for column in columns.T])
     draws = spearman_draws(columns, label, groups[complete])
     tested = [_tested(estimates[[at[a], at[b]]], draws[:, at[a]] - draws[:, at[b]]) for a, b in chosen]
     corrected = holm(np.array([p_value for *_, p_value in tested]))
@@ -70,6 +70,24 @@ def compare(
         Difference(a, b, n, *numbers, p_holm=float(p))
         for (a, b), numbers, p in zip(chosen, tested, corrected, strict=True)
     ]
+
+
+def over(baseline: str, scores: pd.DataFrame, labels: pd.Series, groups: np.ndarray) -> dict[str, Difference]:
+    """Every other column minus `baseline`, by name, each on the cells that both score; Holm's p is over all of them.
+
+    A `compare` a column, so that no column's gaps cost another its cells; those of the same cells share their draws.
+    """
+    finite = np.isfinite(scores.astype(float))
+    alike: dict[bytes, list[str]] = {}
+    for name in scores.columns.drop(baseline):
+        alike.setdefault((finite[name] & finite[baseline]).to_numpy().tobytes(), []).append(str(name))
+    tested = [
+        one
+        for names in alike.values()
+        for one in compare(scores[[*names, baseline]], labels, groups, against(baseline, names))
+    ]
+    corrected = holm(np.array([one.p_value for one in tested]))
+    return {one.a: replace(one, p_holm=float(p)) for one, p in zip(tested, corrected, strict=True)}
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -84,7 +102,8 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _spearman(scores: np.ndarray, labels: np.ndarray) -> float:
+def spearman(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Of finite scores [n] and labels [n]; NaN for fewer than three and where a side is constant."""
     if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(labels) == 0:
         return math.nan
     return float(stats.spearmanr(scores, labels).statistic)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis import ranking
 from analysis.labels import Labels
 from analysis.statistics import Correlation, correlate
 from bench.benchmarks import Benchmark, teacher_name
@@ -36,11 +38,17 @@ class Result:
     coverage: float
     """Share of the set's labelled cells that the correlation was computed from."""
     correlation: Correlation
+    """Without the cells that failed (`ranking.prepare`, policy `drop`)."""
     pairs: pd.DataFrame
+    failed: int = 0
+    """Labelled cells that were tried and have no score."""
+    worst: Correlation | None = None
+    """With the cells that failed ranked last, on which Pearson has no meaning; None where none failed."""
 
 
 def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Series, list[int]]:
-    """Mean score over the stored seeds by cell, and those seeds; NaN for a cell without a score in some seed.
+    """Mean score by cell over the stored seeds, of the cells tried with all of them, and those seeds; NaN for a cell
+    without a score in some seed.
 
     Of the scores made with the benchmark's teacher, and of no others.
     """
@@ -59,17 +67,25 @@ def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Ser
     if len(set(sizes.values())) > 1:
         names = ", ".join(f"seed {seed}: {size} cells" for seed, size in sizes.items())
         print(f"note: {proxy.label} is judged on the cells that all its seeds have ({names})", file=sys.stderr)
-    return frame.mean(axis=1, skipna=False), list(columns)
+    tried = set.intersection(*(set(column.index) for column in columns.values()))
+    return frame[frame.index.isin(tried)].mean(axis=1, skipna=False), list(columns)
+
+
+def combined(population: Population, means: Mapping[str, pd.Series], cells: Sequence[int]) -> pd.Series:
+    """A population's score of those `cells` that every part was tried on, by mean scores of the parts; the cells that
+    all parts have a score of are ranked among themselves, the others get NaN."""
+    columns = pd.concat(means, axis=1, join="inner")
+    columns = columns[columns.index.isin(cells)]
+    return population.combine(columns.dropna()).reindex(columns.index)
 
 
 def combined_scores(
     store: Path, benchmark: Benchmark, population: Population, cells: Sequence[int], files: tuple[Path, ...] = ()
 ) -> tuple[pd.Series, list[int]]:
-    """A population's score of those `cells` that have a mean score of every part; the seeds that all parts have."""
+    """`combined` of what is stored; the seeds that all parts have."""
     found = {part.label: mean_scores(store, benchmark, part) for part in registry.parts(population, files)}
-    columns = pd.DataFrame({label: scores for label, (scores, _) in found.items()})
     seeds = set.intersection(*(set(seeds) for _, seeds in found.values()))
-    return population.combine(columns.reindex(cells).dropna()), sorted(seeds)
+    return combined(population, {label: scores for label, (scores, _) in found.items()}, cells), sorted(seeds)
 
 
 def _population_name(population: Population, benchmark: Benchmark, files: tuple[Path, ...]) -> str:
@@ -91,13 +107,20 @@ def label_cells(labels: Labels, which: str) -> pd.Series:
 
 def judge(proxy: str, seeds: list[int], scores: pd.Series, labels: pd.Series) -> Result:
     """Correlate scores by cell with labels by cell. Raises BadInput where fewer than three cells have both."""
-    pairs = pd.DataFrame({"score": scores.reindex(labels.index), "label": labels}).dropna()
+    tried = pd.DataFrame({"score": scores.reindex(labels.index), "label": labels})[labels.index.isin(scores.index)]
+    pairs = tried.dropna()
     if len(pairs) < 3:
         raise BadInput(f"{proxy}: only {len(pairs)} labelled cells of this set have a score; score or label more cells")
-    stands_for = np.array(representatives("function"))
-    groups = stands_for[pairs.index.to_numpy(dtype=int)]
-    correlation = correlate(pairs["score"].to_numpy(), pairs["label"].to_numpy(), groups)
-    return Result(proxy, seeds, len(pairs) / len(labels), correlation, pairs)
+    failed = len(tried) - len(pairs)
+    worst = _correlation(tried, "worst") if failed else None
+    return Result(proxy, seeds, len(pairs) / len(labels), _correlation(tried, "drop"), pairs, failed, worst)
+
+
+def _correlation(tried: pd.DataFrame, policy: ranking.Policy) -> Correlation:
+    prepared = ranking.prepare(tried["score"].to_numpy(), tried["label"].to_numpy(), policy)
+    cells = tried.index.to_numpy(dtype=int)[prepared.kept]
+    found = correlate(prepared.scores, prepared.accuracies, np.array(representatives("function"))[cells])
+    return found if policy == "drop" else replace(found, pearson=math.nan)
 
 
 def results(

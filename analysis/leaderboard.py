@@ -6,27 +6,28 @@ Read are the scores under `results/scores/` and the accuracies, so that a table 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from analysis import ranking
-from analysis.comparison import Difference, compare, holm
+from analysis.comparison import Difference, over
 from analysis.correlate import judge, label_cells
 from analysis.labels import Labels
 from analysis.published import judged_columns, published
-from analysis.typeset import Table
+from analysis.typeset import Table, between, number
+from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
-from common.files import write_whole
 from proxies import registry
 from proxies.base import Population, Proxy
 from spaces.equivalence import representatives
 
 TABLES = Path("results/tables")
 BASELINE = "params"
-TOP = 0.1
+TOP, NEXT = 0.1, 0.2
 PICKED = 10
 GAINED = 100
 
@@ -35,10 +36,12 @@ GAINED = 100
 class Line:
     """One proxy. `scored` and `failed` count cells of the set, `n` those with a score that have a label too.
 
-    `top10` is Spearman among the true best tenth, `precision10` the share of these in the predicted best tenth,
-    `regret10` the points lost by trusting the ten picked first, `ndcg100` that of the first hundred
+    Cells that failed are left out everywhere but in `spearman_worst`, where they are ranked last (NaN: none did).
+    `top10` and `top20` are Spearman among the true best tenth and fifth, `precision10` the share of that tenth in the
+    predicted one, `regret10` the points lost by trusting the ten picked first, `ndcg100` that of the first hundred
     (analysis/ranking.py). `given_params` and `given_vanilla` are partial Spearman correlations; `over_params` is
-    Spearman minus that of params on the same cells, with its interval and Holm's p over all proxies.
+    Spearman minus that of params on the same cells, with its interval and Holm's p over all proxies. `forwards` is
+    the cost of a cell in forward passes, NaN where none was measured.
     """
 
     proxy: str
@@ -47,9 +50,11 @@ class Line:
     spearman: float
     spearman_low: float
     spearman_high: float
+    spearman_worst: float
     pearson: float
     weighted_kendall: float
     top10: float
+    top20: float
     precision10: float
     regret10: float
     ndcg100: float
@@ -64,12 +69,20 @@ class Line:
     scored: int
     failed: int
     seeds: int
+    forwards: float
 
 
-def lines(folder: Path, benchmark: Benchmark, labels: Labels, which: str, vanilla: Labels | None = None) -> list[Line]:
+def lines(
+    folder: Path,
+    benchmark: Benchmark,
+    labels: Labels,
+    which: str,
+    vanilla: Labels | None = None,
+    costs: Mapping[str, float] | None = None,
+) -> list[Line]:
     """Published proxies, populations of which all parts are, and the baselines; the highest Spearman first.
 
-    `vanilla`: accuracies without a teacher, to be held constant in `given_vanilla`.
+    `vanilla`: accuracies without a teacher, to be held constant in `given_vanilla`. `costs`: forward passes by proxy.
     """
     tables = published(folder, benchmark.name)
     columns = judged_columns(tables, benchmark, which)
@@ -77,20 +90,14 @@ def lines(folder: Path, benchmark: Benchmark, labels: Labels, which: str, vanill
     beside = None if vanilla is None else label_cells(vanilla, which)
     frame = pd.DataFrame({name: column.reindex(labelled.index) for name, column in columns.items()})
     groups = np.array(representatives("function"))[labelled.index.to_numpy(dtype=int)]
-    over = _over_params(frame, labelled, groups)
+    beyond = over(BASELINE, frame, labelled, groups)
     found = []
     for name, column in columns.items():
-        seeds = tables[name].shape[1] if name in tables else 0
-        found.append(_line(_named(name), column, frame, labelled, beside, over.get(name), seeds))
+        proxy, cost = _named(name), (costs or {}).get(name, math.nan)
+        parts = registry.parts(proxy) if isinstance(proxy, Population) else [proxy]
+        seeds = min(tables[part.label].shape[1] if part.label in tables else 0 for part in parts)
+        found.append(_line(proxy, column, frame, labelled, beside, beyond.get(name), seeds, cost))
     return sorted(found, key=lambda line: -math.inf if math.isnan(line.spearman) else line.spearman, reverse=True)
-
-
-def _over_params(frame: pd.DataFrame, labels: pd.Series, groups: np.ndarray) -> dict[str, Difference]:
-    """Every other proxy beside the baseline, each on the cells that both score, with Holm's p over all of them."""
-    pairs = [(str(name), BASELINE) for name in frame if name != BASELINE]
-    tested = [compare(frame[list(pair)], labels, groups, [pair])[0] for pair in pairs]
-    corrected = holm(np.array([one.p_value for one in tested]))
-    return {one.a: replace(one, p_holm=float(p)) for one, p in zip(tested, corrected, strict=True)}
 
 
 def _named(name: str) -> Proxy | Population:
@@ -104,8 +111,9 @@ def _line(
     frame: pd.DataFrame,
     labelled: pd.Series,
     vanilla: pd.Series | None,
-    over: Difference | None,
+    beyond: Difference | None,
     seeds: int,
+    cost: float,
 ) -> Line:
     result = judge(proxy.label, [], column, labelled)
     found = result.correlation
@@ -119,23 +127,26 @@ def _line(
         spearman=found.spearman,
         spearman_low=found.spearman_low,
         spearman_high=found.spearman_high,
+        spearman_worst=result.worst.spearman if result.worst else math.nan,
         pearson=found.pearson,
         weighted_kendall=ranking.weighted_kendall(scores, accuracies),
         top10=ranking.top_correlation(scores, accuracies, TOP).spearman,
+        top20=ranking.top_correlation(scores, accuracies, NEXT).spearman,
         precision10=ranking.precision_at(scores, accuracies, TOP),
         regret10=ranking.regret_at(scores, accuracies, PICKED),
         ndcg100=ranking.ndcg_at(scores, accuracies, GAINED),
         given_params=ranking.partial_spearman(scores, accuracies, sizes),
         given_vanilla=_given(pairs, vanilla),
-        over_params=over.difference if over else math.nan,
-        over_params_low=over.low if over else math.nan,
-        over_params_high=over.high if over else math.nan,
-        over_params_p=over.p_holm if over else math.nan,
+        over_params=beyond.difference if beyond else math.nan,
+        over_params_low=beyond.low if beyond else math.nan,
+        over_params_high=beyond.high if beyond else math.nan,
+        over_params_p=beyond.p_holm if beyond else math.nan,
         n=found.n,
         coverage=result.coverage,
         scored=int(column.notna().sum()),
         failed=int(column.isna().sum()),
         seeds=seeds,
+        forwards=cost,
     )
 
 
@@ -151,9 +162,11 @@ HEAD = (
     "proxy",
     "Spearman",
     "95 % interval",
+    "failed last",
     "Kendall",
     "weighted",
     "top 10 %",
+    "top 20 %",
     "P@10 %",
     "regret@10",
     "nDCG@100",
@@ -162,35 +175,37 @@ HEAD = (
     "n",
     "failed",
     "seeds",
+    "cost",
 )
 
 
 def write(found: list[Line], path: Path, caption: str) -> list[Path]:
     """`path` with the endings .csv (everything, four decimals), .md and .tex (what a page holds, two decimals)."""
-    frame = pd.DataFrame([asdict(line) for line in found]).round(4)
-    table = path.with_name(path.name + ".csv")
-    write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
-    note = "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies)."
-    return [table, *Table(f"{caption} {note}", HEAD, [_row(line) for line in found]).write(path)]
+    note = (
+        "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies). "
+        "Failed last: Spearman with the failed cells ranked last, where there are any. Cost: forward passes a cell."
+    )
+    frame = pd.DataFrame([asdict(line) for line in found])
+    return write_table(path, frame, Table(f"{caption} {note}", HEAD, [_row(line) for line in found]))
 
 
 def _row(line: Line) -> list[str]:
-    def said(value: float, digits: int = 2) -> str:
-        return "–" if math.isnan(value) else f"{value:.{digits}f}"
-
     return [
         line.proxy,
-        said(line.spearman),
-        f"{said(line.spearman_low)} to {said(line.spearman_high)}",
-        said(line.kendall),
-        said(line.weighted_kendall),
-        said(line.top10),
-        said(line.precision10),
-        said(line.regret10),
-        said(line.ndcg100),
-        said(line.given_params),
-        said(line.over_params) + ("*" if line.over_params_p < 0.05 else ""),
+        number(line.spearman),
+        between(line.spearman_low, line.spearman_high),
+        number(line.spearman_worst),
+        number(line.kendall),
+        number(line.weighted_kendall),
+        number(line.top10),
+        number(line.top20),
+        number(line.precision10),
+        number(line.regret10),
+        number(line.ndcg100),
+        number(line.given_params),
+        number(line.over_params) + ("*" if line.over_params_p < 0.05 else ""),
         str(line.n),
         str(line.failed),
         str(line.seeds),
+        number(line.forwards),
     ]

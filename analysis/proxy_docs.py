@@ -15,12 +15,12 @@ from types import ModuleType
 
 import pandas as pd
 
+from analysis.costs import FOLDER as MEASURED
 from proxies import registry
 from proxies.base import VIEWS, Named, Population, Proxy, needs_of
 
 PAGE = Path("docs/proxies.md")
 TABLES = Path("results/tables")
-COSTS = Path("results/costs")
 
 FAMILIES = {
     "counts": "Counts",
@@ -51,7 +51,7 @@ their sum.
 """
 
 
-def page(tables: Path = TABLES, costs: Path = COSTS) -> str:
+def page(tables: Path = TABLES, costs: Path = MEASURED) -> str:
     """The text of the page."""
     classes: list[type[Proxy] | type[Population]] = [*registry.known().values(), *registry.populations().values()]
     measured, spent = _measured(tables), _costs(costs)

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.correlate import BASELINES
+from analysis.correlate import BASELINES, combined
 from bench.benchmarks import Benchmark
 from bench.export import read_manifest
 from bench.plan import select
 from common.errors import BadInput
 from proxies import registry
-from proxies.base import Population
 from spaces.nb201 import cell_at
 
 FOLDER = Path("results/scores")
+COLUMNS = ("cell", "seed", "score", "status", "reason")
 
 
-def published(folder: Path, benchmark: str) -> dict[str, pd.DataFrame]:
-    """Score by cell (rows) and seed (columns) of every published proxy, of cells tried with every seed; NaN is none.
+def is_default(name: str) -> bool:
+    """Whether scores are of a proxy as it comes, under the benchmark's own teacher: `proxy`, and nothing behind it.
 
-    Raises BadInput.
+    These alone are ranked, drawn and combined. `proxy:field=value` and `proxy@teacher` are published for the studies
+    of variants and teachers, which ask for them; beside the others they would be one idea counted many times.
     """
+    return not {":", "@"} & set(name)
+
+
+def published(folder: Path, benchmark: str, chosen: Callable[[str], bool] = is_default) -> dict[str, pd.DataFrame]:
+    """Score by cell (rows) and seed (columns) of every published name that is `chosen`; NaN is none.
+
+    Of cells tried with every seed. Raises BadInput.
+    """
+    return {name: scores_of(rows) for name, rows in published_rows(folder, benchmark, chosen).items()}
+
+
+def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, pd.DataFrame]:
+    """The rows (`COLUMNS`) of every published name that is `chosen`. Raises BadInput."""
     found = {}
-    for name, entry in read_manifest(folder / benchmark).items():
-        if "@" in entry["proxy"]:  # another teacher's
-            continue
-        path = folder / benchmark / name
-        try:
-            rows = pd.read_csv(path)
-            tried = rows.pivot(index="cell", columns="seed", values="status").notna().all(axis=1)
-            scores = rows.pivot(index="cell", columns="seed", values="score")
-            found[str(entry["proxy"])] = scores[tried]
-        except (OSError, ValueError, KeyError) as error:
-            raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
+    for file, entry in read_manifest(folder / benchmark).items():
+        if chosen(str(entry["proxy"])):
+            path = folder / benchmark / file
+            try:
+                rows = pd.read_csv(path, keep_default_na=False, na_values={"score": [""]})
+                if rows.duplicated(["cell", "seed"]).any():
+                    raise ValueError("a cell has two rows of one seed")
+                found[str(entry["proxy"])] = rows.astype({"score": float})[[*COLUMNS]]
+            except (OSError, ValueError, KeyError) as error:
+                raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
     return found
 
 
-def combined(population: Population, means: Mapping[str, pd.Series], cells: list[int]) -> pd.Series:
-    """A population's score of those `cells` that have a mean score of every part, ranked among themselves."""
-    parts = [proxy.label for proxy in registry.parts(population)]
-    columns = pd.DataFrame({part: means[part] for part in parts}).reindex(cells).dropna()
-    return population.combine(columns)
+def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Score by cell and seed, of cells tried with every seed; NaN for those that have none."""
+    tried = rows.pivot(index="cell", columns="seed", values="status").notna().all(axis=1)
+    return rows.pivot(index="cell", columns="seed", values="score")[tried]
 
 
 def judged_columns(tables: Mapping[str, pd.DataFrame], setting: Benchmark, which: str) -> dict[str, pd.Series]:
@@ -54,7 +66,8 @@ def judged_columns(tables: Mapping[str, pd.DataFrame], setting: Benchmark, which
     found = {label: mean[mean.index.isin(cells)] for label, mean in means.items()}
     for population in (cls() for cls in registry.populations().values()):
         if {part.label for part in registry.parts(population)} <= set(means):
-            found[population.label] = combined(population, means, cells)
+            parts = {part.label: means[part.label] for part in registry.parts(population)}
+            found[population.label] = combined(population, parts, cells)
     for name, count in BASELINES.items():
         if name not in means:
             found[name] = pd.Series({cell: float(count(cell_at(cell), setting.skeleton)) for cell in cells})

@@ -135,11 +135,16 @@ class _Merged:
 
     def draws(self) -> Iterator[np.ndarray]:
         """How often each distinct observation is there in each draw of `interval`, [m] as floats."""
-        classes = int(self.of.max(initial=-1)) + 1
-        rng = np.random.default_rng(BOOTSTRAP_SEED)
-        for _ in range(RESAMPLES):
-            drawn = rng.integers(max(classes, 1), size=classes)
-            yield self.counts * np.bincount(drawn, minlength=classes)[self.of]
+        for multiplicity in _multiplicities(int(self.of.max(initial=-1)) + 1, RESAMPLES):
+            yield self.counts * multiplicity[self.of]
+
+
+@functools.lru_cache(maxsize=4)  # a table asks for the same draws a hundred times
+def _multiplicities(classes: int, resamples: int) -> np.ndarray:
+    """How often each class is in each draw of `interval`, [resamples, classes]."""
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    draws = [rng.integers(max(classes, 1), size=classes) for _ in range(resamples)]
+    return np.array([np.bincount(drawn, minlength=classes) for drawn in draws], dtype=np.uint16)
 
 
 def _merge(groups: np.ndarray, *columns: np.ndarray) -> _Merged:

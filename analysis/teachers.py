@@ -18,12 +18,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.comparison import Difference, compare
 from analysis.correlate import judge, label_cells
 from analysis.labels import load_labels
-from analysis.statistics import Correlation, Reliability, interval, reliability
+from analysis.published import published_rows, scores_of
+from analysis.statistics import Correlation, Reliability, reliability
+from analysis.typeset import between, number
 from bench.benchmarks import TEACHERS, Benchmark, teacher_name
 from bench.plan import select
-from bench.store import ScoreStore, StoredRow
+from bench.store import ScoreStore
 from common.cli import print_table
 from common.errors import BadInput
 from distill.tables import FOLDER, table_path
@@ -41,18 +44,6 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """Spearman with the labels minus that under the first teacher, and its 95 % interval over the same draws of cells.
-
-    Paired, because two teachers judge the same students: their intervals one by one hide differences.
-    """
-
-    spearman: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class UnderTeacher:
     """What a proxy makes of one teacher; without a score of any cell, `reason` says why, and nothing is compared."""
 
@@ -62,14 +53,14 @@ class UnderTeacher:
     """None with a single seed."""
     labels: Correlation | None
     """Of the mean over seeds with the labels; None with fewer than three."""
-    gap: Gap | None
-    """None without labels, and of the first teacher."""
+    gap: Difference | None
+    """Spearman with the labels minus that under the first teacher, paired; None without labels, and of the first."""
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class Study:
-    """The teachers that a store has scores of a proxy with, the benchmark's own first."""
+    """The teachers that there are scores of a proxy with, the benchmark's own first."""
 
     proxy: str
     benchmark: str
@@ -85,31 +76,68 @@ class Study:
     """By names of two teachers, in both orders."""
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one proxy by teacher: cells in rows, seeds in columns, NaN for none.
+
+    `reasons`: of teachers without any score, why.
+    """
+
+    by_teacher: dict[str, pd.DataFrame]
+    reasons: dict[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """The teachers with scores, the benchmark's own first."""
+        return sorted(self.by_teacher, key=_order)
+
+
 def study(store: Path, setting: Benchmark, proxy: Proxy, cells: str, against: str | None = None) -> Study:
     """Compare what is stored. Raises BadInput where fewer than two teachers, or three common cells, have scores."""
     opened = ScoreStore(store, create=False)
-    scores: dict[str, pd.DataFrame] = {}
+    frames: dict[str, pd.DataFrame] = {}
     reasons: dict[str, str] = {}
     for record in opened.teachers(setting.name, proxy):
-        name = teacher_name(setting.name, record)
         stored = opened.scores(setting.name, proxy, record)
         columns = {entry.seed: pd.Series({row.cell: row.score for row in entry.rows}, dtype=float) for entry in stored}
-        frame = pd.DataFrame(columns).dropna(axis=1, how="all")
-        if frame.size:
-            scores[name] = frame
-        else:
-            reasons[name] = _reason([row for entry in stored for row in entry.rows])
-    names = sorted(scores, key=_order)
-    if len(names) < 2:
-        raise BadInput(_too_few(store, setting, proxy, names, reasons))
-    chosen = set(select(cells))
-    common = sorted(set.intersection(chosen, *(set(frame.dropna().index) for frame in scores.values())))
+        why = _reason([(row.status, row.reason) for entry in stored for row in entry.rows])
+        _add(teacher_name(setting.name, record), pd.DataFrame(columns), why, frames, reasons)
+    scores = Scores(frames, reasons)
+    if len(frames) < 2:
+        raise BadInput(_too_few(store, setting, proxy, scores))
+    return compared(scores, setting, proxy, cells, against)
+
+
+def published_scores(folder: Path, setting: Benchmark, proxy: Proxy) -> Scores:
+    """What `bench export --teacher` has published: `proxy` and `proxy@teacher`. Raises BadInput."""
+    frames: dict[str, pd.DataFrame] = {}
+    reasons: dict[str, str] = {}
+    found = published_rows(folder, setting.name, lambda name: name.partition("@")[0] == proxy.label)
+    for name, rows in found.items():
+        why = _reason(list(zip(rows["status"], rows["reason"], strict=True)))
+        _add(name.partition("@")[2] or "default", scores_of(rows), why, frames, reasons)
+    return Scores(frames, reasons)
+
+
+def _add(teacher: str, frame: pd.DataFrame, why: str, frames: dict[str, pd.DataFrame], reasons: dict[str, str]) -> None:
+    """Among those with scores, or those without."""
+    frame = frame.dropna(axis=1, how="all")
+    if frame.size:
+        frames[teacher] = frame
+    else:
+        reasons[teacher] = why
+
+
+def compared(scores: Scores, setting: Benchmark, proxy: Proxy, cells: str, against: str | None = None) -> Study:
+    """Compare rankings under two teachers or more. Raises BadInput where fewer than three cells have all scores."""
+    names, chosen = scores.names, set(select(cells))
+    common = sorted(set.intersection(chosen, *(set(frame.dropna().index) for frame in scores.by_teacher.values())))
     if len(common) < 3:
         raise BadInput(
             f"{proxy.label} has a score under every teacher ({', '.join(names)}) in only {len(common)} cells of the "
             f"set '{cells}': score the same cells with each"
         )
-    scores = {name: scores[name].loc[common] for name in names}
+    frames = {name: scores.by_teacher[name].loc[common] for name in names}
     if against is None and table_path(setting.name, "distilled", FOLDER).exists():
         against = "distilled"
     labels = pd.Series(dtype=float)
@@ -124,10 +152,13 @@ def study(store: Path, setting: Benchmark, proxy: Proxy, cells: str, against: st
         labelled=len(labels),
         against=against,
         teachers=[
-            *(_under(name, scores, names[0], labels) for name in names),
-            *(UnderTeacher(name, [], None, None, None, reasons[name]) for name in sorted(reasons, key=_order)),
+            *(_under(name, frames, names[0], labels) for name in names),
+            *(
+                UnderTeacher(name, [], None, None, None, scores.reasons[name])
+                for name in sorted(scores.reasons, key=_order)
+            ),
         ],
-        agreement={(a, b): _agreement(scores[a], scores[b]) for a, b in itertools.permutations(names, 2)},
+        agreement={(a, b): _agreement(frames[a], frames[b]) for a, b in itertools.permutations(names, 2)},
     )
 
 
@@ -135,13 +166,14 @@ def _order(name: str) -> tuple[int, str]:
     return (TEACHERS.index(name) if name in TEACHERS else len(TEACHERS), name)
 
 
-def _reason(rows: list[StoredRow]) -> str:
-    """Why most rows have no score."""
-    ((status, reason), _), *_ = Counter((row.status, row.reason) for row in rows).most_common(1) or [(("", ""), 0)]
+def _reason(rows: list[tuple[str, str]]) -> str:
+    """Why most rows, status and reason, have no score."""
+    ((status, reason), _), *_ = Counter(rows).most_common(1) or [(("", ""), 0)]
     return f"{status}: {reason}" if status else "no cell scored yet"
 
 
-def _too_few(store: Path, setting: Benchmark, proxy: Proxy, names: list[str], reasons: dict[str, str]) -> str:
+def _too_few(store: Path, setting: Benchmark, proxy: Proxy, scores: Scores) -> str:
+    names, reasons = scores.names, scores.reasons
     without = "".join(f"; with {name} none has a score ({reason})" for name, reason in reasons.items())
     missing = [name for name in ("default", "resnet56", "best") if name not in (*names, *reasons)][: 2 - len(names)]
     runs = " and ".join(
@@ -164,18 +196,10 @@ def _under(name: str, scores: dict[str, pd.DataFrame], first: str, labels: pd.Se
     return UnderTeacher(name, seeds, reliability(scores[name]), judged, gap)
 
 
-def _gap(scores: pd.Series, of_first: pd.Series, labels: pd.Series) -> Gap:
-    columns = [column.loc[labels.index].to_numpy() for column in (scores, of_first, labels)]
-
-    def gap(drawn: np.ndarray) -> float:
-        of_cells = [column[drawn] for column in columns]
-        if not all(map(np.ptp, of_cells)):
-            return math.nan
-        ranks = [stats.rankdata(column) for column in of_cells]
-        return float(np.corrcoef(ranks[0], ranks[2])[0, 1] - np.corrcoef(ranks[1], ranks[2])[0, 1])
-
+def _gap(scores: pd.Series, of_first: pd.Series, labels: pd.Series) -> Difference:
+    columns = pd.DataFrame({"this": scores, "first": of_first}).loc[labels.index]
     groups = np.array(representatives("function"))[labels.index.to_numpy(dtype=int)]
-    return Gap(gap(np.arange(len(labels))), *interval(gap, groups))
+    return compare(columns, labels, groups)[0]
 
 
 def _agreement(a: pd.DataFrame, b: pd.DataFrame) -> Agreement:
@@ -192,7 +216,7 @@ def _agreement(a: pd.DataFrame, b: pd.DataFrame) -> Agreement:
 def entries(found: Study) -> list[dict[str, Any]]:
     """One entry a teacher for JSON: a number that is not known is null."""
 
-    def number(value: float | None) -> float | None:
+    def known(value: float | None) -> float | None:
         return None if value is None or math.isnan(value) else value
 
     listed = []
@@ -210,15 +234,18 @@ def entries(found: Study) -> list[dict[str, Any]]:
                 "against": found.against,
                 "labelled": 0 if each.reason else found.labelled,
                 **{
-                    name: number(getattr(each.labels, name, None))
+                    name: known(getattr(each.labels, name, None))
                     for name in ("kendall", "spearman", "spearman_low", "spearman_high")
                 },
-                "gap": {name: number(getattr(each.gap, name, None)) for name in ("spearman", "low", "high")},
+                "gap": {
+                    "spearman": known(getattr(each.gap, "difference", None)),
+                    **{name: known(getattr(each.gap, name, None)) for name in ("low", "high")},
+                },
                 "between_seeds": {
-                    name: number(getattr(each.between_seeds, name, None)) for name in ("kendall", "spearman")
+                    name: known(getattr(each.between_seeds, name, None)) for name in ("kendall", "spearman")
                 },
                 "agreement": {
-                    name: {"kendall": number(a.kendall), "spearman": number(a.spearman), "seeds": a.seeds}
+                    name: {"kendall": known(a.kendall), "spearman": known(a.spearman), "seeds": a.seeds}
                     for name, a in others.items()
                 },
             }
@@ -243,7 +270,7 @@ def print_study(found: Study) -> None:
             else:
                 agreement = found.agreement[each.teacher, other]
                 value = agreement.kendall if row < column else agreement.spearman
-            cells.append(_number(value))
+            cells.append(number(value, 3))
         rows.append([each.teacher, *cells])
     print_table(["teacher", *names], rows)
     first, *others = shown
@@ -275,17 +302,11 @@ def _print_labels(found: Study, shown: list[UnderTeacher]) -> None:
     for each in shown:
         c = each.labels
         assert c is not None  # three labels are enough
-        gap = ["", ""] if each.gap is None else [_number(each.gap.spearman), _range(each.gap.low, each.gap.high)]
-        numbers = [_number(c.kendall), _number(c.spearman), _range(c.spearman_low, c.spearman_high)]
+        gap = ["", ""]
+        if each.gap is not None:
+            gap = [number(each.gap.difference, 3), between(each.gap.low, each.gap.high, 3)]
+        numbers = [number(c.kendall, 3), number(c.spearman, 3), between(c.spearman_low, c.spearman_high, 3)]
         rows.append([each.teacher, c.n, *numbers, *gap, ",".join(map(str, each.seeds))])
     print(f"against {found.against}, mean score of the seeds; 95 % bootstraps over functions, of differences paired:")
     minus = f"minus {shown[0].teacher}"
     print_table(["teacher", "labelled", "Kendall", "Spearman", "95 % interval", minus, "95 % interval", "seeds"], rows)
-
-
-def _range(low: float, high: float) -> str:
-    return "–" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from common.files import write_whole
 
@@ -26,15 +29,17 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Table:
-    """A heading and rows of equally many cells; the first column is text, the others are numbers."""
+    """A heading and rows of equally many cells; the first `words` columns are text, the others are numbers."""
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    words: int = 1
 
     def markdown(self) -> str:
         """The caption as a paragraph, then a pipe table."""
-        lines = [self.caption, "", _row(self.head), "|---|" + "---:|" * (len(self.head) - 1), *map(_row, self.rows)]
+        rule = "|" + "---|" * self.words + "---:|" * (len(self.head) - self.words)
+        lines = [self.caption, "", _row(self.head), rule, *map(_row, self.rows)]
         return "\n".join(lines) + "\n"
 
     def latex(self, label: str) -> str:
@@ -44,7 +49,7 @@ class Table:
             r"\centering",
             rf"\caption{{{_escaped(self.caption)}}}",
             rf"\label{{{label}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}",
+            rf"\begin{{tabular}}{{{'l' * self.words}{'r' * (len(self.head) - self.words)}}}",
             r"\toprule",
             _ampersands(self.head),
             r"\midrule",
@@ -62,6 +67,28 @@ class Table:
         for target, text in zip(paths, texts.values(), strict=True):
             write_whole(target, text.encode())
         return paths
+
+
+def write(path: Path, everything: pd.DataFrame, table: Table) -> list[Path]:
+    """`path` with the endings .csv (everything, four decimals), .md and .tex (what a page holds)."""
+    target = path.with_name(path.name + ".csv")
+    write_whole(target, everything.round(4).to_csv(index=False, lineterminator="\n").encode())
+    return [target, *table.write(path)]
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A dash for what is not known."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+
+
+def between(low: float, high: float, digits: int = 2) -> str:
+    """An interval, or a dash."""
+    return f"{number(low, digits)} to {number(high, digits)}" if math.isfinite(low) else "–"
+
+
+def estimate(value: float, low: float, high: float, digits: int = 2) -> str:
+    """A number with its interval in brackets, or a dash."""
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]" if math.isfinite(value) else "–"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Command line of the bench: `python -m bench run|list|status|show|export|merge|verify|cost|speed|new-proxy`."""
+"""Command line of the bench: `python -m bench run|list|status|show|export|merge|verify|cost|crossing|speed|...`."""
 
 from __future__ import annotations
 
@@ -67,6 +67,8 @@ def run_command(
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
     backbone: Backbone = "own",
     teacher: TeacherName = "default",
+    executor: Annotated[str, typer.Option(help="local, or ray for the machines of a Ray cluster.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: the one on this machine.")] = None,
     proxy_module: Modules = None,
 ) -> None:
     """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
@@ -75,11 +77,16 @@ def run_command(
     chosen, setting = _resolve(proxies, benchmark, backbone, teacher, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
-    from bench.runner import Request, execute
+    from bench.runner import EXECUTORS, Request, execute
     from bench.store import ScoreStore
+    from common.errors import unknown
     from common.pool import cores
 
-    where = choose_device(device)
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    # the driver of a cluster need not have the device that its machines have
+    where = device if executor == "ray" and device.startswith("cuda") else choose_device(device)
+    here = cores() if where == "cpu" else 1
     opened = ScoreStore(store)
     request = Request(
         benchmark=setting,
@@ -87,11 +94,13 @@ def run_command(
         seeds=tuple(wanted_seeds),
         cells=cells,
         limit=limit,
-        workers=workers or (cores() if where == "cpu" else 1),
+        workers=workers or (here if executor == "local" else None),
         device=where,
         data=folder,
         files=tuple(proxy_module or ()),
         retry=retry,
+        executor=executor,
+        address=address,
     )
     summary = execute(request, opened)
     opened.close()
@@ -295,6 +304,29 @@ def cost_command(
     print_table(["proxy", "ms a cell", "forward passes"], rows)
     print(f"all together cost {costs.share:.2f} of the sum of single passes")
     print(f"wrote {write(costs, benchmark, provenance(where) | {'sample': sample}, output)}")
+
+
+@app.command("crossing")
+def crossing_command(
+    proxies: Annotated[str, typer.Argument(help="Names joined by commas, or all.")] = "all",
+    benchmark: BenchmarkName = "digits",
+    sample: Annotated[int, typer.Option(help="Functions to score.")] = 60,
+    draws: Annotated[int, typer.Option(help="Seeds of weights, and as many of images.")] = 3,
+    device: Device = "auto",
+    data: Data = None,
+    output: Annotated[Path, typer.Option(help="Folder of crossings.")] = Path("results/crossings"),
+) -> None:
+    """Every combination of weights, images and initialisation, for `analysis tables` to split the variance."""
+    at_least_one("--sample", sample)
+    at_least_one("--draws", draws)
+    chosen, setting = _resolve(proxies, benchmark, "own", "default", None)
+    folder = data_folder(data)
+
+    from bench.crossing import cross
+    from bench.provenance import provenance
+
+    where = choose_device(device)
+    print(f"wrote {cross(setting, chosen, sample, draws, output, folder, where, provenance(where))}")
 
 
 @app.command("speed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from bench.plan import Pass, Want, passes, select
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, score_chunk
-from common.pool import Died, Job, run
+from common import cluster, pool
+from common.pool import Died, Job
 from common.progress import Progress
 from proxies import registry
 from proxies.base import Proxy
@@ -24,6 +25,10 @@ from spaces.equivalence import members, representatives
 
 CHUNK = 8
 """Passes in one task: what a dead worker costs, and how often results travel."""
+
+Chunk = tuple[Pass, ...]
+Scored = Iterator[tuple[Chunk, list[Outcome] | Died]]
+EXECUTORS = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,15 @@ class Request:
     seeds: tuple[int, ...]
     cells: str = "all"
     limit: int | None = None
-    workers: int = 1
+    workers: int | None = 1
+    """None only on a cluster: as many as there is room for."""
     device: str = "cpu"
     data: Path | None = None
     files: tuple[Path, ...] = ()
     retry: bool = False
+    executor: str = "local"
+    address: str | None = None
+    """Of a Ray cluster; None is the one on this machine."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     tasks = passes(wants, proxies)
     run_id = store.start_run(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        provenance(request.device) | {"workers": request.workers},
+        provenance(request.device) | {"workers": request.workers, "executor": request.executor},
         [(identity, seed, _named(request), len(cells)) for (_, seed), identity in setting.items()],
     )
     store.add(run_id, copies)
@@ -77,7 +86,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"
     title = f"{named} on {request.benchmark.name}"
     with Progress(title, len(tasks), "passes") as bar:
-        for done, outcomes in _outcomes(Job(setup, score_chunk), tasks, request.workers):
+        for done, outcomes in _outcomes(request, Job(setup, score_chunk), tasks):
             rows = [row for outcome in outcomes for row in _rows(outcome, proxies, setting, wanted)]
             store.add(run_id, rows)
             bar.advance(done, failed=sum(row.status != "ok" for row in rows))
@@ -106,22 +115,30 @@ def _named(request: Request) -> str:
     return request.cells if request.limit is None else f"{request.cells}, first {request.limit}"
 
 
-def _chunks(tasks: Sequence[Pass]) -> Iterator[tuple[Pass, ...]]:
+def _chunks(tasks: Sequence[Pass]) -> Iterator[Chunk]:
     for start in range(0, len(tasks), CHUNK):
         yield tuple(tasks[start : start + CHUNK])
 
 
+def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[Chunk], apart: bool = False) -> Scored:
+    """Chunks with their outcomes; `apart` from this process, which must not meet a pass that may kill."""
+    if request.executor == "ray":
+        return cluster.run(job, chunks, request.workers, request.address, gpu=request.device.startswith("cuda"))
+    workers = request.workers or 1
+    return pool.run(job, chunks, max(workers, 2) if apart else workers)
+
+
 def _outcomes(
-    job: Job[tuple[Pass, ...], list[Outcome]], tasks: Sequence[Pass], workers: int
+    request: Request, job: Job[Chunk, list[Outcome]], tasks: Sequence[Pass]
 ) -> Iterator[tuple[int, list[Outcome]]]:
     """(number of passes, their outcomes) as they come. Of a chunk that kills its worker, each pass gets its own try."""
     deadly: list[Pass] = []
-    for chunk, result in run(job, _chunks(tasks), workers):
+    for chunk, result in _scored(request, job, _chunks(tasks)):
         if isinstance(result, Died):
             deadly += chunk
         else:
             yield len(chunk), result
-    for (task,), result in run(job, [(task,) for task in deadly], max(workers, 2)):
+    for (task,), result in _scored(request, job, [(task,) for task in deadly], apart=True):
         if isinstance(result, Died):
             result = [Outcome(proxy, task.seed, task.cell, None, "error", result.reason) for proxy in task.proxies]
         yield 1, result

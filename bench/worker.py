@@ -51,6 +51,8 @@ class Setup:
     files: tuple[Path, ...]
     data: Path | None
     device: str
+    images_seed: int | None = None
+    """Draws the images of every pass; None where the pass's own seed does, as in a benchmark."""
 
     def __call__(self) -> Worker:
         torch.set_num_threads(1)  # sums in one order, whatever the number of workers
@@ -98,14 +100,17 @@ class Worker:
     def _data_set(self) -> DataSet:
         return images.load(self.setup.benchmark.name, self.setup.data)
 
+    def _images_seed(self, seed: int) -> int:
+        return seed if self.setup.images_seed is None else self.setup.images_seed
+
     def _load_batch(self, seed: int) -> Batch:
-        return self._placed(self._data_set().batch(self.setup.benchmark.batch, seed))
+        return self._placed(self._data_set().batch(self.setup.benchmark.batch, self._images_seed(seed)))
 
     def _load_second(self, seed: int) -> Batch:
-        return self._placed(self._data_set().second_batch(self.setup.benchmark.batch, seed))
+        return self._placed(self._data_set().second_batch(self.setup.benchmark.batch, self._images_seed(seed)))
 
     def _make_noise(self, seed: int, name: str, count: int, side: int) -> Batch:
-        return self._placed(noise(name, seed, count, side, self.setup.benchmark.skeleton.classes))
+        return self._placed(noise(name, self._images_seed(seed), count, side, self.setup.benchmark.skeleton.classes))
 
     def _placed(self, batch: Batch) -> Batch:
         pixels = batch.images.to(self.setup.device).contiguous(memory_format=torch.channels_last)

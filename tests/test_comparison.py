@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis import statistics
-from analysis.comparison import Difference, against, all_pairs, compare, holm
+from analysis.comparison import Difference, against, all_pairs, compare, holm, over
 
 pytestmark = pytest.mark.filterwarnings("error")
 rng = np.random.default_rng
@@ -229,3 +230,17 @@ def test_a_better_proxy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "RESAMPLES", 100)
     found = [compare(*table(100, {"a": 0.7, "b": 1.4}, seed))[0] for seed in range(20)]
     assert np.mean([each.p_value < 0.05 for each in found]) > 0.9
+
+
+def test_over_a_baseline_is_one_comparison_a_column_on_its_own_cells() -> None:
+    rng = np.random.default_rng(7)
+    labels = pd.Series(rng.normal(size=60))
+    scores = pd.DataFrame({name: labels + rng.normal(size=60) for name in ("a", "size", "b", "c")})
+    scores.loc[:9, "b"] = math.nan
+    groups = np.repeat(np.arange(30), 2)
+    found = over("size", scores, labels, groups)
+    single = {name: compare(scores[[name, "size"]], labels, groups)[0] for name in ("a", "b", "c")}
+    assert {name: one.n for name, one in found.items()} == {"a": 60, "b": 50, "c": 60}
+    corrected = dict(zip(single, holm(np.array([one.p_value for one in single.values()])), strict=True))
+    for name, one in single.items():
+        assert found[name] == replace(one, p_holm=corrected[name])

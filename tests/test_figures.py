@@ -335,7 +335,7 @@ def test_a_point_that_equals_another_does_not_beat_it() -> None:
 
 
 def test_a_missing_file_of_costs_is_one_line_and_a_damaged_one_an_error(study: Study, tmp_path: Path) -> None:
-    with pytest.raises(CannotDraw, match=r"no .*digits\.csv: `python -m bench cost --benchmark digits` measures it"):
+    with pytest.raises(CannotDraw, match=r"no costs in .*: `python -m bench cost --benchmark digits` measures them"):
         costs.draw(study, tmp_path)
     (tmp_path / "digits.csv").write_text("nothing of the kind\n")
     with pytest.raises(BadInput, match="measure again"):
@@ -511,8 +511,8 @@ def test_populations_and_baselines_are_drawn_beside_the_published(
     assert len(seen[0].everywhere["diswot_rank"]) == len(cells())
     assert len(seen[0].scores["diswot_rank"]) == len(select("functions"))
     assert capsys.readouterr().err == (
-        f"no figure digits-distilled-cost: no {tmp_path / 'digits.csv'}: "
-        "`python -m bench cost --benchmark digits` measures it\n"
+        f"no figure digits-distilled-cost: no costs in {tmp_path}: "
+        "`python -m bench cost --benchmark digits` measures them\n"
     )
 
 

@@ -13,9 +13,10 @@ from scipy import stats
 
 from analysis import ranking
 from analysis.comparison import compare, holm
+from analysis.correlate import combined
 from analysis.labels import Labels
 from analysis.leaderboard import Line, lines, write
-from analysis.published import combined, published
+from analysis.published import published
 from bench.benchmarks import benchmark
 from bench.export import export
 from bench.plan import select
@@ -84,6 +85,10 @@ def test_a_cell_without_a_score_in_one_seed_is_counted_and_not_judged(tmp_path: 
     found = by_name(lines(publish(tmp_path, {"nwot": {0: noisy(4, 0), 1: gap}}), DIGITS, LABELS, "functions"))
     line = found["nwot"]
     assert (line.n, line.scored, line.failed) == (38, 38, 2)
+    mean = pd.DataFrame({0: noisy(4, 0), 1: noisy(4, 1)}).mean(axis=1)
+    mean[[CELLS[3], CELLS[7]]] = mean.min() - 1
+    assert line.spearman_worst == pytest.approx(stats.spearmanr(mean.reindex(CELLS), ACCURACY).statistic)
+    assert line.spearman_worst != line.spearman
     assert line.coverage == pytest.approx(0.95)
 
 
@@ -122,7 +127,8 @@ def test_a_population_ranks_the_cells_asked_about_and_no_others() -> None:
     parts = {"diswot_semantic": pd.Series({1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0}),
              "diswot_relation": pd.Series({1: 1.0, 2: 5.0, 3: 0.0, 4: np.nan})}  # fmt: skip
     found = combined(DisWOTRank(), parts, [3, 1, 2, 4, 99])
-    assert found.to_dict() == {1: (1 + 2) / 3, 2: (2 + 3) / 3, 3: (3 + 1) / 3}
+    assert found.dropna().to_dict() == {1: (1 + 2) / 3, 2: (2 + 3) / 3, 3: (3 + 1) / 3}
+    assert list(found.index[found.isna()]) == [4]  # a part failed there; on 99 none was tried
 
 
 def test_the_file_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
@@ -161,6 +167,17 @@ def test_every_statistic_of_a_line_is_of_its_own_labelled_cells(tmp_path: Path) 
     with_sizes = stats.spearmanr(sizes, accuracies).statistic
     assert found.over_params == pytest.approx(found.spearman - with_sizes)
     assert found.over_params_low < found.over_params < found.over_params_high
+
+
+def test_a_line_has_its_cost_where_one_was_measured(tmp_path: Path) -> None:
+    folder = publish(tmp_path, {"nwot": {0: noisy(4, 0)}, "snip": {0: noisy(4, 1)}})
+    found = lines(folder, DIGITS, LABELS, "functions", costs={"nwot": 1.375})
+    costs = {line.proxy: line.forwards for line in found}
+    assert costs["nwot"] == 1.375
+    assert math.isnan(costs["snip"])
+    rows = {row.split(" | ")[0]: row for row in write(found, tmp_path / "b", "A caption.")[1].read_text().splitlines()}
+    assert rows["| nwot"].endswith(" | 1 | 1.38 |")
+    assert rows["| snip"].endswith(" | 1 | – |")
 
 
 def test_given_vanilla_a_copy_of_vanilla_says_nothing_and_what_distillation_adds_everything(tmp_path: Path) -> None:

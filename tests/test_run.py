@@ -378,7 +378,7 @@ def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
     cells_file: str, new_store: New, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deadly = representatives("relus")[FAMILY[0]]
-    run = bench.runner.run
+    run = bench.runner.pool.run
 
     def dying(job: Any, tasks: Any, workers: int) -> Iterator[tuple[Any, Any]]:
         for chunk in tasks:
@@ -387,7 +387,7 @@ def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
             else:
                 yield from run(job, [chunk], 1)
 
-    monkeypatch.setattr(bench.runner, "run", dying)
+    monkeypatch.setattr(bench.runner.pool, "run", dying)
     store = new_store()
     summary = execute(ask("nwot", cells_file), store)
     struck = {cell for cell in CELLS if representatives("relus")[cell] == deadly}

@@ -187,17 +187,18 @@ def test_a_wrong_name_costs_no_heavy_import(tmp_path: Path, environment: dict[st
 # -- identity
 
 
-def test_the_default_teacher_keeps_the_fingerprints_of_what_is_published() -> None:
+def test_teachers_keep_the_fingerprints_of_what_is_published() -> None:
     manifest = json.loads((PUBLISHED / "manifest.json").read_text())
     checked = 0
     for entry in manifest.values():
-        proxy = create(entry["proxy"])
+        label, _, teacher = entry["proxy"].partition("@")
+        proxy = create(label)
         for setting in entry["settings"].values():
             record = setting["record"]
             if record["version"] != proxy.version:
                 continue
             batch, second = record.get("batch", {}).get("hash"), record.get("second_batch", {}).get("hash")
-            for name in ("default", "1462"):
+            for name in (teacher,) if teacher else ("default", "1462"):
                 now = settings(proxy, with_teacher(DIGITS, name), batch, second)
                 assert fingerprint(now) == setting["fingerprint"], entry["proxy"]
             checked += "teacher" in record

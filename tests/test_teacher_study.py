@@ -13,8 +13,9 @@ import pytest
 from conftest import Command
 from scipy import stats
 
-from analysis.teachers import Study, entries, study
+from analysis.teachers import Study, compared, entries, published_scores, study
 from bench.benchmarks import benchmark, with_teacher
+from bench.export import export
 from bench.identity import fingerprint, settings
 from bench.store import Row, ScoreStore
 from common.errors import BadInput
@@ -110,10 +111,20 @@ def test_teachers_are_compared_seed_by_seed_and_seeds_teacher_by_teacher(tmp_pat
     assert own.labels.kendall == pytest.approx(tau(means[0], column(9)))
     assert own.gap is None
     assert other.gap is not None
-    assert other.gap.spearman == pytest.approx(rho(means[1], column(9)) - rho(means[0], column(9)))
-    assert other.gap.low < other.gap.spearman < other.gap.high
+    assert other.gap.difference == pytest.approx(rho(means[1], column(9)) - rho(means[0], column(9)))
+    assert other.gap.low < other.gap.difference < other.gap.high
     assert other.between_seeds is not None
     assert other.between_seeds.kendall == pytest.approx(tau(TWO["resnet56", 0], TWO["resnet56", 1]))
+
+
+def test_published_scores_give_the_study_of_the_store(tmp_path: Path) -> None:
+    scores: Scores = {**TWO, ("trained", 0): [None] * 20}
+    against = labels(tmp_path, column(9))
+    stored = examine(tmp_path, scores, against)
+    for teacher in ("default", "resnet56", "trained"):
+        record = with_teacher(DIGITS, teacher).teacher.record()
+        export(ScoreStore(tmp_path / "s.sqlite"), "digits", [DISWOT], tmp_path, record)
+    assert compared(published_scores(tmp_path, DIGITS, DISWOT), DIGITS, DISWOT, "functions", against) == stored
 
 
 def test_only_cells_with_a_score_under_every_teacher_and_seed_count(tmp_path: Path) -> None:
@@ -154,9 +165,9 @@ def test_a_teacher_that_ranks_alike_differs_by_nothing_and_one_that_ranks_in_rev
     found = examine(tmp_path, scores, against=labels(tmp_path, column(1, 0.3)))
     gaps = {each.teacher: each.gap for each in found.teachers}
     assert gaps["best"] is not None
-    assert (gaps["best"].spearman, gaps["best"].low, gaps["best"].high) == (0, 0, 0)
+    assert (gaps["best"].difference, gaps["best"].low, gaps["best"].high) == (0, 0, 0)
     assert gaps["median"] is not None
-    assert gaps["median"].spearman == pytest.approx(-2 * rho(column(0), column(1, 0.3)))
+    assert gaps["median"].difference == pytest.approx(-2 * rho(column(0), column(1, 0.3)))
     assert found.agreement["default", "median"].kendall == pytest.approx(-1)
 
 

@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
+from analysis.costs import forwards
 from analysis.figures.ranking import BASELINE
 from analysis.figures.study import CannotDraw, Study
 from analysis.figures.style import ACCENT, INK, MIDDLE, PAGE, PALE, canvas, legend_below
-from common.errors import BadInput
 
 PLACES = [
     *((x, 0, ha, "center_baseline") for x, ha in ((5, "left"), (-5, "right"))),
@@ -33,16 +33,6 @@ LEAST = 0.1
 """Forward passes: what anything cheaper is drawn at, closed forms mostly."""
 
 
-def read(path: Path) -> pd.Series:
-    """Forward passes by proxy. Raises CannotDraw without a file, BadInput for one that cannot be read."""
-    if not path.is_file():
-        raise CannotDraw(f"no {path}: `python -m bench cost --benchmark {path.stem}` measures it")
-    try:
-        return pd.read_csv(path).set_index("proxy")["forwards"].drop("all", errors="ignore").astype(float)
-    except (ValueError, KeyError) as error:
-        raise BadInput(f"cannot read {path} ({error}): measure again with `python -m bench cost`") from error
-
-
 def front(cost: np.ndarray, worth: np.ndarray) -> np.ndarray:
     """Which points [n] none other beats: nothing as cheap is worth more, nothing worth as much is cheaper."""
     cheaper, better = cost[None] <= cost[:, None], worth[None] >= worth[:, None]
@@ -53,7 +43,9 @@ def front(cost: np.ndarray, worth: np.ndarray) -> np.ndarray:
 
 def draw(study: Study, folder: Path) -> Figure:
     """A dot a proxy, those on the front filled; names where there is room, first of the front and the chosen."""
-    measured = read(folder / f"{study.benchmark}.csv")
+    measured = pd.Series(forwards(folder, study.benchmark), dtype=float)
+    if measured.empty:
+        raise CannotDraw(f"no costs in {folder}: `python -m bench cost --benchmark {study.benchmark}` measures them")
     spearman = pd.Series({name: result.correlation.spearman for name, result in study.results.items()})
     both = (
         pd.DataFrame({"cost": measured.clip(lower=LEAST), "spearman": spearman})

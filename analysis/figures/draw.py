@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from analysis.costs import FOLDER as MEASURED
 from analysis.figures import costs, effects, fifths, ranking, samples, scores, similarity
 from analysis.figures.study import CannotDraw, Study, load
 from analysis.figures.style import save, styled
@@ -17,7 +18,6 @@ from analysis.published import FOLDER as SCORES
 from bench.benchmarks import Benchmark
 
 FOLDER = Path("results/figures")
-COSTS = Path("results/costs")  # as in bench.cost, which would import torch
 
 KINDS: dict[str, Callable[[Study], Figure]] = {
     "ranking": ranking.draw,
@@ -36,7 +36,7 @@ def draw_all(
     labels: Labels,
     which: str,
     scores: Path = SCORES,
-    costs: Path = COSTS,
+    costs: Path = MEASURED,
     output: Path = FOLDER,
     chosen: Sequence[str] | None = None,
 ) -> list[Path]:

@@ -1,0 +1,93 @@
+"""Leaderboards as `make tables` wrote them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.labels import TABLES
+from analysis.report.plain import Value, first_paragraph, number
+from analysis.report.words import COLUMNS, COUNTS
+from common.errors import BadInput
+
+BASELINE = "params"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where low end, value and high end lie on the width of the column, in percent."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """A proxy's row: its values by column, the ends of the interval among them."""
+
+    proxy: str
+    family: str
+    values: dict[str, Value]
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """`columns`: those of `COLUMNS` that hold anything; `zero`, `baseline`: 0 and params on the intervals' scale."""
+
+    against: str
+    caption: str
+    columns: list[str]
+    lines: list[Line]
+    zero: float | None
+    baseline: float | None
+
+
+def leaderboards(folder: Path, benchmark: str) -> list[Leaderboard]:
+    """Those of a benchmark, `TABLES` first. Raises BadInput for one that cannot be read."""
+    prefix = f"leaderboard-{benchmark}-"
+    kinds = [path.stem.removeprefix(prefix) for path in sorted(folder.glob(f"{prefix}*.csv"))]
+    order = [kind for kind in TABLES if kind in kinds] + [kind for kind in kinds if kind not in TABLES]
+    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind) for kind in order]
+
+
+def _leaderboard(path: Path, kind: str) -> Leaderboard:
+    try:
+        frame = pd.read_csv(path)
+        ends = frame[["spearman_low", "spearman", "spearman_high"]]
+        found = [_line(row) for row in frame.to_dict("records")]
+    except (ValueError, KeyError, OSError) as error:
+        raise BadInput(f"cannot read {path} ({error}): restore it, or run `make tables`") from error
+    low, high = float(ends.min().min()), float(ends.max().max())
+
+    def at(value: float | None) -> float | None:
+        if value is None or not low <= value <= high or low == high:
+            return None
+        return round(100 * (value - low) / (high - low), 1)
+
+    def interval(line: Line) -> Interval | None:
+        known = [at(line.values[name].number) for name in ("spearman_low", "spearman", "spearman_high")]
+        placed = [value for value in known if value is not None]
+        return Interval(*placed) if len(placed) == 3 else None
+
+    lines = [replace(line, interval=interval(line)) for line in found]
+    baseline = next((line.values["spearman"].number for line in lines if line.proxy == BASELINE), None)
+    filled = [name for name in COLUMNS if any(line.values[name].number is not None for line in lines)]
+    return Leaderboard(kind, first_paragraph(path.with_suffix(".md")), filled, lines, at(0.0), at(baseline))
+
+
+def _line(row: dict[str, object]) -> Line:
+    def value(name: str) -> Value:
+        return number(float(str(row.get(name, math.nan))), 0 if name in COUNTS else 2)
+
+    low, high = value("spearman_low"), value("spearman_high")
+    values = {"spearman_low": low, "spearman_high": high} | {name: value(name) for name in COLUMNS}
+    values["interval"] = Value("–" if low.number is None else f"{low.text} to {high.text}", low.number)
+    if float(str(row.get("over_params_p", math.nan))) < 0.05:
+        over = values["over_params"]
+        values["over_params"] = Value(over.text + "*", over.number)
+    return Line(str(row["proxy"]), str(row["family"]), values)

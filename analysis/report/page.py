@@ -1,0 +1,61 @@
+"""The page: contents, template, style and scripts in one file that asks the network for nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from analysis.report.contents import Contents, contents
+from analysis.report.plain import number
+from analysis.report.words import COLUMNS, WORDS
+from common.errors import BadInput
+from common.files import write_whole
+
+HERE = Path(__file__).parent
+SCRIPTS = ("theme.js", "tables.js", "cell.js", "scatter.js", "main.js")
+"""In the order in which they are joined: one script, one scope."""
+
+
+def write(results: Path, output: Path) -> Contents:
+    """Write the page of what lies under `results`. Raises BadInput for what cannot be read, and without Plotly."""
+    plotly = _plotly()
+    found = contents(results)
+    write_whole(output, render(found, plotly).encode())
+    return found
+
+
+def render(found: Contents, plotly: str) -> str:
+    """The text of the page; `plotly` is the library's bundle."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    data = {section.setting.name: section.points for section in found.sections if section.points}
+    return environment.get_template("page.html.j2").render(
+        contents=found,
+        columns=COLUMNS,
+        words=WORDS,
+        number=number,
+        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
+        script=Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        plotly=Markup(plotly),
+        data=Markup(script_json(data)),
+    )
+
+
+def script_json(value: Any) -> str:
+    """JSON that can stand in a script element: it holds no `<`, so nothing in it ends the element."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _plotly() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ModuleNotFoundError:
+        raise BadInput(
+            "the report needs plotly: `make report` installs it, or `pip install 'diswot-bench[report]'`"
+        ) from None
+    return str(get_plotlyjs())

@@ -1,0 +1,92 @@
+"""The README's results are those of the committed tables, and say what the tables say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.readme import BEGIN, END, FIGURES, PAGE, block, page
+from common.errors import BadInput
+
+ROOT = Path(__file__).parent.parent
+TEXT = f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n"
+
+
+def row(proxy: str, spearman: float, over: float | None, p: float | None, **others: object) -> dict[str, object]:
+    return {
+        "proxy": proxy, "spearman": spearman, "spearman_low": spearman - 0.1, "spearman_high": spearman + 0.1,
+        "kendall": spearman / 2, "over_params": over, "over_params_low": (over or 0) - 0.05,
+        "over_params_high": (over or 0) + 0.05, "over_params_p": p, "forwards": 2.25, "n": 60, "seeds": 3, **others,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    many = [row(f"p{place:02}", 0.6 - place / 100, -0.1, 0.5) for place in range(12)]
+    rows = [
+        row("meco", 0.8, 0.04, 0.01), row("kd", 0.78, 0.02, 0.3), row("params", 0.76, None, None, seeds=0), *many,
+        row("diswot", 0.41, -0.35, 0.001), row("fisher", -0.3, -1.06, 0.001),
+    ]  # fmt: skip
+    (tmp_path / "tables").mkdir()
+    pd.DataFrame(rows).to_csv(tmp_path / "tables" / "leaderboard-digits-distilled.csv", index=False)
+    gain = [row("kd", 0.03, 0, 1), row("snip", -0.09, 0, 1)]
+    pd.DataFrame(gain).to_csv(tmp_path / "tables" / "leaderboard-digits-gain.csv", index=False)
+    for folder, name, facts in (
+        ("accuracies", "digits-distilled", {"cells": 1060, "seeds": [0, 1, 2], "hardware": ["a CPU"]}),
+        ("costs", "digits", {"torch": "2.13.0"}),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.json").write_text(json.dumps(facts))
+    return tmp_path
+
+
+def test_the_page_is_what_the_tables_say() -> None:
+    text = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert text == page(text, ROOT / "results"), "stale: run `python -m analysis readme`"
+
+
+def test_its_figures_are_there() -> None:
+    for name in FIGURES:
+        assert (ROOT / "results" / "figures" / f"digits-distilled-{name}.png").is_file()
+
+
+def test_it_shows_the_first_and_those_that_are_always_shown(results: Path) -> None:
+    lines = [line for line in block(results).splitlines() if line.startswith("| ")][1:]
+    shown = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1] for line in lines}
+    assert list(shown) == ["meco", "kd", "params", *(f"p{place:02}" for place in range(7)), "diswot"]
+    assert shown["params"] == "3"
+    assert shown["diswot"] == "16"
+    assert lines[0] == "| meco | 1 | 0.80 | 0.70 to 0.90 | 0.40 | +0.04* | 2.2 | 60 | 3 |"
+    assert lines[2] == "| params | 3 | 0.76 | 0.66 to 0.86 | 0.38 | – | 2.2 | 60 | none needed |"
+
+
+def test_it_says_who_beats_params_and_what_ranks_the_gain(results: Path) -> None:
+    said = block(results)
+    assert "17 scores" in said
+    assert "1,060 random functions" in said
+    assert "1 of 16 beat counting parameters: meco (+0.04), and 2 lose to it" in said
+    assert "that of params -0.35 (-0.40 to -0.30)" in said
+    assert "snip's -0.09 (-0.19 to 0.01)" in said
+
+
+def test_only_what_is_between_the_marks_changes(results: Path) -> None:
+    once = page(TEXT, results)
+    assert once.startswith(f"# Title\n\n{BEGIN}\n`digits`")
+    assert once.endswith(f"{END}\n\nafter\n")
+    assert "old" not in once
+    assert page(once, results) == once
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}{BEGIN}", TEXT + BEGIN])
+def test_a_page_without_marks_is_bad_input(text: str, results: Path) -> None:
+    with pytest.raises(BadInput, match="lacks the marks"):
+        page(text, results)
+
+
+def test_a_missing_table_says_how_to_make_it(results: Path) -> None:
+    (results / "tables" / "leaderboard-digits-gain.csv").unlink()
+    with pytest.raises(BadInput, match="analysis tables"):
+        block(results)

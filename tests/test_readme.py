@@ -12,7 +12,7 @@ from analysis.readme import BEGIN, END, FIGURES, PAGE, block, page
 from common.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
-TEXT = f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n"
+TEXT = f"# Title\n\n{BEGIN}\nof yesterday\n{END}\n\nafter\n"
 
 
 def row(proxy: str, spearman: float, over: float | None, p: float | None, **others: object) -> dict[str, object]:
@@ -34,12 +34,25 @@ def results(tmp_path: Path) -> Path:
     pd.DataFrame(rows).to_csv(tmp_path / "tables" / "leaderboard-digits-distilled.csv", index=False)
     gain = [row("kd", 0.03, 0, 1), row("snip", -0.09, 0, 1)]
     pd.DataFrame(gain).to_csv(tmp_path / "tables" / "leaderboard-digits-gain.csv", index=False)
-    for folder, name, facts in (
+    sets = [
+        {"proxy": name, "set": which, "spearman": value}
+        for name, values in {"params": (0.76, 0.6), "diswot": (0.41, 0.8)}.items()
+        for which, value in zip(("functions", "all"), values, strict=True)
+    ]
+    pd.DataFrame(sets).to_csv(tmp_path / "tables" / "sets-digits.csv", index=False)
+    facts = {
+        "distilled": {"seeds": 3, "spearman": 0.8, "reliability_3": 0.92, "ceiling_3": 0.96, "kendall_vanilla": 0.7,
+                      "kendall_vanilla_low": 0.6, "kendall_vanilla_high": 0.77, "spearman_vanilla": 0.9,
+                      "corrected_vanilla": 0.99},
+        "gain": {"seeds": 3, "spearman": 0.1, "mean": 2.5, "mean_low": 2.25, "mean_high": 2.75},
+    }  # fmt: skip
+    pd.DataFrame(facts).T.rename_axis("labels").to_csv(tmp_path / "tables" / "reliability-digits.csv")
+    for folder, name, written in (
         ("accuracies", "digits-distilled", {"cells": 1060, "seeds": [0, 1, 2], "hardware": ["a CPU"]}),
         ("costs", "digits", {"torch": "2.13.0"}),
     ):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / f"{name}.json").write_text(json.dumps(facts))
+        (tmp_path / folder / f"{name}.json").write_text(json.dumps(written))
     return tmp_path
 
 
@@ -70,13 +83,18 @@ def test_it_says_who_beats_params_and_what_ranks_the_gain(results: Path) -> None
     assert "1 of 16 beat counting parameters: meco (+0.04), and 2 lose to it" in said
     assert "that of params -0.35 (-0.40 to -0.30)" in said
     assert "snip's -0.09 (-0.19 to 0.01)" in said
+    assert "adds 2.50 points (2.25 to 2.75)" in said
+    assert "Spearman 0.80, the mean of 3 has reliability 0.92" in said
+    assert "would reach Spearman 0.96; two seeds of the gain agree with 0.10" in said
+    assert "Kendall 0.70 (0.60 to 0.77), Spearman 0.90, 0.99 when" in said
+    assert "hold for, params 0.76 and 0.60, diswot 0.41 and 0.80 (" in said
 
 
 def test_only_what_is_between_the_marks_changes(results: Path) -> None:
     once = page(TEXT, results)
     assert once.startswith(f"# Title\n\n{BEGIN}\n`digits`")
     assert once.endswith(f"{END}\n\nafter\n")
-    assert "old" not in once
+    assert "of yesterday" not in once
     assert page(once, results) == once
 
 

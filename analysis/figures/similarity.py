@@ -42,10 +42,10 @@ def draw(study: Study) -> Figure:
     n, values = len(table), table.to_numpy()
     numbered = n <= NUMBERED
     side = min(PAGE, max(LEAST, n * 0.235 + 1.6)) if numbered else PAGE
-    cells = int(pd.DataFrame(study.scores).notna().any(axis=1).sum())
-    figure = canvas(
-        side, side - 0.35, f"Spearman between proxies, {study.benchmark}, {cells:,} cells of the set '{study.which}'"
+    title = (
+        f"Spearman between proxies, {study.benchmark}\n{_cells(study.scores)} cells of '{study.which}' that both score"
     )
+    figure = canvas(side, side - 0.35, title)
     axes = figure.subplots()
     least = min(0.0, np.floor(10 * np.nanmin(values)) / 10)
     axes.set_facecolor("white")
@@ -61,6 +61,14 @@ def draw(study: Study) -> Figure:
             axes.text(column, row, _short(value), ha="center", va="center", fontsize=6, color=shade)
     figure.colorbar(image, ax=axes, label="Spearman's correlation", shrink=0.5, aspect=30, pad=0.02)
     return figure
+
+
+def _cells(scores: dict[str, pd.Series]) -> str:
+    """How many cells two proxies both score, the fewest to the most of all pairs."""
+    scored = pd.DataFrame(scores).notna().to_numpy(dtype=int)
+    both = (scored.T @ scored)[np.triu_indices(scored.shape[1], 1)]
+    least, most = int(both.min()), int(both.max())
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _short(value: float) -> str:

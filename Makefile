@@ -1,6 +1,7 @@
 # Every target installs what it needs into .venv first. Variables map to the options of the same meaning:
 #   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
 #   make bench PROXY=diswot TEACHER=resnet56
+#   make search PROXY=diswot METHODS=evolve,random MAX_PARAMS=50k      make search METHODS=random ACCURACY=distilled
 #   make bench PROXY=all EXECUTOR=ray ADDRESS=head:6379   on the machines of a Ray cluster
 PYTHON ?= python3
 VENV ?= .venv
@@ -25,7 +26,7 @@ EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filt
 # a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
 WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
 
-.PHONY: bench correlate distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
+.PHONY: bench correlate search distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
@@ -35,6 +36,14 @@ bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation w
 correlate: $(VENV)/.core
 	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \
 		$(if $(CELLS),--cells $(CELLS)) $(SCORED) $(SCORES)
+
+search: $(VENV)/.search $(EXTRA)  ## find a student with a proxy: Algorithm 1 and its rivals, then how good they are
+	@$(RUN) -m search $(or $(METHODS),all) --proxy $(PROXY) $(if $(ACCURACY),--accuracy $(ACCURACY)) \
+		--benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(CELLS),--cells $(CELLS)) $(if $(MAX_PARAMS),--max-params $(MAX_PARAMS)) \
+		$(if $(MAX_FLOPS),--max-flops $(MAX_FLOPS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE)) \
+		$(SCORED) $(SCORES)
+	@$(RUN) -m analysis searches --benchmark $(BENCH)
 
 distill: $(VENV)/.core $(EXTRA) $(WEIGHTS)  ## train cells with and without the teacher, write the accuracy tables
 	@$(RUN) -m distill run $(COMMON) $(if $(DEVICE),--device $(DEVICE))
@@ -100,12 +109,16 @@ $(VENV)/.ray: $(VENV)/.core
 	@$(RUN) -m pip install -q -c constraints.txt -e '.[ray]'
 	@touch $@
 
+$(VENV)/.search: $(VENV)/.core
+	@$(RUN) -m pip install -q -c constraints.txt -e '.[search]'
+	@touch $@
+
 $(VENV)/.report: $(VENV)/.core
 	@$(RUN) -m pip install -q -c constraints.txt -e '.[report]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,ray,report,dev]'
+	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,ray,report,search,dev]'
 	@touch $@
 
 clean:

@@ -244,6 +244,29 @@ def report_command(
     print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB): {names}; open it in a browser")
 
 
+@app.command("searches")
+def searches_command(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose searches to judge.")] = "digits",
+    searches: Annotated[Path, typer.Option(help="Folder of finished searches.")] = Path("results/searches"),
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+) -> None:
+    """What `python -m search` has found, by trained accuracy: the student's, its regret and rank, and the cost."""
+    from bench.benchmarks import benchmark as named
+
+    setting = named(benchmark)
+
+    from analysis.labels import load_labels
+    from analysis.searches import entry, judge, print_judged
+
+    labels = {kind: load_labels(kind, benchmark) for kind in ("distilled", "vanilla")}
+    found, missing = judge(setting, labels, searches, costs)
+    if as_json:
+        print(json.dumps([entry(one) for one in found], indent=2))
+        return
+    print_judged(found, missing, benchmark)
+
+
 @app.command("proxy-docs")
 def proxy_docs_command(
     check: Annotated[bool, typer.Option("--check", help="Only say whether the page is what would be written.")] = False,

@@ -13,11 +13,20 @@ FOLDER = Path("results/costs")
 
 def forwards(folder: Path, benchmark: str) -> dict[str, float]:
     """Forward passes a cell by proxy; none where nothing was measured. Raises BadInput for a file of another form."""
+    return _column(folder, benchmark, "forwards")
+
+
+def seconds(folder: Path, benchmark: str) -> dict[str, float]:
+    """Seconds of a proxy's own pass, as `forwards`."""
+    return _column(folder, benchmark, "seconds")
+
+
+def _column(folder: Path, benchmark: str, column: str) -> dict[str, float]:
     path = folder / f"{benchmark}.csv"
     if not path.is_file():
         return {}
     try:
-        found = pd.read_csv(path).set_index("proxy")["forwards"].astype(float)
+        found = pd.read_csv(path).set_index("proxy")[column].astype(float)
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"cannot read {path} ({error}): measure again with `python -m bench cost`") from error
     return {str(name): float(cost) for name, cost in found.items() if name != "all"}

@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 
 from common.errors import BadInput, BadUsage
-from distill.tables import COLUMNS, FOLDER, OPTIONAL, AccuracyTable, read_table, recipe_path, table_path
+from distill.tables import (
+    COLUMNS,
+    FOLDER,
+    OPTIONAL,
+    AccuracyTable,
+    labels_functions,
+    read_table,
+    recipe_path,
+    table_path,
+)
 from spaces.nb201 import cell_at, cells, resolve
 
 TABLES = ("distilled", "vanilla", "gain")
@@ -51,12 +60,12 @@ def load_labels(against: str, benchmark: str, folder: Path = FOLDER) -> Labels:
     modes = [mode for mode in ("distilled", "vanilla") if against in (mode, "gain")]
     tables = {mode: read_table(table_path(benchmark, mode, folder)) for mode in modes}
     recipes = [_of_cells(table_path(benchmark, mode, folder), table.recipe) for mode, table in tables.items()]
-    if len({_is_of_functions(recipe) for recipe in recipes}) > 1:
+    if len({labels_functions(recipe) for recipe in recipes}) > 1:
         raise BadInput(f"one of the tables of {benchmark} is imported, and a gain needs both of the same trainings")
     parts = {mode: _pivot(mode, benchmark, table) for mode, table in tables.items()}
     by_seed = parts["distilled"] - parts["vanilla"] if against == "gain" else parts[against]
     quantity = "gain of distillation, points" if against == "gain" else f"{against} accuracy, %"
-    return Labels(quantity, by_seed.dropna(how="all"), _is_of_functions(recipes[0]), _source(recipes[0]))
+    return Labels(quantity, by_seed.dropna(how="all"), labels_functions(recipes[0]), _source(recipes[0]))
 
 
 def _pivot(mode: str, benchmark: str, table: AccuracyTable) -> pd.DataFrame:
@@ -72,7 +81,7 @@ def _from_file(path: Path) -> Labels:
     recipe = _of_cells(path, _recipe_beside(path))
     by_seed = read_rows(path).pivot(index="cell", columns="seed", values="test")
     quantity = f"accuracy, % ({path.name.removesuffix('.gz').removesuffix('.csv')})"
-    return Labels(quantity, by_seed, _is_of_functions(recipe), _source(recipe))
+    return Labels(quantity, by_seed, labels_functions(recipe), _source(recipe))
 
 
 def _recipe_beside(path: Path) -> dict[str, Any]:
@@ -94,11 +103,6 @@ def _of_cells(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     if space != "nb201":
         raise BadInput(f"{path} labels networks of the space '{space}', and scores are of NAS-Bench-201's cells")
     return recipe
-
-
-def _is_of_functions(recipe: dict[str, Any]) -> bool:
-    """We train one representative of each class; whoever we import from trained cell by cell."""
-    return bool(recipe) and "format" not in recipe
 
 
 def _source(recipe: dict[str, Any]) -> str:

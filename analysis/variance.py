@@ -73,7 +73,7 @@ def _split(ranks: pd.DataFrame) -> dict[str, float]:
         crossed, names = crossed[:, 0], [name for name in names if name != "init"]
     found = variance_shares(crossed, names)
     named = {name: found.get(f"cell x {name}", 0.0) for name in ("weights", "images", "init")}
-    rest = max(0.0, sum(found.values()) - found["cell"] - sum(named.values()))
+    rest = float(np.maximum(sum(found.values()) - found["cell"] - sum(named.values()), 0))  # rounding; NaN stays
     return {"cell": found["cell"], **named, "rest": rest}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     start = time.monotonic()
     proxies = [registry.create(text, request.files) for text in request.proxies]
     cells = select(request.cells, request.limit)
-    setting = _settings(request, proxies, store)
+    setting = store_settings(request, proxies, store)
     wants, copies = [], []
     for (number, seed), identity in setting.items():
         missing, copied = _missing(proxies[number], cells, store.rows(identity, seed), request.retry)
@@ -87,7 +87,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     title = f"{named} on {request.benchmark.name}"
     with Progress(title, len(tasks), "passes") as bar:
         for done, outcomes in _outcomes(request, Job(setup, score_chunk), tasks):
-            rows = [row for outcome in outcomes for row in _rows(outcome, proxies, setting, wanted)]
+            rows = [row for outcome in outcomes for row in rows_of(outcome, proxies, setting, wanted)]
             store.add(run_id, rows)
             bar.advance(done, failed=sum(row.status != "ok" for row in rows))
     seconds = time.monotonic() - start
@@ -95,7 +95,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     return _summary(store, setting, cells, len(tasks), seconds)
 
 
-def _settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
+def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
     """The store's number for each (proxy, seed)."""
     batches: dict[int, str | None] = dict.fromkeys(request.seeds)
     seconds = batches.copy()
@@ -162,8 +162,8 @@ def _missing(
     return missing, copied
 
 
-def _rows(
-    outcome: Outcome, proxies: Sequence[Proxy], setting: dict[tuple[int, int], int], wanted: set[int]
+def rows_of(
+    outcome: Outcome, proxies: Sequence[Proxy], setting: dict[tuple[int, int], int], wanted: Container[int]
 ) -> Iterator[Row]:
     """The outcome of a class as rows of its members that are wanted."""
     identity = setting[outcome.proxy, outcome.seed]

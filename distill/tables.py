@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,11 @@ def table_path(benchmark: str, mode: str, folder: Path = FOLDER) -> Path:
 def recipe_path(table: Path) -> Path:
     """The JSON recipe beside a table."""
     return table.with_name(table.name.removesuffix(".csv.gz") + ".json")
+
+
+def labels_functions(recipe: Mapping[str, Any]) -> bool:
+    """Whether a row labels its whole class: we train one of each; whoever we import from trained cell by cell."""
+    return bool(recipe) and "format" not in recipe
 
 
 def read_table(path: Path) -> AccuracyTable:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from common.errors import unknown
+from common.named import label
 from spaces.skeleton import INITS
 
 if TYPE_CHECKING:
@@ -79,12 +80,7 @@ class Named(ABC):
     @property
     def label(self) -> str:
         """Name and the fields that are not at their defaults, as on the command line: `diswot:variant=paper`."""
-        changed = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
-        ]
-        return ":".join([self.name, *changed])
+        return label(self.name, self)
 
 
 @dataclass(frozen=True)

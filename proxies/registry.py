@@ -12,16 +12,14 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Mapping
-from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import proxies
-from common.errors import BadInput, BadUsage, unknown
+from common import named
+from common.errors import BadInput, BadUsage
 from proxies.base import Named, Population, Proxy
 
 ENTRY_POINTS = "diswot_bench.proxies"
@@ -113,37 +111,7 @@ def populations(files: tuple[Path, ...] = ()) -> dict[str, type[Population]]:
 
 def create(text: str, files: tuple[Path, ...] = ()) -> Proxy:
     """A proxy from `name` or `name:field=value:field=value`. Raises BadUsage for unknown names, fields and values."""
-    made = _create(text, files, known(files))
-    assert isinstance(made, Proxy)
-    return made
-
-
-def _create(text: str, files: tuple[Path, ...], classes: Mapping[str, type[Named]]) -> Named:
-    name, *settings = text.strip().split(":")
-    if name not in classes:
-        raise unknown("proxy", name, classes)
-    cls = classes[name]
-    kinds = {field.name: type(field.default) for field in fields(cls)}
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise BadUsage(f"'{text}': settings are written name:field=value")
-        if key not in kinds:
-            raise unknown(f"field of {name}", key, kinds)
-        values[key] = _converted(text, key, value, kinds[key])
-    return cls(**values)
-
-
-def _converted(text: str, key: str, value: str, kind: type) -> Any:
-    if kind is bool and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    try:
-        if kind is not bool:
-            return kind(value)
-    except ValueError:
-        pass
-    raise BadUsage(f"'{text}': {key} takes {'true or false' if kind is bool else kind.__name__}, not '{value}'")
+    return named.create("proxy", text, known(files))
 
 
 def choose(text: str, files: tuple[Path, ...] = ()) -> list[Proxy | Population]:
@@ -152,7 +120,7 @@ def choose(text: str, files: tuple[Path, ...] = ()) -> list[Proxy | Population]:
     if text.strip() == "all":
         made: list[Named] = [cls() for cls in classes.values()]
     else:
-        made = [_create(part, files, classes) for part in text.split(",") if part.strip()]
+        made = [named.create("proxy", part, classes) for part in text.split(",") if part.strip()]
     if not made:
         raise BadUsage("no proxy named: give one, several joined by commas, or all")
     chosen = {one.label: one for one in made if isinstance(one, Proxy | Population)}

@@ -140,6 +140,11 @@ def test_cells_without_all_scores_are_left_out_and_counted() -> None:
     assert (one.n, one.failed) == (39, 6)
 
 
+def test_a_ranking_without_differences_has_no_shares() -> None:
+    (one,) = shares(_rows(lambda init, cell, w, i: 1.0))
+    assert all(np.isnan([one.cell, one.rest, one.cell_own, one.rest_own]))
+
+
 def test_the_table_says_what_it_is_of(crossed: Path, tmp_path: Path) -> None:
     written = write("digits", tmp_path, crossed.parent)
     assert [path.name for path in written] == [f"variance-digits.{ending}" for ending in ("csv", "md", "tex")]

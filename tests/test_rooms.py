@@ -70,7 +70,7 @@ def test_an_arrow_up_is_found_wherever_it_stands(line: str) -> None:
 def test_every_package_is_a_room() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     assert packages <= set(ROOMS)
-    assert {"common", "images", "spaces", "distill", "proxies", "bench", "analysis"} <= packages
+    assert {"common", "images", "spaces", "distill", "proxies", "bench", "search", "analysis"} <= packages
 
 
 @pytest.mark.parametrize("room", PRESENT)
@@ -111,9 +111,7 @@ def heavy_imports(code: int, room: str, invocations: list[list[str]], folder: Pa
             [["--help"], *([word, "--help"] for word in ("correlate", "reliability", "class-pairs", "import"))],
         ),
         ("distill", [["--help"], *([word, "--help"] for word in ("run", "status", "merge", "teacher", "speed"))]),
-        pytest.param(
-            "search", [["--help"]], marks=pytest.mark.skipif("search" not in PRESENT, reason="no search room yet")
-        ),
+        ("search", [["--help"]]),
     ],
 )
 def test_help_and_list_import_nothing_heavy(
@@ -138,6 +136,7 @@ def test_help_and_list_import_nothing_heavy(
         ),
         ("analysis", [["correlate", "diswott"], ["correlate", "params", "--benchmark", "digit"]]),
         ("distill", [["run", "--benchmark", "digit"], ["status", "--benchmark", "digit"], ["run", "--limit", "0"]]),
+        ("search", [["evolv"], ["evolve", "--proxy", "diswott"], ["evolve", "--max-params", "few"], ["tpe:startup=0"]]),
     ],
 )
 def test_a_wrong_word_costs_no_heavy_import(

@@ -1,0 +1,202 @@
+"""What searches have found, judged by trained accuracy once they have ended."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis import costs
+from analysis.correlate import label_cells
+from analysis.labels import Labels
+from analysis.typeset import between, number
+from bench.benchmarks import Benchmark
+from bench.plan import select
+from common.cli import print_table
+from common.errors import BadInput
+from search.constraints import Cost, Limit, counts, within
+from search.latency import of_record
+from search.records import FOLDER
+from spaces.equivalence import representatives
+
+
+class Mean(NamedTuple):
+    """Over searches; the interval is Student's, 95 %. NaN where there are too few."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+_SETTINGS = ("benchmark", "objective", "method", "evaluation", "cells", "limits")
+_COLUMNS = ("cell", "evaluations", "functions", "seconds")
+NONE = Mean(math.nan, math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The searches of one method by one objective. Accuracies are means over seeds of training, in percent.
+
+    `regret` is the best distilled label of any cell that the search could have answered minus that of its answer;
+    `rank` the answer's place among the `ranked` labelled functions of those cells, 1 the best. Both are over the
+    searches whose answer has a label; `unlabelled` have none. `seconds` are those of all passes or trainings that the
+    search asks for, had nothing been there before, on one thread; `speedup` is how many times cheaper that is than
+    random search by distilled accuracy.
+    """
+
+    objective: str
+    by: str
+    method: str
+    searches: int
+    unlabelled: int
+    distilled: Mean
+    vanilla: Mean
+    regret: Mean
+    rank: Mean
+    ranked: int
+    evaluations: float
+    functions: float
+    seconds: float
+    speedup: float
+
+
+def mean(values: Sequence[float] | pd.Series) -> Mean:
+    """Of the values that are numbers."""
+    known = np.array(values, dtype=float)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return NONE
+    if len(known) == 1:
+        return NONE._replace(mean=float(known[0]))
+    sd = float(known.std(ddof=1))
+    half = float(stats.t.ppf(0.975, len(known) - 1)) * sd / math.sqrt(len(known))
+    return Mean(float(known.mean()), sd, float(known.mean()) - half, float(known.mean()) + half)
+
+
+def judge(
+    setting: Benchmark, labels: Mapping[str, Labels], folder: Path = FOLDER, spent: Path = costs.FOLDER
+) -> tuple[list[Judged], list[int]]:
+    """Every finished search of a benchmark, by objective and method, and the cells found that have no distilled label.
+
+    `labels` are `distilled` and `vanilla`. Raises BadInput where nothing was searched, or a file is of another form.
+    """
+    by_cell = {kind: label_cells(each, "all") for kind, each in labels.items()}
+    prices = costs.seconds(spent, setting.name)
+    found, missing = [], set()
+    for path in sorted(folder.glob(f"{setting.name}-*.json")):
+        settings, runs = _read(path)
+        if settings["benchmark"] == setting.name:
+            found.append(_judged(settings, runs, by_cell, setting, prices))
+            missing |= set(runs["cell"].dropna().astype(int)) - set(by_cell["distilled"].index)
+    if not found:
+        raise BadInput(f"no searches on {setting.name} in {folder}: `python -m search` makes them")
+    slowest = [one.seconds for one in found if (one.method, one.objective) == ("random", "distilled")]
+    reference = slowest[0] if slowest else math.nan
+    return [replace(one, speedup=reference / one.seconds) for one in found], sorted(missing)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    table = path.with_suffix(".csv")
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text())
+        runs = pd.read_csv(table)
+        absent = ({*_SETTINGS} - {*settings}) | ({*_COLUMNS} - {*runs})
+        if absent:
+            raise ValueError(f"no {min(absent)}")
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"cannot read {path} with its {table.name} ({error}): search again") from error
+    return settings, runs
+
+
+def _judged(
+    settings: dict[str, Any],
+    runs: pd.DataFrame,
+    by_cell: Mapping[str, pd.Series],
+    setting: Benchmark,
+    prices: Mapping[str, float],
+) -> Judged:
+    limits = [Limit(what, most) for what, most in settings["limits"].items()]
+    costs_of: dict[str, Cost] = {**counts(setting.skeleton)}
+    if "latency" in settings:
+        costs_of["latency"] = of_record(settings["latency"]).of
+    allowed = pd.Index(within(select(settings["cells"]), limits, costs_of))
+    distilled = by_cell["distilled"]
+    stands_for = np.array(representatives("function"))
+    labelled = distilled[distilled.index.intersection(allowed)]
+    of_functions = labelled.groupby(stands_for[labelled.index.to_numpy(dtype=int)]).mean()
+    cells = runs["cell"].astype("Int64")
+    accuracy = _labels(cells, distilled)
+    better = [math.nan if math.isnan(one) else 1.0 + float((of_functions > one).sum()) for one in accuracy]
+    evaluation = settings["evaluation"]
+    price = prices.get(str(evaluation.get("proxy")), math.nan) * len(evaluation["seeds"])
+    seconds = runs["functions"] * price if evaluation["by"] == "proxy" else runs["seconds"]
+    return Judged(
+        objective=settings["objective"],
+        by=evaluation["by"],
+        method=settings["method"],
+        searches=len(runs),
+        unlabelled=int(accuracy.isna().sum()),
+        distilled=mean(accuracy),
+        vanilla=mean(_labels(cells, by_cell["vanilla"])),
+        regret=mean(of_functions.max() - accuracy),
+        rank=mean(better),
+        ranked=len(of_functions),
+        evaluations=float(runs["evaluations"].mean()),
+        functions=float(runs["functions"].mean()),
+        seconds=float(seconds.mean()),
+        speedup=math.nan,
+    )
+
+
+def _labels(cells: pd.Series, by_cell: pd.Series) -> pd.Series:
+    return pd.Series([by_cell.get(cell, math.nan) for cell in cells], dtype=float)
+
+
+def entry(one: Judged) -> dict[str, Any]:
+    """For JSON, which has no NaN."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mean):
+            return {name: plain(part) for name, part in value._asdict().items()}
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    return {name: plain(value) for name, value in vars(one).items()}
+
+
+def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str) -> None:
+    """A table for people."""
+    head = ["by", "method", "searches", "labelled", "distilled, %", "95 % interval", "vanilla, %", "regret", "rank"]
+    head += ["evaluations", "functions", "seconds", "speed-up"]
+    rows: list[list[object]] = [
+        [
+            one.objective,
+            one.method,
+            one.searches,
+            one.searches - one.unlabelled,
+            f"{number(one.distilled.mean)} ± {number(one.distilled.sd)}",
+            between(one.distilled.low, one.distilled.high),
+            f"{number(one.vanilla.mean)} ± {number(one.vanilla.sd)}",
+            f"{number(one.regret.mean)} ± {number(one.regret.sd)}",
+            f"{number(one.rank.mean, 0)} of {one.ranked}",
+            round(one.evaluations),
+            round(one.functions),
+            number(one.seconds, 1),
+            number(one.speedup, 1),
+        ]
+        for one in found
+    ]
+    print(f"{benchmark}: students found, by trained accuracy; mean ± standard deviation over searches")
+    print_table(head, rows)
+    if missing:
+        print(
+            f"{len(missing)} of the cells found have no label; accuracy, regret and rank are of the other searches: "
+            f"{', '.join(map(str, missing[:10]))}{', ...' if len(missing) > 10 else ''}"
+        )

@@ -1,0 +1,54 @@
+"""What a student may cost at most, counted on the benchmark's skeleton."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from common.errors import BadUsage
+from spaces.nb201 import Cell, cell_at
+from spaces.skeleton import Skeleton, count_multiply_adds, count_parameters
+
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+Cost = Callable[[Cell], float]
+
+
+def counts(skeleton: Skeleton) -> dict[str, Callable[[Cell], int]]:
+    """What is counted of every student; flops are multiply-adds of one image, as everywhere here."""
+    return {
+        "params": lambda cell: count_parameters(cell, skeleton),
+        "flops": lambda cell: count_multiply_adds(cell, skeleton),
+    }
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`--max-<what>`: at most that much of `params`, `flops` or `latency`."""
+
+    what: str
+    most: float
+
+
+def limit(what: str, text: str) -> Limit:
+    """A limit written as 500000, 500k, 0.5M or 1G; of latency milliseconds, such as 3.5. Raises BadUsage."""
+    suffixes, example = ("", "milliseconds such as 3.5") if what == "latency" else ("kMG", "500000, 500k, 0.5M or 1G")
+    found = re.fullmatch(rf"(\d+\.?\d*|\.\d+)([{suffixes or ' '}]?)", text.strip(), re.ASCII)
+    if found is None:
+        raise BadUsage(f"--max-{what} '{text}': expected a number, {example}")
+    return Limit(what, float(found[1]) * _FACTORS[found[2]])
+
+
+def within(cells: Sequence[int], limits: Sequence[Limit], costs: Mapping[str, Cost]) -> list[int]:
+    """The cells that keep all limits on `costs`. Raises BadUsage, with the least that there is, where none does."""
+    left = list(cells)
+    if not left:
+        raise BadUsage("none of the cells named by --cells can be evaluated: name others")
+    for one in limits:
+        cost = {cell: costs[one.what](cell_at(cell)) for cell in left}
+        left = [cell for cell in left if cost[cell] <= one.most]
+        if not left:
+            least = f"{min(cost.values()):.10g}"
+            raise BadUsage(f"--max-{one.what} {one.most:g}: no cell to choose from has so little; the least is {least}")
+    return left

@@ -1,0 +1,82 @@
+"""One search: a method asks for architectures, and is told their scores until its budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from search.space import Architecture, Space
+
+Asking = Generator[Architecture, float | None, None]
+"""A method at work: it yields an architecture and is sent its score, larger is better. None: it is outside the
+constraints, or has no score."""
+
+PATIENCE = 10
+"""A search ends when it has asked for this many times its budget: some ask for ever for what they know."""
+
+
+class Step(NamedTuple):
+    """The evaluation, counted from 1, that found a better architecture than those before."""
+
+    evaluation: int
+    architecture: Architecture
+
+
+@dataclass
+class Trace:
+    """What a search asked for. An architecture asked for again is not evaluated again."""
+
+    scores: dict[Architecture, float | None] = field(default_factory=dict)
+    """The evaluations, in their order."""
+    asked: int = 0
+    outside: int = 0
+    """Of those asked for, how many the constraints forbid: they are never evaluated."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """The improvements, the last of which is the answer; none where nothing has a score."""
+        found: list[Step] = []
+        best: float | None = None
+        for evaluation, (architecture, score) in enumerate(self.scores.items(), start=1):
+            if score is not None and (best is None or score > best):
+                best = score
+                found.append(Step(evaluation, architecture))
+        return found
+
+    @property
+    def answer(self) -> Architecture | None:
+        """The best-scoring architecture, of equal ones the first."""
+        return self.steps[-1].architecture if self.steps else None
+
+    @property
+    def failed(self) -> int:
+        """Evaluations without a score."""
+        return sum(score is None for score in self.scores.values())
+
+
+def drive(asking: Asking, space: Space, evaluate: Callable[[Architecture], float | None], budget: int | None) -> Trace:
+    """Run a method until it ends by itself, has evaluated `budget` architectures or all there are, or lost `PATIENCE`.
+
+    Only architectures of the space are evaluated. Without a budget a method has to end by itself.
+    """
+    trace = Trace()
+    most = len(space.allowed) if budget is None else min(budget, len(space.allowed))
+    reply: float | None = None
+    for _ in range(PATIENCE * most):
+        try:
+            wanted = next(asking) if not trace.asked else asking.send(reply)
+        except StopIteration:
+            break
+        trace.asked += 1
+        if wanted not in space:
+            trace.outside += 1
+            reply = None
+            continue
+        if wanted not in trace.scores:
+            trace.scores[wanted] = evaluate(wanted)
+        reply = trace.scores[wanted]
+        if len(trace.scores) == most:
+            break
+    asking.close()
+    return trace

@@ -1,0 +1,84 @@
+"""How long a cell's network takes for a batch, on one machine: a table of operations, measured once and kept.
+
+Latency of a cell = base + sum of its live operations' times, in milliseconds. A table and not a stopwatch for each
+cell, so that a search repeated keeps to the same cells.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.benchmarks import Benchmark
+from common.errors import BadInput
+from common.files import write_json
+from spaces.nb201 import EDGES, NONE, OPERATIONS, Cell
+
+ROUNDS = 25
+"""In turns over the operations, so that a slow spell of the machine hits all; medians count."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of a forward pass of a benchmark's batch; of an operation, those on one edge of every cell."""
+
+    base: float
+    operations: dict[str, float]
+    device: str
+    batch: int
+
+    def of(self, cell: Cell) -> float:
+        """Milliseconds of a cell's network, in which no dead operation is run."""
+        return self.base + sum(self.operations[OPERATIONS[edge.operation]] for edge in cell.live_edges())
+
+
+def latency(setting: Benchmark, device: str, folder: Path) -> Latency:
+    """The table in `folder`, measured now where there is none. Raises BadInput where it cannot be read."""
+    path = folder / f"latency-{setting.name}-{device.replace(':', '')}.json"
+    if not path.is_file():
+        from bench.provenance import provenance
+
+        write_json(path, asdict(measure(setting, device)) | {"measured_on": provenance(device)})
+    try:
+        return of_record(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"cannot read {path} ({error!r}): remove it to measure again") from error
+
+
+def of_record(record: dict[str, Any]) -> Latency:
+    """What `asdict` wrote. Raises KeyError, TypeError or ValueError for something else."""
+    operations = {name: float(record["operations"][name]) for name in OPERATIONS if name != OPERATIONS[NONE]}
+    return Latency(float(record["base"]), operations, str(record["device"]), int(record["batch"]))
+
+
+def measure(setting: Benchmark, device: str) -> Latency:
+    """Of an operation a sixth of what a cell of six of it takes longer than one of none; one thread."""
+    import torch
+
+    from images.noise import noise
+    from spaces.network import CellNetwork
+    from spaces.supernet import Supernet
+
+    torch.set_num_threads(1)
+    supernet = Supernet(setting.skeleton, 0, device=device)
+    batch = noise("speed", 0, setting.batch, setting.skeleton.size, setting.skeleton.classes)
+    images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
+    networks = [CellNetwork(Cell((number,) * len(EDGES)), supernet).eval() for number in range(len(OPERATIONS))]
+    times: list[list[float]] = [[] for _ in networks]
+    with torch.inference_mode():
+        for _ in range(ROUNDS + 2):  # two to warm up
+            for network, taken in zip(networks, times, strict=True):
+                start = time.perf_counter()
+                network(images)
+                if device.startswith("cuda"):
+                    torch.cuda.synchronize(device)
+                taken.append(1000 * (time.perf_counter() - start))
+    base, *others = (statistics.median(taken[2:]) for taken in times)
+    each = {
+        name: round(max(other - base, 0) / len(EDGES), 4) for name, other in zip(OPERATIONS[1:], others, strict=True)
+    }
+    return Latency(round(base, 4), each, device, setting.batch)

@@ -1,0 +1,54 @@
+"""What is searched by: a proxy's score, or trained accuracies. A search knows one of them and nothing of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.identity import name_of
+from spaces.equivalence import representatives
+from spaces.nb201 import cell_set
+
+if TYPE_CHECKING:
+    from bench.ondemand import OnDemand
+    from bench.runner import Request
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`evaluate(cell)` is larger for better cells, None where there is no number."""
+
+    name: str
+    """In file names: the proxy, or what was trained."""
+    settings: dict[str, Any]
+    """All that can change an evaluation, as far as it is chosen on the command line."""
+    sees: str
+    """Cells that are equal at this level (spaces/equivalence.py) have one evaluation."""
+    cells: Sequence[int]
+    """Those that it can evaluate."""
+    evaluate: Callable[[int], float | None]
+    seconds: dict[int, float] | None = None
+    """What an evaluation has cost, by representative, where that is known: of trainings."""
+
+
+def by_proxy(request: Request, scores: OnDemand) -> Objective:
+    """The mean score over the seeds of a request for one proxy."""
+    name = name_of(scores.proxy, request.benchmark)
+    settings = {"by": "proxy", "proxy": name, "seeds": list(request.seeds), "backbone": request.benchmark.backbone}
+    return Objective(name, settings, scores.proxy.sees, cell_set("all"), scores.score)
+
+
+def by_accuracy(which: str, benchmark: str, seeds: Sequence[int]) -> Objective:
+    """Trained validation accuracy, of the cells that a table has it of. Raises BadInput."""
+    from search.trained import read
+
+    table = read(which, benchmark, seeds)
+    stands_for = representatives(table.sees)
+    name = which.rpartition("/")[2].removesuffix(".csv.gz")
+    settings = {"by": "accuracy", "accuracy": name, "seeds": list(seeds), "recipe_hash": table.recipe_hash}
+
+    def evaluate(cell: int) -> float:
+        return table.accuracy[stands_for[cell]]
+
+    return Objective(name, settings, table.sees, table.cells(), evaluate, table.seconds)

@@ -1,0 +1,77 @@
+"""Finished searches as `results/searches/` holds them: a CSV with a row a run, and a JSON file with the settings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from common.files import write_json, write_whole
+from search.cells import index_of
+from search.constraints import counts
+from search.driver import Trace
+from search.space import Space
+from spaces.nb201 import cell_at
+from spaces.skeleton import Skeleton
+
+FOLDER = Path("results/searches")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one run of a search came to; None where nothing it evaluated has a score."""
+
+    run: int
+    cell: int | None
+    score: float | None
+    params: int | None
+    flops: int | None
+    evaluations: int
+    functions: int
+    """Evaluations of different functions: what had to be computed."""
+    failed: int
+    asked: int
+    outside: int
+    seconds: float | None
+    """Of the trainings that it looked up; None where scores were searched by."""
+    steps: str
+    """The improvements: `evaluation:cell`, the last is the answer."""
+
+
+def found(run: int, trace: Trace, space: Space, skeleton: Skeleton, seconds: Mapping[int, float] | None) -> Found:
+    """The record of a run; `seconds` are those of an evaluation, by class."""
+    steps = [(step.evaluation, index_of(step.architecture)) for step in trace.steps]
+    functions = {space.class_of[architecture] for architecture in trace.scores}
+    cell = steps[-1][1] if steps else None
+    counted = {what: None if cell is None else count(cell_at(cell)) for what, count in counts(skeleton).items()}
+    return Found(
+        run=run,
+        cell=cell,
+        score=None if trace.answer is None else trace.scores[trace.answer],
+        params=counted["params"],
+        flops=counted["flops"],
+        evaluations=len(trace.scores),
+        functions=len(functions),
+        failed=trace.failed,
+        asked=trace.asked,
+        outside=trace.outside,
+        seconds=None if seconds is None else round(sum(seconds[function] for function in sorted(functions)), 2),
+        steps=" ".join(f"{evaluation}:{cell}" for evaluation, cell in steps),
+    )
+
+
+def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:
+    """`<benchmark>-<objective>-<method>.csv` and `.json`. Equal searches give equal bytes."""
+    name = f"{settings['benchmark']}-{settings['objective']}-{settings['method']}".replace(":", ".")
+    path = folder / f"{name}.csv"
+    text = io.StringIO()
+    rows = [asdict(one) for one in runs]
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+    write_json(path.with_suffix(".json"), settings)
+    return path

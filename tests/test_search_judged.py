@@ -1,0 +1,142 @@
+"""Searches judged by accuracy: by hand on a few cells, and at the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis.labels import Labels
+from analysis.searches import Judged, judge, mean
+from bench.benchmarks import benchmark
+from common.errors import BadInput
+from search.records import Found, write
+from spaces.equivalence import members
+from spaces.nb201 import OPERATIONS, cells
+from spaces.skeleton import count_parameters
+from tests.conftest import Command
+from tests.small_results import CELLS, accuracies, small_results
+
+DIGITS = benchmark("digits")
+SHARED = next(same for same in members("function").values() if len(same) > 5)
+A, B, C = CELLS[0], CELLS[1], SHARED[0]
+DISTILLED = {A: 80.0, B: 90.0, C: 85.0}
+VANILLA = {A: 79.0, C: 81.0}
+UNLABELLED = CELLS[2]
+
+
+def labels() -> dict[str, Labels]:
+    both = {"distilled": DISTILLED, "vanilla": VANILLA}
+    return {
+        kind: Labels("%", pd.DataFrame({0: pd.Series(known) - 1, 1: pd.Series(known) + 1}), True, "planted")
+        for kind, known in both.items()
+    }
+
+
+def record(
+    folder: Path, answers: list[int | None], method: str = "evolve", seconds: float | None = None, **settings: object
+) -> None:
+    by = "proxy" if seconds is None else "accuracy"
+    known = {"by": by, by: "diswot" if by == "proxy" else "distilled", "seeds": [0, 1]}
+    runs = [
+        Found(run, cell, None if cell is None else 1.0, 1, 1, 40, 30 + run, 0, 50, 2, seconds, "")
+        for run, cell in enumerate(answers)
+    ]
+    everything = {"benchmark": "digits", "objective": known[by], "method": method, "evaluation": known}
+    write(runs, everything | {"cells": "all", "limits": {}} | settings, folder)
+
+
+def price(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "digits.csv").write_text("proxy,seconds,forwards\ndiswot,0.02,1.1\nall,1,1\n")
+    return folder
+
+
+def judged(tmp_path: Path) -> tuple[dict[str, Judged], list[int]]:
+    found, missing = judge(DIGITS, labels(), tmp_path / "searches", price(tmp_path / "costs"))
+    return {one.method: one for one in found}, missing
+
+
+def test_accuracy_regret_rank_and_cost_are_those_computed_by_hand(tmp_path: Path) -> None:
+    record(tmp_path / "searches", [A, SHARED[3], UNLABELLED, None])
+    record(tmp_path / "searches", [B], method="random", seconds=620.0)
+    found, missing = judged(tmp_path)
+    one = found["evolve"]
+    assert (one.searches, one.unlabelled, one.ranked, missing) == (4, 2, 3, [UNLABELLED])
+    assert (one.distilled.mean, one.distilled.sd) == pytest.approx((82.5, 5 / math.sqrt(2)))
+    assert (one.vanilla.mean, one.regret.mean, one.rank.mean) == pytest.approx((80, (10 + 5) / 2, (3 + 2) / 2))
+    assert (one.evaluations, one.functions) == (40, 31.5)
+    assert one.seconds == pytest.approx(31.5 * 2 * 0.02)
+    assert one.speedup == pytest.approx(620 / (31.5 * 2 * 0.02))
+    other = found["random"]
+    assert (other.distilled.mean, other.regret.mean, other.rank.mean, other.speedup) == (90, 0, 1, 1)
+    assert math.isnan(other.vanilla.mean)
+    assert math.isnan(other.distilled.sd)
+
+
+def test_regret_and_rank_are_among_what_the_limits_allow(tmp_path: Path) -> None:
+    counts = {cell: count_parameters(cells()[cell], DIGITS.skeleton) for cell in (A, B, *SHARED)}
+    least = {A: counts[A], B: counts[B], C: min(counts[cell] for cell in SHARED)}  # of each labelled function
+    small, middle, _ = sorted(least, key=least.__getitem__)
+    assert len(set(least.values())) == 3
+    record(tmp_path / "searches", [small], limits={"params": least[middle]})
+    (one,) = judged(tmp_path)[0].values()
+    assert one.ranked == 2
+    assert one.regret.mean == max(DISTILLED[middle] - DISTILLED[small], 0)
+    assert one.rank.mean == 1 + (DISTILLED[middle] > DISTILLED[small])
+
+
+def test_a_limit_on_latency_is_that_of_the_table_in_the_settings(tmp_path: Path) -> None:
+    """Here an operation costs nothing and all cells the same: a limit below that leaves none, one above leaves all."""
+    free = {name: 0.0 for name in OPERATIONS}
+    table = {"base": 5.0, "operations": free, "device": "cpu", "batch": 64}
+    record(tmp_path / "searches", [A], limits={"latency": 5.0}, latency=table)
+    (one,) = judged(tmp_path)[0].values()
+    assert one.ranked == 3
+    record(tmp_path / "searches", [A], limits={"latency": 4.9}, latency=table)
+    with pytest.raises(BadInput, match=r"the least is 5$"):
+        judge(DIGITS, labels(), tmp_path / "searches")
+
+
+def test_without_random_search_by_accuracy_there_is_no_speedup(tmp_path: Path) -> None:
+    record(tmp_path / "searches", [A], method="random")
+    (one,) = judged(tmp_path)[0].values()
+    assert math.isnan(one.speedup)
+
+
+def test_mean_has_students_interval() -> None:
+    values = [1.0, 2.0, 4.0, math.nan]
+    interval = stats.ttest_1samp(values[:3], 0).confidence_interval(0.95)
+    assert mean(values) == pytest.approx((7 / 3, stats.tstd(values[:3]), interval.low, interval.high))
+    assert all(map(math.isnan, mean([])))
+
+
+def test_a_folder_without_searches_and_a_damaged_file_are_bad_input(tmp_path: Path) -> None:
+    folder = tmp_path / "searches"
+    with pytest.raises(BadInput, match="no searches on digits in "):
+        judge(DIGITS, labels(), folder)
+    record(folder, [A])
+    (folder / "digits-diswot-evolve.csv").write_text("run,cell\n0,1\n")
+    with pytest.raises(BadInput, match=r"cannot read .*: search again"):
+        judge(DIGITS, labels(), folder)
+
+
+def test_the_command_says_it_all(command: Command, tmp_path: Path) -> None:
+    small_results(tmp_path / "results")
+    best = int(accuracies()["distilled"].mean(axis=1).idxmax())
+    unlabelled = next(cell for cell in range(9) if cell not in {*CELLS})
+    record(tmp_path / "results/searches", [best, best, unlabelled])
+    ended = command("analysis", "searches")
+    assert ended.code == 0, ended.err
+    assert "1 of 30" in ended.out
+    assert (
+        f"1 of the cells found have no label; accuracy, regret and rank are of the other searches: {unlabelled}"
+        in ended.out
+    )
+    (entry,) = json.loads(command("analysis", "searches", "--json").out)
+    assert entry["regret"] == {"mean": 0, "sd": 0, "low": 0, "high": 0}
+    assert (entry["unlabelled"], entry["seconds"]) == (1, None)

@@ -1,0 +1,116 @@
+"""Students cut out of a graph: gates do what pruning does, close exactly, and never cut the last path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import images
+from common.errors import BadUsage
+from distill.recipes import ALL_3X3, recipe
+from distill.training import live
+from images.stream import Stream
+from search.gates import Choice, GatedNetwork, as_cell, connected, of_space, of_teacher
+from search.subgraph import Schedule, derived, kept, on_paths, select, shrunk, smallest
+from spaces.nb201 import CONV1, CONV3, EDGES, NONE, SKIP, Cell, cell_at
+from spaces.network import CellNetwork
+from spaces.skeleton import Skeleton, count_parameters
+from spaces.supernet import Supernet
+
+TEACHER = of_teacher(Cell.parse(ALL_3X3))
+SMALL = Skeleton(channels=4, cells_per_stage=1, classes=10, size=16)
+PLAN = replace(recipe("digits"), skeleton=SMALL)
+
+
+def stream(steps: int) -> Stream:
+    return images.load("digits", None).stream(0, steps, PLAN.batch, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("index", [0, 9930, 1462, 4042, 13835, 2201])
+def test_gates_of_zero_are_the_pruned_network(index: int) -> None:
+    cell = cell_at(index)
+    network = GatedNetwork(of_space(), Supernet(SMALL, 3)).double()
+    wanted = {Choice(edge.position, edge.operation) for edge in cell.edges()}
+    with torch.no_grad():
+        network.gates.copy_(torch.tensor([float(choice in wanted) for choice in network.choices]))
+    pruned = CellNetwork(cell, Supernet(SMALL, 3)).double()
+    batch = torch.randn(5, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert network(batch).logits.tolist() == pytest.approx(np.array(pruned(batch).logits.tolist()), abs=1e-12)
+    assert set(network.open) == {choice for choice in wanted if choice.operation != NONE}
+
+
+def test_the_proximal_step_is_soft_thresholding_on_what_is_not_negative() -> None:
+    gates = torch.tensor([1.0, 0.3, 0.1, -0.2])
+    assert shrunk(gates, torch.tensor([0.25, 0.1, 0.1, 0.0])).tolist() == pytest.approx([0.75, 0.2, 0.0, 0.0])
+    # argmin over a >= 0 of (a - z)^2 / 2 + by a, by search
+    grid = torch.linspace(0, 2, 20001, dtype=torch.float64)
+    for z, by in ((1.0, 0.25), (0.3, 0.1), (0.05, 0.1)):
+        best = grid[((grid - z) ** 2 / 2 + by * grid).argmin()].item()
+        assert shrunk(torch.tensor([z]), torch.tensor([by])).item() == pytest.approx(best, abs=1e-4)
+
+
+@given(st.lists(st.floats(0.01, 2), min_size=24, max_size=24), st.lists(st.booleans(), min_size=24, max_size=24))
+def test_the_last_path_is_never_cut_and_nothing_is_left_beside_a_path(values: list[float], closed: list[bool]) -> None:
+    before = torch.tensor(values)
+    after = before * torch.tensor([0.0 if shut else 0.9 for shut in closed])
+    found = kept(of_space(), before, after)
+    left = [choice for choice, gate in zip(of_space(), found.tolist(), strict=True) if gate]
+    assert connected(left)
+    assert set(on_paths(left)) == set(left)
+    asked = [choice for choice, gate in zip(of_space(), after.tolist(), strict=True) if gate]
+    if connected(asked):
+        assert set(left) <= set(asked)
+    cell = derived(of_space(), found)
+    assert len(cell.live_edges()) == sum(op != NONE for op in cell.operations) > 0
+
+
+def test_the_derived_cell_has_the_largest_gate_of_an_edge() -> None:
+    choices = (Choice(3, SKIP), Choice(3, CONV3), Choice(0, CONV1), Choice(4, CONV3))
+    assert derived(choices, torch.tensor([0.4, 0.5, 0.1, 0.0])) == as_cell([Choice(3, CONV3)])
+    assert derived(choices, torch.tensor([0.6, 0.5, 0.1, 0.2])) == as_cell(
+        [Choice(3, SKIP), Choice(0, CONV1), Choice(4, CONV3)]
+    )
+
+
+def test_a_planted_subgraph_is_found_exactly() -> None:
+    """The teacher is a subgraph with the student's own weights: the others only disturb."""
+    planted = as_cell([Choice(EDGES.index((0, 2)), CONV3), Choice(EDGES.index((2, 3)), CONV3)])
+    teacher = CellNetwork(planted, Supernet(SMALL, 5)).train()
+    found = select(
+        GatedNetwork(TEACHER, Supernet(SMALL, 5)), stream(400), lambda step, batch: teacher(batch).logits.detach(),
+        replace(PLAN, learning_rate=1e-6), budget := count_parameters(planted, SMALL), Schedule(warm=5, steps=400),
+    )  # fmt: skip
+    assert found.cell == planted
+    assert found.parameters == budget
+    assert 0.0 in found.gates[-1]  # closed exactly, without a threshold
+    closed = np.array(found.gates) == 0
+    assert (closed[1:] >= closed[:-1]).all()  # and for good
+
+
+def test_without_a_penalty_nothing_is_cut() -> None:
+    network = GatedNetwork(TEACHER, Supernet(SMALL, 0))
+    teacher = CellNetwork(Cell.parse(ALL_3X3), Supernet(SMALL, 1))
+    with pytest.raises(BadUsage, match="after 20 steps the student still has"):
+        select(network, stream(20), live(teacher), PLAN, smallest(TEACHER, SMALL), Schedule(1, 0.0, 20, 0.001))
+    assert len(network.open) == 6
+    whole = count_parameters(Cell.parse(ALL_3X3), SMALL)
+    found = select(network, stream(20), live(teacher), PLAN, whole, Schedule(1, 0.0, 20, 0.001))
+    assert (found.cell, found.parameters, found.steps) == (Cell.parse(ALL_3X3), whole, 2)
+
+
+def test_what_no_student_can_meet_is_refused() -> None:
+    network = GatedNetwork(TEACHER, Supernet(SMALL, 0))
+    least = smallest(TEACHER, SMALL)
+    assert least == count_parameters(as_cell([Choice(3, CONV3)]), SMALL)
+    assert smallest(of_space(), SMALL) == count_parameters(as_cell([Choice(3, SKIP)]), SMALL)
+    with pytest.raises(BadUsage, match=f"the smallest has {least:,}"):
+        select(network, stream(2), live(network), PLAN, least - 1)
+    with pytest.raises(BadUsage, match="no path"):
+        smallest([Choice(0, CONV3)], SMALL)
+    with pytest.raises(ValueError, match="two operations"):
+        as_cell([Choice(0, CONV3), Choice(0, SKIP)])

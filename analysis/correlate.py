@@ -105,6 +105,12 @@ def label_cells(labels: Labels, which: str) -> pd.Series:
     return pd.Series(found, dtype=float)
 
 
+def labels_by_seed(labels: Labels, which: str) -> pd.DataFrame:
+    """As `label_cells`, a column a seed, of the cells that have a label of every seed."""
+    alone = {seed: replace(labels, by_seed=labels.by_seed[[seed]].dropna()) for seed in labels.by_seed}
+    return pd.DataFrame({seed: label_cells(each, which) for seed, each in alone.items()}).dropna()
+
+
 def judge(proxy: str, seeds: list[int], scores: pd.Series, labels: pd.Series) -> Result:
     """Correlate scores by cell with labels by cell. Raises BadInput where fewer than three cells have both."""
     tried = pd.DataFrame({"score": scores.reindex(labels.index), "label": labels})[labels.index.isin(scores.index)]

@@ -15,9 +15,10 @@ import pandas as pd
 
 from analysis import ranking
 from analysis.comparison import Difference, over
-from analysis.correlate import judge, label_cells
+from analysis.correlate import judge, label_cells, labels_by_seed
 from analysis.labels import Labels
 from analysis.published import judged_columns, published
+from analysis.statistics import corrected_correlation, seeds_interval
 from analysis.typeset import Table, between, number
 from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
@@ -39,9 +40,12 @@ class Line:
     Cells that failed are left out everywhere but in `spearman_worst`, where they are ranked last (NaN: none did).
     `top10` and `top20` are Spearman among the true best tenth and fifth, `precision10` the share of that tenth in the
     predicted one, `regret10` the points lost by trusting the ten picked first, `ndcg100` that of the first hundred
-    (analysis/ranking.py). `given_params` and `given_vanilla` are partial Spearman correlations; `over_params` is
-    Spearman minus that of params on the same cells, with its interval and Holm's p over all proxies. `forwards` is
-    the cost of a cell in forward passes, NaN where none was measured.
+    (analysis/ranking.py). `seeds_low` and `seeds_high` are the interval with seeds of scores and labels drawn too (NaN:
+    one seed, or combined from others), `corrected` is Spearman with labels without their noise (analysis/statistics.py:
+    `seeds_interval`, `corrected_correlation`); both where vanilla accuracy stands beside. `given_params` and
+    `given_vanilla` are partial Spearman correlations; `over_params` is Spearman minus that of params on the same cells,
+    with its interval and Holm's p over all proxies. `forwards` is the cost of a cell in forward passes, NaN where none
+    was measured.
     """
 
     proxy: str
@@ -51,6 +55,11 @@ class Line:
     spearman_low: float
     spearman_high: float
     spearman_worst: float
+    seeds_low: float
+    seeds_high: float
+    corrected: float
+    corrected_low: float
+    corrected_high: float
     pearson: float
     weighted_kendall: float
     top10: float
@@ -82,7 +91,8 @@ def lines(
 ) -> list[Line]:
     """Published proxies, populations of which all parts are, and the baselines; the highest Spearman first.
 
-    `vanilla`: accuracies without a teacher, to be held constant in `given_vanilla`. `costs`: forward passes by proxy.
+    `vanilla`: accuracies without a teacher, to be held constant in `given_vanilla`; with them what seeds add is
+    computed, which takes as long as the rest. `costs`: forward passes by proxy.
     """
     tables = published(folder, benchmark.name)
     columns = judged_columns(tables, benchmark, which)
@@ -91,12 +101,14 @@ def lines(
     frame = pd.DataFrame({name: column.reindex(labelled.index) for name, column in columns.items()})
     groups = np.array(representatives("function"))[labelled.index.to_numpy(dtype=int)]
     beyond = over(BASELINE, frame, labelled, groups)
+    seeded = None if vanilla is None else labels_by_seed(labels, which)
     found = []
     for name, column in columns.items():
         proxy, cost = _named(name), (costs or {}).get(name, math.nan)
         parts = registry.parts(proxy) if isinstance(proxy, Population) else [proxy]
         seeds = min(tables[part.label].shape[1] if part.label in tables else 0 for part in parts)
-        found.append(_line(proxy, column, frame, labelled, beside, beyond.get(name), seeds, cost))
+        with_seeds = _with_seeds(column, tables.get(name), seeded)
+        found.append(_line(proxy, column, frame, labelled, beside, beyond.get(name), with_seeds, seeds, cost))
     return sorted(found, key=lambda line: -math.inf if math.isnan(line.spearman) else line.spearman, reverse=True)
 
 
@@ -112,6 +124,7 @@ def _line(
     labelled: pd.Series,
     vanilla: pd.Series | None,
     beyond: Difference | None,
+    with_seeds: dict[str, float],
     seeds: int,
     cost: float,
 ) -> Line:
@@ -128,6 +141,7 @@ def _line(
         spearman_low=found.spearman_low,
         spearman_high=found.spearman_high,
         spearman_worst=result.worst.spearman if result.worst else math.nan,
+        **with_seeds,
         pearson=found.pearson,
         weighted_kendall=ranking.weighted_kendall(scores, accuracies),
         top10=ranking.top_correlation(scores, accuracies, TOP).spearman,
@@ -150,6 +164,26 @@ def _line(
     )
 
 
+def _with_seeds(column: pd.Series, table: pd.DataFrame | None, seeded: pd.DataFrame | None) -> dict[str, float]:
+    """What the seeds add: labels [cells, seeds] and, where they are a proxy's own, scores by seed."""
+    if seeded is None:
+        return dict.fromkeys(("seeds_low", "seeds_high", "corrected", "corrected_low", "corrected_high"), math.nan)
+    scored = column[column.index.isin(seeded.index)].dropna()
+    labels = seeded.loc[scored.index].to_numpy()
+    groups = np.array(representatives("function"))[scored.index.to_numpy(dtype=int)]
+    corrected = corrected_correlation(scored.to_numpy(), labels, groups)
+    low = high = math.nan
+    if table is not None:
+        low, high = seeds_interval(table.loc[scored.index].to_numpy(), labels, groups)
+    return {
+        "seeds_low": low,
+        "seeds_high": high,
+        "corrected": corrected.spearman,
+        "corrected_low": corrected.low,
+        "corrected_high": corrected.high,
+    }
+
+
 def _given(pairs: pd.DataFrame, vanilla: pd.Series | None) -> float:
     """Partial Spearman given vanilla accuracy, on the cells that have one."""
     if vanilla is None:
@@ -162,6 +196,8 @@ HEAD = (
     "proxy",
     "Spearman",
     "95 % interval",
+    "seeds drawn too",
+    "corrected",
     "failed last",
     "Kendall",
     "weighted",
@@ -183,6 +219,7 @@ def write(found: list[Line], path: Path, caption: str) -> list[Path]:
     """`path` with the endings .csv (everything, four decimals), .md and .tex (what a page holds, two decimals)."""
     note = (
         "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies). "
+        "The interval is over functions, and beside it over functions and seeds; corrected: for the labels' noise. "
         "Failed last: Spearman with the failed cells ranked last, where there are any. Cost: forward passes a cell."
     )
     frame = pd.DataFrame([asdict(line) for line in found])
@@ -194,6 +231,8 @@ def _row(line: Line) -> list[str]:
         line.proxy,
         number(line.spearman),
         between(line.spearman_low, line.spearman_high),
+        between(line.seeds_low, line.seeds_high),
+        number(line.corrected),
         number(line.spearman_worst),
         number(line.kendall),
         number(line.weighted_kendall),

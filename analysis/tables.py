@@ -11,6 +11,7 @@ from analysis import (
     costs,
     kinds,
     leaderboard,
+    pairs,
     reliability,
     reliability_table,
     teacher_table,
@@ -33,7 +34,7 @@ def write_leaderboard(
 
 
 def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, output: Path) -> Iterator[list[Path]]:
-    """The leaderboards against all kinds of label, `kinds`, `sets`, `variance`, `ablation`, `teachers` and
+    """The leaderboards against all kinds of label, `kinds`, `pairs`, `sets`, `variance`, `ablation`, `teachers` and
     `reliability`-<benchmark>; those where what they are of is published. Raises BadInput.
     """
     for kind in TABLES:
@@ -46,6 +47,7 @@ def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, 
     yield kinds.write(
         kinds.kinds(scores, setting, labels, which), labels, output / f"kinds-{setting.name}", setting.name
     )
+    yield pairs.write(*pairs.pairs(scores, setting, distilled, which), output / f"pairs-{setting.name}", where)
     yield cell_sets.write(
         cell_sets.on_sets(scores, setting, distilled), output / f"sets-{setting.name}", f"{setting.name}, distilled"
     )

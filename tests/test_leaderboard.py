@@ -169,6 +169,22 @@ def test_every_statistic_of_a_line_is_of_its_own_labelled_cells(tmp_path: Path) 
     assert found.over_params_low < found.over_params < found.over_params_high
 
 
+def test_beside_vanilla_a_line_says_what_seeds_add(tmp_path: Path) -> None:
+    by_seed = pd.DataFrame({seed: noisy(2, 20 + seed) for seed in range(3)})
+    labels = Labels("distilled", by_seed, True, "made up")
+    folder = publish(tmp_path, {"nwot": {seed: noisy(4, seed) for seed in range(3)}, "snip": {0: noisy(4, 9)}})
+    found = by_name(lines(folder, DIGITS, labels, "functions", vanilla=LABELS))
+    rho = by_seed.corr(method="spearman").to_numpy()[np.triu_indices(3, 1)].mean()
+    reliability = 3 * rho / (1 + 2 * rho)
+    for line in (found["nwot"], found["snip"], found["params"]):
+        assert line.corrected == pytest.approx(line.spearman / np.sqrt(reliability))
+    nwot = found["nwot"]
+    assert nwot.seeds_low < nwot.spearman_low < nwot.spearman < nwot.corrected
+    assert nwot.seeds_low < nwot.seeds_high
+    assert math.isnan(found["snip"].seeds_low)
+    assert math.isnan(by_name(lines(folder, DIGITS, labels, "functions"))["nwot"].corrected)
+
+
 def test_a_line_has_its_cost_where_one_was_measured(tmp_path: Path) -> None:
     folder = publish(tmp_path, {"nwot": {0: noisy(4, 0)}, "snip": {0: noisy(4, 1)}})
     found = lines(folder, DIGITS, LABELS, "functions", costs={"nwot": 1.375})

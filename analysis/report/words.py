@@ -5,6 +5,7 @@ from __future__ import annotations
 COLUMNS = {
     "spearman": ("Spearman", "rank correlation of the mean score with the mean accuracy over seeds; sorts the table"),
     "interval": ("95 % interval", "of Spearman, bootstrap over functions; the rule marks params, the thin one 0"),
+    "corrected": ("corrected", "Spearman with labels of no noise, by their reliability; it can pass 1"),
     "spearman_worst": ("failed last", "Spearman with the failed cells ranked last; everywhere else they are left out"),
     "kendall": ("Kendall", "tau-b, the same pairs"),
     "weighted_kendall": ("weighted", "Kendall weighed by the true ranking's top"),

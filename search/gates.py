@@ -42,13 +42,22 @@ def of_space() -> tuple[Choice, ...]:
     return tuple(Choice(position, op) for position in range(len(EDGES)) for op in (SKIP, CONV1, CONV3, POOL))
 
 
-def connected(choices: Iterable[Choice]) -> bool:
-    """Whether a path leads from the cell's input to its output."""
-    reached = {0}
-    for source, target in sorted(EDGES[choice.position] for choice in choices):  # sources before targets
+def on_paths(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """The choices that lie on a path from the cell's input to its output."""
+    choices = tuple(choices)
+    reached, needed = {0}, {3}
+    for source, target in sorted(EDGES[choice.position] for choice in choices):
         if source in reached:
             reached.add(target)
-    return 3 in reached
+    for source, target in sorted((EDGES[choice.position] for choice in choices), key=lambda edge: -edge[1]):
+        if target in needed:
+            needed.add(source)
+    return tuple(c for c in choices if EDGES[c.position][0] in reached and EDGES[c.position][1] in needed)
+
+
+def connected(choices: Iterable[Choice]) -> bool:
+    """Whether a path leads from the cell's input to its output."""
+    return bool(on_paths(choices))
 
 
 def as_cell(choices: Iterable[Choice]) -> Cell:

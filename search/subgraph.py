@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +24,8 @@ from distill.losses import kd
 from distill.recipes import Recipe
 from distill.training import Answers, optimiser
 from images.stream import Stream
-from search.gates import Choice, GatedNetwork, as_cell, connected
-from spaces.nb201 import EDGES, KERNEL, Cell
+from search.gates import Choice, GatedNetwork, as_cell, connected, on_paths
+from spaces.nb201 import KERNEL, Cell
 from spaces.skeleton import Skeleton, count_parameters
 
 
@@ -67,19 +67,6 @@ def costs(choices: Sequence[Choice]) -> torch.Tensor:
 def shrunk(gates: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
     """The proximal operator of sum by_e |a_e| on a >= 0: max(0, a_e - by_e)."""
     return (gates - by).clamp(min=0)
-
-
-def on_paths(choices: Iterable[Choice]) -> tuple[Choice, ...]:
-    """The choices that lie on a path from the cell's input to its output."""
-    choices = tuple(choices)
-    reached, needed = {0}, {3}
-    for source, target in sorted(EDGES[choice.position] for choice in choices):
-        if source in reached:
-            reached.add(target)
-    for source, target in sorted((EDGES[choice.position] for choice in choices), key=lambda edge: -edge[1]):
-        if target in needed:
-            needed.add(source)
-    return tuple(c for c in choices if EDGES[c.position][0] in reached and EDGES[c.position][1] in needed)
 
 
 def kept(choices: Sequence[Choice], before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

@@ -15,8 +15,8 @@ from common.errors import BadUsage
 from distill.recipes import ALL_3X3, recipe
 from distill.training import live
 from images.stream import Stream
-from search.gates import Choice, GatedNetwork, as_cell, connected, of_space, of_teacher
-from search.subgraph import Schedule, derived, kept, on_paths, select, shrunk, smallest
+from search.gates import Choice, GatedNetwork, as_cell, connected, of_space, of_teacher, on_paths
+from search.subgraph import Schedule, derived, kept, select, shrunk, smallest
 from spaces.nb201 import CONV1, CONV3, EDGES, NONE, SKIP, Cell, cell_at
 from spaces.network import CellNetwork
 from spaces.skeleton import Skeleton, count_parameters

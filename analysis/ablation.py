@@ -20,6 +20,7 @@ from bench.benchmarks import Benchmark
 from proxies.diswot import VARIANTS
 from proxies.registry import create
 from spaces.skeleton import INITS
+from spaces.space import Space
 
 
 def _matrices(proxy: str) -> dict[str, str]:
@@ -76,11 +77,17 @@ def ablation(folder: Path, setting: Benchmark, labels: Labels, which: str) -> li
     }
     for table in scores.values():
         labelled = labelled[labelled.index.isin(table.dropna().index)]
-    return [_row(case, name, scores[name], labelled, failed[name]) for name, case in cases.items() if name in scores]
+    return [
+        _row(case, name, scores[name], labelled, failed[name], setting.space)
+        for name, case in cases.items()
+        if name in scores
+    ]
 
 
-def _row(case: tuple[str, str, str], name: str, scores: pd.DataFrame, labelled: pd.Series, failed: int) -> Row:
-    found = judge(name, [], scores.mean(axis=1, skipna=False), labelled).correlation
+def _row(
+    case: tuple[str, str, str], name: str, scores: pd.DataFrame, labelled: pd.Series, failed: int, space: Space
+) -> Row:
+    found = judge(name, [], scores.mean(axis=1, skipna=False), labelled, space).correlation
     of_seeds = [spearman(scores.loc[labelled.index, seed].to_numpy(), labelled.to_numpy()) for seed in scores]
     reported = DISWOT_ABLATION.get(name, Reported(math.nan))
     return Row(

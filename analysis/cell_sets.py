@@ -16,7 +16,6 @@ from analysis.statistics import Correlation
 from analysis.typeset import Table, estimate
 from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
-from spaces.nb201 import SETS
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,20 @@ def on_sets(folder: Path, setting: Benchmark, labels: Labels) -> list[OnSets]:
     """
     tables = published(folder, setting.name)
     found: dict[str, dict[str, Correlation]] = {}
-    for which in SETS:
+    sets = setting.space.sets
+    for which in sets:
         labelled = label_cells(labels, which)
         for name, column in judged_columns(tables, setting, which).items():
             if labelled.index.isin(column.index).all():
-                found.setdefault(name, {})[which] = judge(name, [], column, labelled).correlation
-    complete = [OnSets(name, on) for name, on in found.items() if len(on) == len(SETS)]
-    return sorted(complete, key=lambda one: -np.nan_to_num(one.on[SETS[0]].spearman, nan=-math.inf))
+                found.setdefault(name, {})[which] = judge(name, [], column, labelled, setting.space).correlation
+    complete = [OnSets(name, on) for name, on in found.items() if len(on) == len(sets)]
+    return sorted(complete, key=lambda one: -np.nan_to_num(one.on[sets[0]].spearman, nan=-math.inf))
 
 
 def write(found: list[OnSets], path: Path, where: str) -> list[Path]:
     """`path` with the endings .csv, .md and .tex; `where` begins the caption."""
-    sizes = {which: max((one.on[which].n for one in found), default=0) for which in SETS}
+    sets = list(found[0].on) if found else []
+    sizes = {which: max(one.on[which].n for one in found) for which in sets}
     caption = (
         f"{where}: Spearman on the labelled cells of each set, [95 %, bootstrap over functions], of the proxies that "
         f"were tried on all of them. Cells: {', '.join(f'{n:,} {name}' for name, n in sizes.items())}."
@@ -55,4 +56,4 @@ def write(found: list[OnSets], path: Path, where: str) -> list[Path]:
         [one.proxy, *(estimate(on.spearman, on.spearman_low, on.spearman_high) for on in one.on.values())]
         for one in found
     ]
-    return write_table(path, pd.DataFrame(everything), Table(caption, ["proxy", *SETS], rows))
+    return write_table(path, pd.DataFrame(everything), Table(caption, ["proxy", *sets], rows))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.labels import load_labels
+from analysis.labels import known_labels, load_labels
 from analysis.statistics import interval
 from common.cli import print_table
 from common.errors import BadInput
@@ -51,7 +51,11 @@ def compare(benchmark: str, folder: Path = FOLDER) -> list[Agreement]:
 
 def _paired(mode: str, benchmark: str, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labels of representatives and of members, [n, k] each, row by row of one class."""
-    own, other = (load_labels(mode, name, folder).by_seed for name in (benchmark, benchmark + EXECUTED))
+    sample, chosen = known_labels(benchmark, mode, folder)
+    own, other = sample[mode].by_seed, load_labels(mode, benchmark + EXECUTED, folder).by_seed
+    if chosen:
+        more = chosen[mode].by_seed
+        own = pd.concat([own, more[~more.index.isin(own.index)]]).sort_index()
     of_class = np.array(representatives("function"))
     other = other.set_axis(of_class[other.index.to_numpy(dtype=int)])
     seeds = own.columns.intersection(other.columns)

@@ -12,6 +12,7 @@ import typer
 from common.cli import application, print_table
 
 if TYPE_CHECKING:
+    from analysis.beside import Beside
     from analysis.correlate import Result
     from analysis.statistics import Correlation, Reliability
 
@@ -48,6 +49,7 @@ def correlate_command(
     chosen = choose(",".join(proxies), files)
     setting = with_teacher(named(benchmark), teacher)
 
+    from analysis.beside import beside
     from analysis.correlate import label_cells, results
     from analysis.labels import load_labels
     from analysis.statistics import reliability
@@ -61,6 +63,7 @@ def correlate_command(
         return
     _print(found, f"{benchmark} against {against} ({labels.source})", which, len(labelled))
     print(_ceiling(reliability(labels.by_seed)))
+    _print_beside(beside(found, labelled, setting.space))
     print(f"scores: {store}")
 
     from analysis.figures import scatter
@@ -206,7 +209,7 @@ def figures_command(
 
     chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
 
-    from analysis.figures import draw_all
+    from analysis.figures import draw_all, draw_subgraphs
     from analysis.labels import load_labels
     from distill.tables import table_path
 
@@ -220,6 +223,8 @@ def figures_command(
         labels = load_labels(against, each)
         which = cells or ("functions" if labels.of_functions else "all")
         for path in draw_all(named(each), against, labels, which, scores, costs, output, few):
+            print(f"wrote {path}")
+        for path in draw_subgraphs(each, output=output):
             print(f"wrote {path}")
 
 
@@ -249,6 +254,11 @@ def searches_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose searches to judge.")] = "digits",
     searches: Annotated[Path, typer.Option(help="Folder of finished searches.")] = Path("results/searches"),
     costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
+    against: Annotated[str, typer.Option(help="distilled, vanilla, or a file of accuracies.")] = "distilled",
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(help="File for the found cells that lack a label, for `distill run --cells`."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
 ) -> None:
     """What `python -m search` has found, by trained accuracy: the student's, its regret and rank, and the cost."""
@@ -256,15 +266,18 @@ def searches_command(
 
     setting = named(benchmark)
 
-    from analysis.labels import load_labels
+    from analysis.labels import known_labels
     from analysis.searches import entry, judge, print_judged
+    from common.files import write_whole
 
-    labels = {kind: load_labels(kind, benchmark) for kind in ("distilled", "vanilla")}
-    found, missing = judge(setting, labels, searches, costs)
+    labels, chosen = known_labels(benchmark, against)
+    found, missing = judge(setting, labels, searches, costs, chosen, against)
+    if unlabelled is not None:
+        write_whole(unlabelled, "".join(f"{cell}\n" for cell in missing).encode())
     if as_json:
         print(json.dumps([entry(one) for one in found], indent=2))
         return
-    print_judged(found, missing, benchmark)
+    print_judged(found, missing, benchmark, against)
 
 
 @app.command("proxy-docs")
@@ -345,6 +358,26 @@ def _print(found: list[Result], title: str, cells: str, labelled: int) -> None:
         if result.worst is not None:
             rows.append(["  failed ranked last", result.worst.n, "", *_said(result.worst), ""])
     print_table(["proxy", "n", "coverage", "Kendall", "Spearman", "95 % interval", "Pearson", "seeds"], rows)
+
+
+def _print_beside(found: list[Beside]) -> None:
+    rows: list[list[object]] = [
+        [
+            one.proxy,
+            one.over.n,
+            _signed(one.over.difference),
+            f"{_signed(one.over.low)} to {_signed(one.over.high)}",
+            "–" if math.isnan(one.over.p_holm) else "< .001" if one.over.p_holm < 0.001 else f"{one.over.p_holm:.3f}",
+            _signed(one.given),
+        ]
+        for one in found
+    ]
+    print("\nbeside params, on the cells that both score; p corrected for all proxies named (Holm)")
+    print_table(["proxy", "n", "Spearman over params", "95 % interval", "p", "partial Spearman given params"], rows)
+
+
+def _signed(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.3f}"
 
 
 def _said(found: Correlation) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,13 @@ from bench.store import ScoreStore
 from common.errors import BadInput
 from proxies import registry
 from proxies.base import Population, Proxy
-from spaces.equivalence import representatives
-from spaces.nb201 import Cell, cell_at
-from spaces.skeleton import Skeleton, count_multiply_adds, count_parameters
+from spaces.cells import NB201
+from spaces.space import Macro, Space
 
-BASELINES: dict[str, Callable[[Cell, Skeleton], int]] = {"params": count_parameters, "flops": count_multiply_adds}
+BASELINES: dict[str, Callable[[Macro, Any], int]] = {
+    "params": lambda skeleton, cell: skeleton.count_parameters(cell),
+    "flops": lambda skeleton, cell: skeleton.count_multiply_adds(cell),
+}
 """Shown beside every proxy, from closed forms: no score has to be stored for them."""
 
 
@@ -44,6 +47,12 @@ class Result:
     """Labelled cells that were tried and have no score."""
     worst: Correlation | None = None
     """With the cells that failed ranked last, on which Pearson has no meaning; None where none failed."""
+
+
+def counted(name: str, benchmark: Benchmark, cells: Iterable[int]) -> pd.Series:
+    """A baseline of these cells, by cell."""
+    space, skeleton = benchmark.space, benchmark.skeleton
+    return pd.Series({cell: float(BASELINES[name](skeleton, space.at(cell))) for cell in cells}, dtype=float)
 
 
 def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Series, list[int]]:
@@ -97,10 +106,10 @@ def _population_name(population: Population, benchmark: Benchmark, files: tuple[
 def label_cells(labels: Labels, which: str) -> pd.Series:
     """The label of every cell of a set that has one; labels of functions hold for all cells of the class."""
     mean = labels.mean
-    chosen = sorted(select(which))
+    chosen = sorted(select(which, space=labels.space))
     if not labels.of_functions:
         return mean.reindex(chosen).dropna()
-    stands_for = representatives("function")
+    stands_for = labels.space.representatives("function")
     found = {cell: mean[stands_for[cell]] for cell in chosen if stands_for[cell] in mean.index}
     return pd.Series(found, dtype=float)
 
@@ -111,21 +120,21 @@ def labels_by_seed(labels: Labels, which: str) -> pd.DataFrame:
     return pd.DataFrame({seed: label_cells(each, which) for seed, each in alone.items()}).dropna()
 
 
-def judge(proxy: str, seeds: list[int], scores: pd.Series, labels: pd.Series) -> Result:
+def judge(proxy: str, seeds: list[int], scores: pd.Series, labels: pd.Series, space: Space = NB201) -> Result:
     """Correlate scores by cell with labels by cell. Raises BadInput where fewer than three cells have both."""
     tried = pd.DataFrame({"score": scores.reindex(labels.index), "label": labels})[labels.index.isin(scores.index)]
     pairs = tried.dropna()
     if len(pairs) < 3:
         raise BadInput(f"{proxy}: only {len(pairs)} labelled cells of this set have a score; score or label more cells")
     failed = len(tried) - len(pairs)
-    worst = _correlation(tried, "worst") if failed else None
-    return Result(proxy, seeds, len(pairs) / len(labels), _correlation(tried, "drop"), pairs, failed, worst)
+    worst = _correlation(tried, "worst", space) if failed else None
+    return Result(proxy, seeds, len(pairs) / len(labels), _correlation(tried, "drop", space), pairs, failed, worst)
 
 
-def _correlation(tried: pd.DataFrame, policy: ranking.Policy) -> Correlation:
+def _correlation(tried: pd.DataFrame, policy: ranking.Policy, space: Space) -> Correlation:
     prepared = ranking.prepare(tried["score"].to_numpy(), tried["label"].to_numpy(), policy)
     cells = tried.index.to_numpy(dtype=int)[prepared.kept]
-    found = correlate(prepared.scores, prepared.accuracies, np.array(representatives("function"))[cells])
+    found = correlate(prepared.scores, prepared.accuracies, np.array(space.representatives("function"))[cells])
     return found if policy == "drop" else replace(found, pearson=math.nan)
 
 
@@ -147,14 +156,13 @@ def results(
     for proxy in proxies:
         if proxy.label not in BASELINES:
             if isinstance(proxy, Population):
-                scores, seeds = combined_scores(store, benchmark, proxy, select(which), files)
+                scores, seeds = combined_scores(store, benchmark, proxy, select(which, space=benchmark.space), files)
                 name = _population_name(proxy, benchmark, files)
             else:
                 scores, seeds = mean_scores(store, benchmark, proxy)
                 name = name_of(proxy, benchmark)
-            found.append(judge(name, seeds, scores, labels))
+            found.append(judge(name, seeds, scores, labels, benchmark.space))
             tried = tried.intersection(scores.index)
-    for name, count in BASELINES.items():
-        counts = {cell: float(count(cell_at(cell), benchmark.skeleton)) for cell in tried}
-        found.append(judge(name, [], pd.Series(counts, dtype=float), labels))
+    for name in BASELINES:
+        found.append(judge(name, [], counted(name, benchmark, tried), labels, benchmark.space))
     return found

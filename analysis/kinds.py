@@ -20,7 +20,7 @@ from analysis.typeset import Table, estimate, number
 from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
 from common.errors import BadInput
-from spaces.equivalence import representatives
+from spaces.space import Space
 
 
 class Estimate(NamedTuple):
@@ -50,7 +50,7 @@ def kinds(folder: Path, setting: Benchmark, labels: Mapping[str, Labels], which:
     """
     known = pd.DataFrame({kind: label_cells(each, which) for kind, each in labels.items()}).dropna()
     columns = judged_columns(published(folder, setting.name), setting, which)
-    found = [_judged(name, column, known) for name, column in columns.items()]
+    found = [_judged(name, column, known, setting.space) for name, column in columns.items()]
     corrected = holm(np.array([one.over_vanilla.p_value for one in found]))
     found = [
         replace(one, over_vanilla=replace(one.over_vanilla, p_holm=float(p)))
@@ -59,12 +59,12 @@ def kinds(folder: Path, setting: Benchmark, labels: Mapping[str, Labels], which:
     return sorted(found, key=lambda one: -np.nan_to_num(one.with_labels["distilled"].spearman, nan=-math.inf))
 
 
-def _judged(name: str, column: pd.Series, known: pd.DataFrame) -> Kinds:
+def _judged(name: str, column: pd.Series, known: pd.DataFrame, space: Space) -> Kinds:
     scores = column.reindex(known.index).dropna()
     if len(scores) < 3:
         raise BadInput(f"{name}: only {len(scores)} cells with all kinds of labels have a score; score or label more")
     labels = known.loc[scores.index]
-    groups = np.array(representatives("function"))[scores.index.to_numpy(dtype=int)]
+    groups = np.array(space.representatives("function"))[scores.index.to_numpy(dtype=int)]
     # a correlation has no sides: the labels are judged, and two of them compared, as proxies of the score
     draws = spearman_draws(labels.to_numpy(), scores.to_numpy(), groups).T
     estimates = {

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.benchmarks import benchmark as named
+from bench.benchmarks import names
 from common.errors import BadInput, BadUsage
+from distill.recipes import CHOSEN, MODES
 from distill.tables import (
     COLUMNS,
     FOLDER,
@@ -22,7 +25,8 @@ from distill.tables import (
     recipe_path,
     table_path,
 )
-from spaces.nb201 import cell_at, cells, resolve
+from spaces.cells import NB201
+from spaces.space import Space
 
 TABLES = ("distilled", "vanilla", "gain")
 _KEYS = ("cell", "index", "arch")
@@ -42,6 +46,7 @@ class Labels:
     of_functions: bool
     source: str
     """How they were made, as far as is known, in a few words."""
+    space: Space = NB201
 
     @property
     def mean(self) -> pd.Series:
@@ -53,19 +58,35 @@ def load_labels(against: str, benchmark: str, folder: Path = FOLDER) -> Labels:
     """`distilled` or `vanilla`: test accuracy in percent after the last step; `gain`: their difference, seed by seed;
     anything else is a file for `read_rows`, an accuracy table among them: its recipe, beside it, says what it holds.
 
-    Raises BadInput for a missing or damaged file and one of another space than cells, BadUsage for no file.
+    Raises BadInput for a missing or damaged file and one of another space than the benchmark's, BadUsage for no file.
     """
+    space = named(benchmark).space if benchmark in names() else NB201  # tables may be of what is no benchmark
     if against not in TABLES:
-        return _from_file(Path(against))
+        return _from_file(Path(against), space)
     modes = [mode for mode in ("distilled", "vanilla") if against in (mode, "gain")]
     tables = {mode: read_table(table_path(benchmark, mode, folder)) for mode in modes}
-    recipes = [_of_cells(table_path(benchmark, mode, folder), table.recipe) for mode, table in tables.items()]
+    recipes = [_of_space(table_path(benchmark, mode, folder), table.recipe, space) for mode, table in tables.items()]
     if len({labels_functions(recipe) for recipe in recipes}) > 1:
         raise BadInput(f"one of the tables of {benchmark} is imported, and a gain needs both of the same trainings")
     parts = {mode: _pivot(mode, benchmark, table) for mode, table in tables.items()}
     by_seed = parts["distilled"] - parts["vanilla"] if against == "gain" else parts[against]
     quantity = "gain of distillation, points" if against == "gain" else f"{against} accuracy, %"
-    return Labels(quantity, by_seed.dropna(how="all"), labels_functions(recipes[0]), _source(recipes[0]))
+    return Labels(quantity, by_seed.dropna(how="all"), labels_functions(recipes[0]), _source(recipes[0]), space)
+
+
+def known_labels(
+    benchmark: str, against: str = "distilled", folder: Path = FOLDER
+) -> tuple[dict[str, Labels], dict[str, Labels]]:
+    """`distilled` and `vanilla` of the sample, and of the cells that were chosen, if some were; of a file that file's.
+
+    Raises BadInput.
+    """
+    if against not in MODES:
+        return {against: load_labels(against, benchmark, folder)}, {}
+    sample = {mode: load_labels(mode, benchmark, folder) for mode in MODES}
+    if not table_path(benchmark + CHOSEN, MODES[0], folder).exists():
+        return sample, {}
+    return sample, {mode: load_labels(mode, benchmark + CHOSEN, folder) for mode in MODES}
 
 
 def _pivot(mode: str, benchmark: str, table: AccuracyTable) -> pd.DataFrame:
@@ -75,13 +96,13 @@ def _pivot(mode: str, benchmark: str, table: AccuracyTable) -> pd.DataFrame:
     return table.rows[table.rows["status"] == "ok"].pivot(index="cell", columns="seed", values="test")
 
 
-def _from_file(path: Path) -> Labels:
+def _from_file(path: Path, space: Space) -> Labels:
     if not path.is_file():
         raise BadUsage(f"--against '{path}': neither {', '.join(TABLES)} nor a file")
-    recipe = _of_cells(path, _recipe_beside(path))
-    by_seed = read_rows(path).pivot(index="cell", columns="seed", values="test")
+    recipe = _of_space(path, _recipe_beside(path), space)
+    by_seed = read_rows(path, space).pivot(index="cell", columns="seed", values="test")
     quantity = f"accuracy, % ({path.name.removesuffix('.gz').removesuffix('.csv')})"
-    return Labels(quantity, by_seed, labels_functions(recipe), _source(recipe))
+    return Labels(quantity, by_seed, labels_functions(recipe), _source(recipe), space)
 
 
 def _recipe_beside(path: Path) -> dict[str, Any]:
@@ -97,11 +118,11 @@ def _recipe_beside(path: Path) -> dict[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _of_cells(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
+def _of_space(path: Path, recipe: dict[str, Any], space: Space) -> dict[str, Any]:
     """The recipe, unless it is of another space. Raises BadInput."""
-    space = recipe.get("space", "nb201")
-    if space != "nb201":
-        raise BadInput(f"{path} labels networks of the space '{space}', and scores are of NAS-Bench-201's cells")
+    found = recipe.get("space", "nb201") if recipe else space.name
+    if found != space.name:
+        raise BadInput(f"{path} labels networks of the space '{found}', and scores are of the space '{space.name}'")
     return recipe
 
 
@@ -116,10 +137,10 @@ def _source(recipe: dict[str, Any]) -> str:
     return "a file"
 
 
-def read_rows(path: Path) -> pd.DataFrame:
+def read_rows(path: Path, space: Space = NB201) -> pd.DataFrame:
     """`cell`, `seed`, `val` and `test` of a CSV file, possibly compressed, by cell and seed.
 
-    Read are: `cell`, `index` or `arch`, where each may be an index or an official string and all must agree;
+    Read are: `cell`, `index` or `arch`, where each may be an index or a text of the space and all must agree;
     `accuracy` or `test`, a row without being left out; if there, `seed` (else 0) and `val` (else NaN). Of an accuracy
     table only rows whose `status` is `ok` count. Raises BadInput, with the line, for what is none of this or names a
     pair of cell and seed twice.
@@ -140,7 +161,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     if "seed" in frame and not pd.api.types.is_integer_dtype(frame["seed"]):
         raise BadInput(f"{path}: column 'seed' holds something that is not a whole number")
     columns = {
-        "cell": _indices(path, frame[keys]),
+        "cell": _indices(path, frame[keys], space),
         "seed": frame.get("seed", 0),
         "val": frame.get("val", np.nan),
         "test": frame[value].astype(float),
@@ -153,19 +174,21 @@ def read_rows(path: Path) -> pd.DataFrame:
     if len(twice):
         cell, seed = (int(number) for number in twice.iloc[0][["cell", "seed"]])
         which = f" with seed {seed}: keep one row a cell and seed" if "seed" in frame else ": keep one row a cell"
-        raise BadInput(f"{path} names cell {cell} ({cell_at(cell)}) more than once{which}")
+        raise BadInput(f"{path} names cell {cell} ({space.at(cell)}) more than once{which}")
     return rows
 
 
-def _indices(path: Path, names: pd.DataFrame) -> list[int]:
-    by_string = {str(cell): index for index, cell in enumerate(cells())} if "arch" in names else {}
+def _indices(path: Path, names: pd.DataFrame, space: Space) -> list[int]:
+    by_string = {str(space.at(index)): index for index in range(len(space))} if "arch" in names else {}
     indices: list[int] = []
     for line, row in enumerate(names.itertuples(index=False), start=2):
         try:
-            found = {by_string[name] if name in by_string else resolve(str(name)) for name in row}
+            found = {by_string[name] if name in by_string else space.resolve(str(name)) for name in row}
         except BadUsage as error:
             raise BadInput(f"{path}, line {line}: {error}") from error
         if len(found) > 1:
-            raise BadInput(f"{path}, line {line}: {' and '.join(map(repr, row))} are different cells of NAS-Bench-201")
+            raise BadInput(
+                f"{path}, line {line}: {' and '.join(map(repr, row))} are different cells of the space '{space.name}'"
+            )
         indices += found
     return indices

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis import ranking
 from analysis.comparison import Difference, over
-from analysis.correlate import judge, label_cells, labels_by_seed
+from analysis.correlate import Result, judge, label_cells, labels_by_seed
 from analysis.labels import Labels
 from analysis.published import judged_columns, published
 from analysis.statistics import corrected_correlation, seeds_interval
@@ -24,7 +24,7 @@ from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
 from proxies import registry
 from proxies.base import Population, Proxy
-from spaces.equivalence import representatives
+from spaces.space import Space
 
 TABLES = Path("results/tables")
 BASELINE = "params"
@@ -99,7 +99,7 @@ def lines(
     labelled = label_cells(labels, which)
     beside = None if vanilla is None else label_cells(vanilla, which)
     frame = pd.DataFrame({name: column.reindex(labelled.index) for name, column in columns.items()})
-    groups = np.array(representatives("function"))[labelled.index.to_numpy(dtype=int)]
+    groups = np.array(benchmark.space.representatives("function"))[labelled.index.to_numpy(dtype=int)]
     beyond = over(BASELINE, frame, labelled, groups)
     seeded = None if vanilla is None else labels_by_seed(labels, which)
     found = []
@@ -107,8 +107,9 @@ def lines(
         proxy, cost = _named(name), (costs or {}).get(name, math.nan)
         parts = registry.parts(proxy) if isinstance(proxy, Population) else [proxy]
         seeds = min(tables[part.label].shape[1] if part.label in tables else 0 for part in parts)
-        with_seeds = _with_seeds(column, tables.get(name), seeded)
-        found.append(_line(proxy, column, frame, labelled, beside, beyond.get(name), with_seeds, seeds, cost))
+        with_seeds = _with_seeds(column, tables.get(name), seeded, benchmark.space)
+        result = judge(proxy.label, [], column, labelled, benchmark.space)
+        found.append(_line(proxy, result, column, frame, beside, beyond.get(name), with_seeds, seeds, cost))
     return sorted(found, key=lambda line: -math.inf if math.isnan(line.spearman) else line.spearman, reverse=True)
 
 
@@ -119,16 +120,15 @@ def _named(name: str) -> Proxy | Population:
 
 def _line(
     proxy: Proxy | Population,
+    result: Result,
     column: pd.Series,
     frame: pd.DataFrame,
-    labelled: pd.Series,
     vanilla: pd.Series | None,
     beyond: Difference | None,
     with_seeds: dict[str, float],
     seeds: int,
     cost: float,
 ) -> Line:
-    result = judge(proxy.label, [], column, labelled)
     found = result.correlation
     pairs = result.pairs
     scores, accuracies = pairs["score"].to_numpy(), pairs["label"].to_numpy()
@@ -164,13 +164,15 @@ def _line(
     )
 
 
-def _with_seeds(column: pd.Series, table: pd.DataFrame | None, seeded: pd.DataFrame | None) -> dict[str, float]:
+def _with_seeds(
+    column: pd.Series, table: pd.DataFrame | None, seeded: pd.DataFrame | None, space: Space
+) -> dict[str, float]:
     """What the seeds add: labels [cells, seeds] and, where they are a proxy's own, scores by seed."""
     if seeded is None:
         return dict.fromkeys(("seeds_low", "seeds_high", "corrected", "corrected_low", "corrected_high"), math.nan)
     scored = column[column.index.isin(seeded.index)].dropna()
     labels = seeded.loc[scored.index].to_numpy()
-    groups = np.array(representatives("function"))[scored.index.to_numpy(dtype=int)]
+    groups = np.array(space.representatives("function"))[scored.index.to_numpy(dtype=int)]
     corrected = corrected_correlation(scored.to_numpy(), labels, groups)
     low = high = math.nan
     if table is not None:

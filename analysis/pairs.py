@@ -16,7 +16,6 @@ from analysis.published import judged_columns, published
 from analysis.typeset import Table, number
 from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
-from spaces.equivalence import representatives
 
 SURE = 0.05
 
@@ -29,7 +28,7 @@ def pairs(folder: Path, setting: Benchmark, labels: Labels, which: str) -> tuple
     frame = pd.DataFrame({name: column.reindex(labelled.index) for name, column in columns.items()}).dropna(axis=1)
     known = {str(name): spearman(column.to_numpy(), labelled.to_numpy()) for name, column in frame.items()}
     order = sorted(known, key=lambda name: -np.nan_to_num(known[name], nan=-np.inf))
-    groups = np.array(representatives("function"))[labelled.index.to_numpy(dtype=int)]
+    groups = np.array(setting.space.representatives("function"))[labelled.index.to_numpy(dtype=int)]
     return {name: known[name] for name in order}, compare(frame[order], labelled, groups)
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.correlate import BASELINES, combined
+from analysis.correlate import BASELINES, combined, counted
 from bench.benchmarks import Benchmark
 from bench.export import read_manifest
 from bench.plan import select
 from common.errors import BadInput
 from proxies import registry
-from spaces.nb201 import cell_at
 
 FOLDER = Path("results/scores")
 COLUMNS = ("cell", "seed", "score", "status", "reason")
@@ -62,13 +61,13 @@ def judged_columns(tables: Mapping[str, pd.DataFrame], setting: Benchmark, which
     """By name the scores, means over the seeds, of the cells of a set: what is published, populations of which all
     parts are, and the baselines from closed forms. NaN where a seed has no score."""
     means = {label: table.mean(axis=1, skipna=False) for label, table in tables.items()}
-    cells = sorted(select(which))
+    cells = sorted(select(which, space=setting.space))
     found = {label: mean[mean.index.isin(cells)] for label, mean in means.items()}
     for population in (cls() for cls in registry.populations().values()):
         if {part.label for part in registry.parts(population)} <= set(means):
             parts = {part.label: means[part.label] for part in registry.parts(population)}
             found[population.label] = combined(population, parts, cells)
-    for name, count in BASELINES.items():
+    for name in BASELINES:
         if name not in means:
-            found[name] = pd.Series({cell: float(count(cell_at(cell), setting.skeleton)) for cell in cells})
+            found[name] = counted(name, setting, cells)
     return found

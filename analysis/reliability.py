@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.correlate import counted
 from analysis.labels import Labels, load_labels
 from analysis.statistics import (
     Correlation,
@@ -29,9 +30,6 @@ from bench.benchmarks import Benchmark
 from common.cli import print_table
 from common.errors import BadInput
 from distill.tables import FOLDER, read_table, table_path
-from spaces.equivalence import representatives
-from spaces.nb201 import cell_at
-from spaces.skeleton import count_parameters
 
 KS = (1, 2, 3, 5, 10)
 """Numbers of seeds whose mean's reliability is told."""
@@ -103,7 +101,7 @@ def report(setting: Benchmark, folder: Path = FOLDER) -> Report:
             "no gain can be told; make both with `python -m distill run`"
         )
     vanilla, distilled = (by_seed[mode].loc[gains.index, gains.columns] for mode in MODES)
-    groups = np.array(representatives("function"))[gains.index.to_numpy(dtype=int)]
+    groups = np.array(setting.space.representatives("function"))[gains.index.to_numpy(dtype=int)]
     return Report(
         benchmark=setting.name,
         sources={mode: labels[mode].source for mode in MODES},
@@ -147,7 +145,7 @@ def _agreement(vanilla: pd.DataFrame, distilled: pd.DataFrame, groups: np.ndarra
 
 def _gain(by_seed: pd.DataFrame, setting: Benchmark, groups: np.ndarray) -> Gain:
     gains = by_seed.mean(axis=1).to_numpy()
-    params = np.array([float(count_parameters(cell_at(int(cell)), setting.skeleton)) for cell in by_seed.index])
+    params = counted("params", setting, by_seed.index).to_numpy()
     low, high = interval(lambda drawn: float(gains[drawn].mean()), groups)
     return Gain(
         n=len(gains),

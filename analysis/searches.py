@@ -24,7 +24,6 @@ from common.errors import BadInput
 from search.constraints import Cost, Limit, counts, within
 from search.latency import of_record
 from search.records import FOLDER
-from spaces.equivalence import representatives
 
 
 class Mean(NamedTuple):
@@ -45,11 +44,11 @@ NONE = Mean(math.nan, math.nan, math.nan, math.nan)
 class Judged:
     """The searches of one method by one objective. Accuracies are means over seeds of training, in percent.
 
-    `regret` is the best distilled label of any cell that the search could have answered minus that of its answer;
-    `rank` the answer's place among the `ranked` labelled functions of those cells, 1 the best. Both are over the
-    searches whose answer has a label; `unlabelled` have none. `seconds` are those of all passes or trainings that the
-    search asks for, had nothing been there before, on one thread; `speedup` is how many times cheaper that is than
-    random search by distilled accuracy.
+    `regret` is the best label of any cell that the search could have answered minus that of its answer;
+    `rank` the place that the answer takes among the `ranked` functions of those cells in the sample, 1 the best. Both
+    are over the searches whose answer has a label; `unlabelled` have none. `seconds` are those of all passes or
+    trainings that the search asks for, had nothing been there before, on one thread; `speedup` is how many times
+    cheaper that is than random search by distilled accuracy.
     """
 
     objective: str
@@ -57,7 +56,7 @@ class Judged:
     method: str
     searches: int
     unlabelled: int
-    distilled: Mean
+    accuracy: Mean
     vanilla: Mean
     regret: Mean
     rank: Mean
@@ -82,20 +81,30 @@ def mean(values: Sequence[float] | pd.Series) -> Mean:
 
 
 def judge(
-    setting: Benchmark, labels: Mapping[str, Labels], folder: Path = FOLDER, spent: Path = costs.FOLDER
+    setting: Benchmark,
+    labels: Mapping[str, Labels],
+    folder: Path = FOLDER,
+    spent: Path = costs.FOLDER,
+    chosen: Mapping[str, Labels] | None = None,
+    against: str = "distilled",
 ) -> tuple[list[Judged], list[int]]:
-    """Every finished search of a benchmark, by objective and method, and the cells found that have no distilled label.
+    """Every finished search of a benchmark, by objective and method, and the cells found that have no label.
 
-    `labels` are `distilled` and `vanilla`. Raises BadInput where nothing was searched, or a file is of another form.
+    `labels` are those `against` which they are judged, and `vanilla`, of a sample of the functions; `chosen` those of
+    cells that were trained because they were found. Raises BadInput where nothing was searched, or a file is of another
+    form.
     """
     by_cell = {kind: label_cells(each, "all") for kind, each in labels.items()}
+    sampled = by_cell[against].index
+    for kind, each in (chosen or {}).items():
+        by_cell[kind] = by_cell[kind].combine_first(label_cells(each, "all"))
+    by_cell["judged"] = by_cell[against]
     prices = costs.seconds(spent, setting.name)
     found, missing = [], set()
-    for path in sorted(folder.glob(f"{setting.name}-*.json")):
+    for path in finished(setting.name, folder):
         settings, runs = _read(path)
-        if settings["benchmark"] == setting.name:
-            found.append(_judged(settings, runs, by_cell, setting, prices))
-            missing |= set(runs["cell"].dropna().astype(int)) - set(by_cell["distilled"].index)
+        found.append(_judged(settings, runs, by_cell, sampled, setting, prices))
+        missing |= set(runs["cell"].dropna().astype(int)) - set(by_cell["judged"].index)
     if not found:
         raise BadInput(f"no searches on {setting.name} in {folder}: `python -m search` makes them")
     slowest = [one.seconds for one in found if (one.method, one.objective) == ("random", "distilled")]
@@ -103,10 +112,24 @@ def judge(
     return [replace(one, speedup=reference / one.seconds) for one in found], sorted(missing)
 
 
+def finished(benchmark: str, folder: Path = FOLDER) -> list[Path]:
+    """The settings of a benchmark's searches; what else lies in the folder has no objective. Raises BadInput."""
+    found = {path: _settings(path) for path in sorted(folder.glob("*.json"))}
+    return [path for path, each in found.items() if "objective" in each and each.get("benchmark") == benchmark]
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        return {**found}
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"cannot read {path} ({error}): search again") from error
+
+
 def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     table = path.with_suffix(".csv")
+    settings = _settings(path)
     try:
-        settings: dict[str, Any] = json.loads(path.read_text())
         runs = pd.read_csv(table)
         absent = ({*_SETTINGS} - {*settings}) | ({*_COLUMNS} - {*runs})
         if absent:
@@ -120,6 +143,7 @@ def _judged(
     settings: dict[str, Any],
     runs: pd.DataFrame,
     by_cell: Mapping[str, pd.Series],
+    sampled: pd.Index,
     setting: Benchmark,
     prices: Mapping[str, float],
 ) -> Judged:
@@ -127,13 +151,14 @@ def _judged(
     costs_of: dict[str, Cost] = {**counts(setting.skeleton)}
     if "latency" in settings:
         costs_of["latency"] = of_record(settings["latency"]).of
-    allowed = pd.Index(within(select(settings["cells"]), limits, costs_of))
-    distilled = by_cell["distilled"]
-    stands_for = np.array(representatives("function"))
-    labelled = distilled[distilled.index.intersection(allowed)]
+    allowed = pd.Index(within(select(settings["cells"], space=setting.space), limits, costs_of, setting.space))
+    accuracies = by_cell["judged"]
+    stands_for = np.array(setting.space.representatives("function"))
+    known = accuracies[accuracies.index.intersection(allowed)]
+    labelled = known[known.index.intersection(sampled)]
     of_functions = labelled.groupby(stands_for[labelled.index.to_numpy(dtype=int)]).mean()
     cells = runs["cell"].astype("Int64")
-    accuracy = _labels(cells, distilled)
+    accuracy = _labels(cells, accuracies)
     better = [math.nan if math.isnan(one) else 1.0 + float((of_functions > one).sum()) for one in accuracy]
     evaluation = settings["evaluation"]
     price = prices.get(str(evaluation.get("proxy")), math.nan) * len(evaluation["seeds"])
@@ -144,9 +169,9 @@ def _judged(
         method=settings["method"],
         searches=len(runs),
         unlabelled=int(accuracy.isna().sum()),
-        distilled=mean(accuracy),
-        vanilla=mean(_labels(cells, by_cell["vanilla"])),
-        regret=mean(of_functions.max() - accuracy),
+        accuracy=mean(accuracy),
+        vanilla=mean(_labels(cells, by_cell.get("vanilla", pd.Series(dtype=float)))),
+        regret=mean(known.max() - accuracy),
         rank=mean(better),
         ranked=len(of_functions),
         evaluations=float(runs["evaluations"].mean()),
@@ -171,9 +196,9 @@ def entry(one: Judged) -> dict[str, Any]:
     return {name: plain(value) for name, value in vars(one).items()}
 
 
-def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str) -> None:
-    """A table for people."""
-    head = ["by", "method", "searches", "labelled", "distilled, %", "95 % interval", "vanilla, %", "regret", "rank"]
+def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str, against: str) -> None:
+    """A table for people; `against` is what accuracy, regret and rank are of."""
+    head = ["by", "method", "searches", "labelled", "accuracy, %", "95 % interval", "vanilla, %", "regret", "rank"]
     head += ["evaluations", "functions", "seconds", "speed-up"]
     rows: list[list[object]] = [
         [
@@ -181,8 +206,8 @@ def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str
             one.method,
             one.searches,
             one.searches - one.unlabelled,
-            f"{number(one.distilled.mean)} ± {number(one.distilled.sd)}",
-            between(one.distilled.low, one.distilled.high),
+            f"{number(one.accuracy.mean)} ± {number(one.accuracy.sd)}",
+            between(one.accuracy.low, one.accuracy.high),
             f"{number(one.vanilla.mean)} ± {number(one.vanilla.sd)}",
             f"{number(one.regret.mean)} ± {number(one.regret.sd)}",
             f"{number(one.rank.mean, 0)} of {one.ranked}",
@@ -193,7 +218,7 @@ def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str
         ]
         for one in found
     ]
-    print(f"{benchmark}: students found, by trained accuracy; mean ± standard deviation over searches")
+    print(f"{benchmark}: students found, by {against} accuracy; mean ± standard deviation over searches")
     print_table(head, rows)
     if missing:
         print(

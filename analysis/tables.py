@@ -14,10 +14,13 @@ from analysis import (
     pairs,
     reliability,
     reliability_table,
+    search_table,
+    subgraph_table,
     teacher_table,
     variance,
 )
-from analysis.labels import TABLES, Labels, load_labels
+from analysis.labels import TABLES, Labels, known_labels, load_labels
+from analysis.searches import finished, judge
 from bench.benchmarks import Benchmark
 
 
@@ -34,8 +37,8 @@ def write_leaderboard(
 
 
 def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, output: Path) -> Iterator[list[Path]]:
-    """The leaderboards against all kinds of label, `kinds`, `pairs`, `sets`, `variance`, `ablation`, `teachers` and
-    `reliability`-<benchmark>; those where what they are of is published. Raises BadInput.
+    """The leaderboards against all kinds of label, `kinds`, `pairs`, `sets`, `variance`, `ablation`, `teachers`,
+    `subgraph` and `reliability`-<benchmark>; those where what they are of is published. Raises BadInput.
     """
     for kind in TABLES:
         yield write_leaderboard(setting, kind, kind, cells, scores, spent, output)
@@ -57,6 +60,12 @@ def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, 
         yield ablation.write(repeated, output / f"ablation-{setting.name}", where)
     if studied := teacher_table.rows(teacher_table.studies(setting, "distilled", which, scores)):
         yield teacher_table.write(studied, output / f"teachers-{setting.name}", where)
+    if cuts := subgraph_table.read(setting.name):
+        yield subgraph_table.write(cuts, output / f"subgraph-{setting.name}", setting.name)
+    if finished(setting.name):
+        labels, chosen = known_labels(setting.name)
+        found, _ = judge(setting, labels, spent=spent, chosen=chosen)
+        yield search_table.write(found, output / f"searches-{setting.name}", setting.name)
     report = reliability.report(setting)
     yield reliability_table.write(report, output / f"reliability-{setting.name}", f"{setting.name}, test accuracy")
 

@@ -31,7 +31,7 @@ from common.cli import print_table
 from common.errors import BadInput
 from distill.tables import FOLDER, table_path
 from proxies.base import Proxy
-from spaces.equivalence import representatives
+from spaces.space import Space
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _add(teacher: str, frame: pd.DataFrame, why: str, frames: dict[str, pd.DataF
 
 def compared(scores: Scores, setting: Benchmark, proxy: Proxy, cells: str, against: str | None = None) -> Study:
     """Compare rankings under two teachers or more. Raises BadInput where fewer than three cells have all scores."""
-    names, chosen = scores.names, set(select(cells))
+    names, chosen = scores.names, set(select(cells, space=setting.space))
     common = sorted(set.intersection(chosen, *(set(frame.dropna().index) for frame in scores.by_teacher.values())))
     if len(common) < 3:
         raise BadInput(
@@ -152,7 +152,7 @@ def compared(scores: Scores, setting: Benchmark, proxy: Proxy, cells: str, again
         labelled=len(labels),
         against=against,
         teachers=[
-            *(_under(name, frames, names[0], labels) for name in names),
+            *(_under(name, frames, names[0], labels, setting.space) for name in names),
             *(
                 UnderTeacher(name, [], None, None, None, scores.reasons[name])
                 for name in sorted(scores.reasons, key=_order)
@@ -186,19 +186,19 @@ def _too_few(store: Path, setting: Benchmark, proxy: Proxy, scores: Scores) -> s
     )
 
 
-def _under(name: str, scores: dict[str, pd.DataFrame], first: str, labels: pd.Series) -> UnderTeacher:
+def _under(name: str, scores: dict[str, pd.DataFrame], first: str, labels: pd.Series, space: Space) -> UnderTeacher:
     seeds = [int(seed) for seed in scores[name].columns]
     judged = gap = None
     if len(labels) >= 3:
         mean, of_first = (scores[each].mean(axis=1) for each in (name, first))
-        judged = judge(name, seeds, mean, labels).correlation
-        gap = None if name == first else _gap(mean, of_first, labels)
+        judged = judge(name, seeds, mean, labels, space).correlation
+        gap = None if name == first else _gap(mean, of_first, labels, space)
     return UnderTeacher(name, seeds, reliability(scores[name]), judged, gap)
 
 
-def _gap(scores: pd.Series, of_first: pd.Series, labels: pd.Series) -> Difference:
+def _gap(scores: pd.Series, of_first: pd.Series, labels: pd.Series, space: Space) -> Difference:
     columns = pd.DataFrame({"this": scores, "first": of_first}).loc[labels.index]
-    groups = np.array(representatives("function"))[labels.index.to_numpy(dtype=int)]
+    groups = np.array(space.representatives("function"))[labels.index.to_numpy(dtype=int)]
     return compare(columns, labels, groups)[0]
 
 

@@ -1,4 +1,4 @@
-"""Named settings: data set, skeleton, teacher and batch; and the teachers that can stand in for a benchmark's own."""
+"""Named settings: space, data set, skeleton, teacher and batch; and other teachers in place of a benchmark's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 
 from common.errors import BadUsage, unknown
 from distill.recipes import ALL_3X3, recipe
+from spaces.cells import NB201
+from spaces.depths import RESNET, ResNetSkeleton
 from spaces.nb201 import Cell, cell_at, cells, resolve
 from spaces.skeleton import Skeleton
+from spaces.space import Macro, Space
 
 BACKBONES = ("own", "xautodl")
 
@@ -68,13 +71,21 @@ class TrainedTeacher:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Everything that scores of one name have in common. Networks are `backbone`s of the nb201 space."""
+    """Everything that scores of one name have in common. Networks are `backbone`s of the space."""
 
     name: str
-    skeleton: Skeleton
+    skeleton: Macro
     teacher: CellTeacher | ResNetTeacher | TrainedTeacher
     batch: int = 64
     backbone: str = "own"
+    space: Space = NB201
+    images: str = ""
+    """Data set, if it is not that of the benchmark's name."""
+
+    @property
+    def data_set(self) -> str:
+        """Name of the data set."""
+        return self.images or self.name
 
 
 def _paper_size(name: str, classes: int, size: int) -> Benchmark:
@@ -91,6 +102,13 @@ _BENCHMARKS = {
         _paper_size("cifar10", 10, 32),
         _paper_size("cifar100", 100, 32),
         _paper_size("imagenet16-120", 120, 16),
+        Benchmark(
+            "resnet-cifar100",
+            ResNetSkeleton(channels=16, classes=100, size=32),
+            ResNetTeacher(110, 16, (16, 32, 64), 100),  # as DisWOT's scripts for these networks have it
+            space=RESNET,
+            images="cifar100",
+        ),
     )
 }
 
@@ -107,12 +125,22 @@ def benchmark(name: str) -> Benchmark:
     return _BENCHMARKS[name]
 
 
+def with_backbone(setting: Benchmark, name: str) -> Benchmark:
+    """The benchmark with networks made in another way. Raises BadUsage where its space's are not made so."""
+    if name not in BACKBONES:
+        raise unknown("backbone", name, BACKBONES)
+    if name not in setting.space.backbones:
+        raise BadUsage(f"--backbone {name}: it has no networks of the space '{setting.space.name}' ({setting.name})")
+    return replace(setting, backbone=name)
+
+
 def with_teacher(setting: Benchmark, name: str) -> Benchmark:
     """The benchmark with another teacher in place of its own, which is `default`.
 
     A cell, `best`, `median`, `random:SEED`, an index or a string, replaces the cell of the benchmark's own teacher and
     keeps its skeleton. A ResNet is as wide as the students, C, 2 C and 4 C channels: at paper size that of CIFAR.
-    `trained` is the teacher of the benchmark's labels. Raises BadUsage for another name, BadInput as `load_teacher`.
+    `trained` is the teacher of the benchmark's labels. Raises BadUsage for another name, and for a cell where the
+    benchmark's own teacher is none; BadInput as `load_teacher`.
     """
     own = setting.teacher
     C = setting.skeleton.channels
@@ -123,8 +151,10 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
         return replace(setting, teacher=resnet)
     if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
         return replace(setting, teacher=_trained(name, setting.name))
-    assert isinstance(own, CellTeacher)
-    return replace(setting, teacher=replace(own, cell=str(_cell(name))))
+    cell = str(_cell(name))
+    if not isinstance(own, CellTeacher):
+        raise BadUsage(f"--teacher {name}: students of {setting.name} have a ResNet as teacher: {', '.join(RESNETS)}")
+    return replace(setting, teacher=replace(own, cell=cell))
 
 
 def _trained(name: str, benchmark: str) -> TrainedTeacher:
@@ -158,11 +188,11 @@ def teacher_name(benchmark: str, record: Mapping[str, Any]) -> str:
 
     Of an older definition, which no name calls any more, a cell has its skeleton behind its name.
     """
-    if "kind" in record:
-        return f"resnet{record['depth']}" if record["kind"] == "resnet" else _short(record)
     own = _BENCHMARKS[benchmark].teacher.record() if benchmark in _BENCHMARKS else {}
     if record == own:
         return "default"
+    if "kind" in record:
+        return f"resnet{record['depth']}" if record["kind"] == "resnet" else _short(record)
     index = Cell.parse(record["cell"]).index
     name = next((name for name, cell in NAMED_CELLS.items() if cell == index), str(index))
     size = record["skeleton"]

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
     from proxies.base import Named, Proxy
 
-app = application("Score NAS-Bench-201 cells with zero-cost proxies, against a fixed teacher.")
+app = application("Score untrained networks with zero-cost proxies, against a fixed teacher.")
 
 _STORE = Path("results/store/scores.sqlite")
 Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
-BenchmarkName = Annotated[str, typer.Option("--benchmark", help="digits, cifar10, cifar100 or imagenet16-120.")]
+BenchmarkName = Annotated[
+    str, typer.Option("--benchmark", help="digits, cifar10, cifar100, imagenet16-120 or resnet-cifar100.")
+]
 Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
@@ -39,17 +41,12 @@ def _resolve(
     proxies: str, benchmark: str, backbone: str, teacher: str, modules: list[Path] | None
 ) -> tuple[list[Proxy], Benchmark]:
     """What the words name. Before torch is imported, so that a wrong word costs nothing."""
-    import dataclasses
-
-    from bench.benchmarks import BACKBONES, with_teacher
     from bench.benchmarks import benchmark as named
-    from common.errors import unknown
+    from bench.benchmarks import with_backbone, with_teacher
     from proxies.registry import create_all
 
-    if backbone not in BACKBONES:
-        raise unknown("backbone", backbone, BACKBONES)
+    setting = with_backbone(named(benchmark), backbone)
     chosen = create_all(proxies, tuple(modules or ()))
-    setting = dataclasses.replace(named(benchmark), backbone=backbone)
     return chosen, with_teacher(setting, teacher)  # last: a trained teacher is loaded
 
 
@@ -58,7 +55,9 @@ def run_command(
     proxies: Proxies,
     benchmark: BenchmarkName = "digits",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0-2: each draws its own weights and batch.")] = "0",
-    cells: Annotated[str, typer.Option(help="all, valid, unique, functions, or a file with a cell a line.")] = "all",
+    cells: Annotated[
+        str, typer.Option(help="all, valid, unique, functions (of ResNets: all), or a file with a cell a line.")
+    ] = "all",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the seeded visiting order.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
@@ -160,23 +159,24 @@ def status_command(store: Store = _STORE, as_json: Json = False) -> None:
 
 @app.command("show")
 def show_command(
-    cell: Annotated[str, typer.Argument(help="Index or official string of a cell.")],
+    cell: Annotated[str, typer.Argument(help="Index or official string of a cell, or depth code of a ResNet.")],
+    space: Annotated[str, typer.Option(help="nb201 (cells) or resnet (depth codes).")] = "nb201",
     store: Store = _STORE,
     as_json: Json = False,
 ) -> None:
     """A cell, what it is equivalent to, and its stored scores."""
     from bench.store import ScoreStore
-    from spaces.equivalence import members, representatives
-    from spaces.nb201 import SETS, cell_at, cell_set, resolve
+    from spaces.registry import space as named
 
-    index = resolve(cell)
-    same = members("function")[representatives("function")[index]]
-    scores = ScoreStore(store, create=False).of_cell(index) if store.exists() else []
+    of = named(space)
+    index = of.resolve(cell)
+    same = of.members("function")[of.representatives("function")[index]]
+    scores = ScoreStore(store, create=False).of_cell(index, of) if store.exists() else []
     columns = ["proxy", "benchmark", "seed", "score", "status", "reason"]
-    sets = [name for name in SETS if index in cell_set(name)]
+    sets = [name for name in of.sets if index in of.cell_set(name)]
     facts = {
         "cell": index,
-        "string": str(cell_at(index)),
+        "string": str(of.at(index)),
         "sets": sets,
         "same_function": list(same),
         "scores": [dict(zip(columns, row, strict=True)) for row in scores],
@@ -289,7 +289,10 @@ def cost_command(
 ) -> None:
     """What each proxy costs beside a plain forward pass, and all of them together beside the sum of single runs."""
     at_least_one("--sample", sample)
-    chosen, setting = _resolve(proxies, benchmark, "own", "default", None)
+    from bench.benchmarks import benchmark as named
+    from proxies.registry import choose
+
+    chosen, setting = choose(proxies), named(benchmark)
 
     from bench.cost import measure, write
     from bench.provenance import provenance
@@ -302,7 +305,12 @@ def cost_command(
     ]
     print(f"{benchmark}, {where}, one process on one thread, {sample} functions")
     print_table(["proxy", "ms a cell", "forward passes"], rows)
-    print(f"all together cost {costs.share:.2f} of the sum of single passes")
+    print(f"all together cost {costs.share:.2f} of the sum of single runs")
+    if costs.populations:
+        print(
+            f"without {', '.join(costs.populations)}, which have their parts scored: "
+            f"{costs.share_of_passes:.2f} of the sum of single passes"
+        )
     print(f"wrote {write(costs, benchmark, provenance(where) | {'sample': sample}, output)}")
 
 

@@ -18,10 +18,9 @@ from bench.plan import Pass, select
 from bench.speed import NoiseSetup, noise
 from bench.worker import Worker
 from common.files import write_json, write_whole
-from proxies.base import Proxy
-from spaces.equivalence import representatives
-from spaces.nb201 import cell_at
-from spaces.network import CellNetwork
+from proxies import registry
+from proxies.base import Population, Proxy
+from spaces.space import Space
 from spaces.supernet import Supernet
 
 FOLDER = Path("results/costs")
@@ -43,30 +42,45 @@ class Costs(NamedTuple):
     together: Cost
     """One run that names them all."""
 
+    populations: tuple[str, ...] = ()
+    """Those of `each` that rank cells by the scores of others: alone, they have all their parts scored."""
+
     @property
     def share(self) -> float:
         """Cost of all together over the sum of single runs."""
         return self.together.seconds / sum(cost.seconds for cost in self.each)
 
+    @property
+    def share_of_passes(self) -> float:
+        """The same without populations, whose parts are counted among `each` already."""
+        alone = sum(cost.seconds for cost in self.each if cost.proxy not in self.populations)
+        return self.together.seconds / alone
 
-def measure(setting: Benchmark, proxies: Sequence[Proxy], sample: int, device: str = "cpu") -> Costs:
+
+def measure(setting: Benchmark, chosen: Sequence[Proxy | Population], sample: int, device: str = "cpu") -> Costs:
     """Mean over the first `sample` functions of the visiting order, a warm-up cell before them."""
+    reads = {one.label: [one] if isinstance(one, Proxy) else registry.parts(one) for one in chosen}
+    proxies = list({proxy.label: proxy for read in reads.values() for proxy in read}.values())
+    number_of = {proxy.label: number for number, proxy in enumerate(proxies)}
+    numbers = [[number_of[proxy.label] for proxy in read] for read in reads.values()]
     worker = NoiseSetup(setting, tuple(proxy.label for proxy in proxies), (), None, device)()
     supernet, images = Supernet(setting.skeleton, 0, device=device), noise(setting, device).images
-    cells = select("functions", sample)
+    space = setting.space
+    cells = select("functions", sample, space)
     forward = 0.0
-    alone = [0.0] * len(proxies)
+    alone = [0.0] * len(reads)
     together = 0.0
     for count, cell in enumerate((cells[0], *cells)):
-        spent = [_seconds(device, _forward, supernet, images, cell)]
-        spent += [_seconds(device, _score, worker, proxies, cell, [number]) for number in range(len(proxies))]
+        spent = [_seconds(device, _forward, space, supernet, images, cell)]
+        spent += [_seconds(device, _score, worker, proxies, cell, of_one) for of_one in numbers]
         spent += [_seconds(device, _score, worker, proxies, cell, range(len(proxies)))]
         if count:
             forward += spent[0]
             alone = [total + more for total, more in zip(alone, spent[1:-1], strict=True)]
             together += spent[-1]
-    each = [Cost(proxy.label, total / sample, total / forward) for proxy, total in zip(proxies, alone, strict=True)]
-    return Costs(each, Cost("all", together / sample, together / forward))
+    each = [Cost(label, total / sample, total / forward) for label, total in zip(reads, alone, strict=True)]
+    populations = tuple(one.label for one in chosen if isinstance(one, Population))
+    return Costs(each, Cost("all", together / sample, together / forward), populations)
 
 
 def _seconds(device: str, work: Callable[..., None], *values: object) -> float:
@@ -77,8 +91,8 @@ def _seconds(device: str, work: Callable[..., None], *values: object) -> float:
     return time.perf_counter() - start
 
 
-def _forward(supernet: Supernet, images: torch.Tensor, cell: int) -> None:
-    network = CellNetwork(cell_at(cell), supernet)
+def _forward(space: Space, supernet: Supernet, images: torch.Tensor, cell: int) -> None:
+    network = space.builder("own")(space.at(cell), supernet, "function")
     with torch.no_grad():
         network(images)
 
@@ -88,7 +102,8 @@ def _score(worker: Worker, proxies: Sequence[Proxy], cell: int, numbers: Sequenc
     passes: dict[tuple[str, int], list[int]] = {}
     for number in numbers:
         proxy = proxies[number]
-        passes.setdefault((proxy.init, representatives(proxy.sees)[cell]), []).append(number)
+        stands_for = worker.space.representatives(proxy.sees)[cell]
+        passes.setdefault((proxy.init, stands_for), []).append(number)
     for (init, stands_for), readers in passes.items():
         worker.score(Pass(0, init, stands_for, tuple(readers)))
 

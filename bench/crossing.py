@@ -21,7 +21,6 @@ from common.errors import BadInput
 from common.files import gzip_bytes, write_json, write_whole
 from common.progress import Progress
 from proxies.base import Proxy
-from spaces.equivalence import representatives
 
 FOLDER = Path("results/crossings")
 COLUMNS = ["proxy", "init", "cell", "weights", "images", "score", "status"]
@@ -55,7 +54,7 @@ def cross(
         "draws": draws,
     }
     rows = _stored(path, record)
-    cells = select("functions", sample)
+    cells = select("functions", sample, setting.space)
     done = set(zip(rows["weights"], rows["images"], strict=True))
     with Progress("crossing", draws * draws * sample, "cells") as bar:
         bar.advance(len(done) * sample)
@@ -85,7 +84,7 @@ def _score(worker: Worker, proxies: Sequence[Proxy], cell: int, weights: int) ->
     passes: dict[tuple[str, int], list[int]] = {}
     for number, proxy in enumerate((*proxies, *proxies)):
         init = inits(proxy)[number // len(proxies)]
-        passes.setdefault((init, representatives(proxy.sees)[cell]), []).append(number)
+        passes.setdefault((init, worker.space.representatives(proxy.sees)[cell]), []).append(number)
     for (init, stands_for), readers in passes.items():
         for outcome in worker.score(Pass(weights, init, stands_for, tuple(readers))):
             yield [proxies[outcome.proxy % len(proxies)].label, init, cell, outcome.score, outcome.status]

@@ -37,7 +37,7 @@ def settings(
         "version": proxy.version,
         "fields": fields,
         "sees": proxy.sees,  # says which cell of a class was scored
-        "skeleton": asdict(benchmark.skeleton),
+        "skeleton": benchmark.skeleton.record(),
         "code_epoch": CODE_EPOCH,
     }
     if proxy.needs:

@@ -11,8 +11,6 @@ from bench.runner import Request, rows_of, store_settings
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Setup, Worker
 from proxies import registry
-from spaces.equivalence import representatives
-from spaces.nb201 import cells
 
 
 class OnDemand:
@@ -27,7 +25,8 @@ class OnDemand:
         self._request, self._store = request, store
         self.proxy = registry.create(name, request.files)
         self._settings = store_settings(request, [self.proxy], store)
-        self._stands_for = representatives(self.proxy.sees)
+        self._space = request.benchmark.space
+        self._stands_for = self._space.representatives(self.proxy.sees)
         self._known: dict[int, dict[int, StoredRow]] = {}
         """By seed and representative."""
         self._stored: dict[int, set[int]] = {}
@@ -65,7 +64,7 @@ class OnDemand:
             request = self._request
             self._worker = Setup(request.benchmark, request.proxies, request.files, request.data, request.device)()
         (outcome,) = self._worker.score(Pass(seed, self.proxy.init, cell, (0,)))
-        rows = list(rows_of(outcome, [self.proxy], self._settings, range(len(cells()))))
+        rows = list(rows_of(outcome, [self.proxy], self._settings, range(len(self._space)), self._space))
         self._store.add(run, rows)
         self._known[seed][cell] = StoredRow(*rows[0][2:])
         self._stored[seed].update(row.cell for row in rows)

@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from common.errors import BadInput, BadUsage
+from common.errors import BadUsage
 from proxies.base import Proxy
-from spaces.equivalence import representatives
-from spaces.nb201 import SETS, cell_set, cells, resolve
+from spaces.cells import NB201
+from spaces.listing import read_cells
+from spaces.space import Space
 
 ORDER_SEED = 201
 
@@ -36,42 +37,29 @@ class Want:
 
 
 @cache
-def visiting_order() -> tuple[int, ...]:
+def visiting_order(space: Space = NB201) -> tuple[int, ...]:
     """All cells in a seeded permutation: every prefix is an unbiased sample."""
-    order = list(range(len(cells())))
+    order = list(range(len(space)))
     random.Random(ORDER_SEED).shuffle(order)
     return tuple(order)
 
 
-def select(which: str, limit: int | None = None) -> list[int]:
-    """The first `limit` cells, in visiting order, of a named set or of a file with one index or cell string a line.
+def select(which: str, limit: int | None = None, space: Space = NB201) -> list[int]:
+    """The first `limit` cells, in visiting order, of a named set or of a file with one index or cell a line.
 
     Raises BadInput or BadUsage for an unknown set, a missing or empty file, a malformed or unknown cell.
     """
-    chosen = set(cell_set(which)) if which in SETS else set(_read_cells(Path(which)))
-    return [cell for cell in visiting_order() if cell in chosen][:limit]
+    chosen = set(space.cell_set(which)) if which in space.sets else set(_read_cells(Path(which), space))
+    return [cell for cell in visiting_order(space) if cell in chosen][:limit]
 
 
-def _read_cells(path: Path) -> list[int]:
+def _read_cells(path: Path, space: Space) -> list[int]:
     if not path.is_file():
-        raise BadUsage(f"--cells '{path}': neither a cell set ({', '.join(SETS)}) nor a file")
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path} ({error}): write one index or cell string a line") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            try:
-                found.append(resolve(line))
-            except BadUsage as error:
-                raise BadUsage(f"{path}, line {number}: {error}") from error
-    if not found:
-        raise BadInput(f"{path} names no cell: write one index or cell string a line")
-    return found
+        raise BadUsage(f"--cells '{path}': neither a cell set ({', '.join(space.sets)}) nor a file")
+    return read_cells(path, space)
 
 
-def passes(wants: Iterable[Want], proxies: Sequence[Proxy]) -> list[Pass]:
+def passes(wants: Iterable[Want], proxies: Sequence[Proxy], space: Space = NB201) -> list[Pass]:
     """The passes that score what is wanted: one for each representative cell, shared by all proxies that read it.
 
     By seed, then in the order in which the wants first name a cell of the class.
@@ -80,7 +68,7 @@ def passes(wants: Iterable[Want], proxies: Sequence[Proxy]) -> list[Pass]:
     wants = sorted(wants, key=lambda want: want.seed)
     for want in wants:
         proxy = proxies[want.proxy]
-        stands_for = representatives(proxy.sees)
+        stands_for = space.representatives(proxy.sees)
         for cell in want.cells:
             readers.setdefault((want.seed, proxy.init, stands_for[cell]), set()).add(want.proxy)
     ordered = sorted(readers.items(), key=lambda item: item[0][0])  # stable: visiting order within a seed

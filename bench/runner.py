@@ -21,7 +21,7 @@ from common.pool import Died, Job
 from common.progress import Progress
 from proxies import registry
 from proxies.base import Proxy
-from spaces.equivalence import members, representatives
+from spaces.space import Space
 
 CHUNK = 8
 """Passes in one task: what a dead worker costs, and how often results travel."""
@@ -66,14 +66,15 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight."""
     start = time.monotonic()
     proxies = [registry.create(text, request.files) for text in request.proxies]
-    cells = select(request.cells, request.limit)
+    space = request.benchmark.space
+    cells = select(request.cells, request.limit, space)
     setting = store_settings(request, proxies, store)
     wants, copies = [], []
     for (number, seed), identity in setting.items():
-        missing, copied = _missing(proxies[number], cells, store.rows(identity, seed), request.retry)
+        missing, copied = _missing(proxies[number], cells, store.rows(identity, seed), request.retry, space)
         wants.append(Want(number, seed, missing))
         copies += [Row(identity, seed, *row) for row in copied]
-    tasks = passes(wants, proxies)
+    tasks = passes(wants, proxies, space)
     run_id = store.start_run(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         provenance(request.device) | {"workers": request.workers, "executor": request.executor},
@@ -87,7 +88,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     title = f"{named} on {request.benchmark.name}"
     with Progress(title, len(tasks), "passes") as bar:
         for done, outcomes in _outcomes(request, Job(setup, score_chunk), tasks):
-            rows = [row for outcome in outcomes for row in rows_of(outcome, proxies, setting, wanted)]
+            rows = [row for outcome in outcomes for row in rows_of(outcome, proxies, setting, wanted, space)]
             store.add(run_id, rows)
             bar.advance(done, failed=sum(row.status != "ok" for row in rows))
     seconds = time.monotonic() - start
@@ -100,7 +101,7 @@ def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore
     batches: dict[int, str | None] = dict.fromkeys(request.seeds)
     seconds = batches.copy()
     if any(map(reads_batch, proxies)):
-        data_set, size = images.load(request.benchmark.name, request.data), request.benchmark.batch
+        data_set, size = images.load(request.benchmark.data_set, request.data), request.benchmark.batch
         batches = {seed: data_set.batch(size, seed).hash for seed in request.seeds}
         if any(map(reads_second, proxies)):
             seconds = {seed: data_set.second_batch(size, seed).hash for seed in request.seeds}
@@ -145,12 +146,12 @@ def _outcomes(
 
 
 def _missing(
-    proxy: Proxy, cells: Sequence[int], stored: Sequence[StoredRow], retry: bool
+    proxy: Proxy, cells: Sequence[int], stored: Sequence[StoredRow], retry: bool, space: Space
 ) -> tuple[list[int], list[StoredRow]]:
     """The cells to score, and the rows that a stored member of their class gives for nothing."""
     final = [row for row in stored if row.status == "ok" or not retry]
     there = {row.cell for row in final}
-    stands_for = representatives(proxy.sees)
+    stands_for = space.representatives(proxy.sees)
     by_class = {stands_for[row.cell]: row for row in final}
     missing, copied = [], []
     for cell in cells:
@@ -163,11 +164,15 @@ def _missing(
 
 
 def rows_of(
-    outcome: Outcome, proxies: Sequence[Proxy], setting: dict[tuple[int, int], int], wanted: Container[int]
+    outcome: Outcome,
+    proxies: Sequence[Proxy],
+    setting: dict[tuple[int, int], int],
+    wanted: Container[int],
+    space: Space,
 ) -> Iterator[Row]:
     """The outcome of a class as rows of its members that are wanted."""
     identity = setting[outcome.proxy, outcome.seed]
-    for cell in members(proxies[outcome.proxy].sees)[outcome.cell]:
+    for cell in space.members(proxies[outcome.proxy].sees)[outcome.cell]:
         if cell in wanted:
             yield Row(identity, outcome.seed, cell, outcome.score, outcome.status, outcome.reason)
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from bench.benchmarks import Benchmark, CellTeacher, benchmark
 from bench.plan import Pass, Want, passes, visiting_order
 from bench.worker import Outcome, Setup, Worker, score_chunk
+from common.errors import BadUsage
 from common.pool import Died, Job, cores, run
 from images.base import Batch
 from images.noise import noise as draw
@@ -83,7 +84,7 @@ def conventional_seconds(setting: Benchmark, sample: Sequence[int], device: str)
     torch.set_num_threads(cores())
     batch = noise(setting, device)
     supernet = Supernet(setting.skeleton, 0, device=device)
-    assert isinstance(setting.teacher, CellTeacher)  # a benchmark's own
+    assert isinstance(setting.teacher, CellTeacher)
     teacher_draw = Supernet(setting.teacher.skeleton, 0, role="teacher ", device=device)
     teacher = XautodlNetwork(Cell.parse(setting.teacher.cell), teacher_draw)
     seconds = []
@@ -123,6 +124,8 @@ def own_seconds(setting: Benchmark, proxies: str, sample: Sequence[int], device:
 def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> Speeds:
     """Medians over rounds; within a round the loops take turns, so that a slow spell of the machine hits all."""
     setting = benchmark(name)
+    if not isinstance(setting.teacher, CellTeacher):
+        raise BadUsage(f"--benchmark {name}: the conventional loop is that of NAS-Bench-201's cells")
     conventional, own, together = [], [], []
     all_cells = visiting_order()
     functions = [cell for cell in all_cells if cell in set(cell_set("functions"))]

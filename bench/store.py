@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.benchmarks import benchmark as named
+from bench.benchmarks import names
 from bench.identity import CODE_EPOCH, called
 from common.database import open_database
 from common.errors import BadInput
 from proxies.base import Proxy
+from spaces.cells import NB201
+from spaces.space import Space
 
 STATUSES = ("ok", "nonfinite", "not_applicable", "oom", "timeout", "error")
 
@@ -182,8 +185,9 @@ class ScoreStore:
             if record["version"] == proxy.version and record["code_epoch"] == CODE_EPOCH:
                 yield setting, fingerprint, record, seed
 
-    def of_cell(self, cell: int) -> list[tuple[str, str, int, float | None, str, str]]:
+    def of_cell(self, cell: int, space: Space = NB201) -> list[tuple[str, str, int, float | None, str, str]]:
         """(proxy as in `overview`, benchmark, seed, score, status, reason) of everything stored about a cell."""
+        elsewhere = {name for name in names() if named(name).space != space}
         query = """
             SELECT s.record, s.proxy, s.benchmark, c.seed, c.score, c.status, c.reason
             FROM score c JOIN setting s ON s.id = c.setting WHERE c.cell = ? ORDER BY 3, 2, 4
@@ -191,6 +195,7 @@ class ScoreStore:
         return [
             (called(proxy, benchmark, json.loads(record)), benchmark, *rest)
             for record, proxy, benchmark, *rest in self._database.execute(query, (cell,))
+            if benchmark not in elsewhere
         ]
 
     def merge(self, path: Path) -> Merged:

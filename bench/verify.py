@@ -14,7 +14,6 @@ from bench.store import ScoreStore, Stored
 from bench.worker import Setup, Worker
 from common.errors import BadInput
 from proxies.base import Proxy
-from spaces.equivalence import representatives
 
 SAMPLE_SEED = 201
 
@@ -65,7 +64,7 @@ def verify(
             rows = random.Random(SAMPLE_SEED).sample(entry.rows, min(sample, len(entry.rows)))
             compared += len(rows)
             for cell, score, *_ in rows:
-                representative = representatives(proxy.sees)[cell]
+                representative = benchmark.space.representatives(proxy.sees)[cell]
                 (again,) = worker.score(Pass(entry.seed, proxy.init, representative, (0,)))
                 if again.score != score:
                     differences.append(Difference(entry.seed, cell, score, again.score))

@@ -24,10 +24,9 @@ from proxies.base import NotApplicable, Proxy
 from proxies.probe import Probe
 from proxies.views import views
 from spaces.equivalence import SEES
-from spaces.nb201 import Cell, cell_at
-from spaces.network import CellNetwork
+from spaces.nb201 import Cell
 from spaces.resnet import ResNet, resnet_shape
-from spaces.skeleton import Skeleton
+from spaces.space import Architecture, Macro
 from spaces.supernet import Draw, Supernet
 
 
@@ -60,26 +59,17 @@ class Setup:
         return Worker(self)
 
 
-def network_builder(backbone: str) -> Callable[[Cell, Supernet, str], nn.Module]:
-    """How networks are made: `own`, or `xautodl` for the original class."""
-    if backbone == "xautodl":
-        from spaces.xautodl_backbone import XautodlNetwork
-
-        return XautodlNetwork
-    return CellNetwork
-
-
-Build = Callable[[Skeleton, str], nn.Module]
+Build = Callable[[Macro, str], nn.Module]
 """A network on a skeleton that executes what its readers see (spaces/equivalence.py)."""
 
 _NO_CELL = Cell(())
 """The cell of a probe whose network has none: who asks for its operations or name fails, and is told of no other."""
 
 
-def _whole(make: Callable[[], nn.Module], own: Skeleton, skeleton: Skeleton, sees: str) -> nn.Module:
-    """A network that is not made of cells: there is one form of it, on the benchmark's images."""
+def _whole(make: Callable[[], nn.Module], own: Macro, skeleton: Macro, sees: str) -> nn.Module:
+    """A teacher that is not of the students' space: there is one form of it, on the benchmark's images."""
     if skeleton != own:
-        raise NotApplicable("the teacher is not made of cells, so it has no small or thin form")
+        raise NotApplicable("this teacher has no small or thin form")
     return make()
 
 
@@ -89,7 +79,8 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.proxies: list[Proxy] = [registry.create(text, setup.files) for text in setup.proxies]
-        self._build = network_builder(setup.benchmark.backbone)
+        self.space = setup.benchmark.space
+        self._build = self.space.builder(setup.benchmark.backbone)
         # two of each: seeds come one after the other, initialisations within a seed alternate
         self._batch = lru_cache(maxsize=2)(self._load_batch)
         self._second = lru_cache(maxsize=2)(self._load_second)
@@ -98,7 +89,7 @@ class Worker:
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
 
     def _data_set(self) -> DataSet:
-        return images.load(self.setup.benchmark.name, self.setup.data)
+        return images.load(self.setup.benchmark.data_set, self.setup.data)
 
     def _images_seed(self, seed: int) -> int:
         return seed if self.setup.images_seed is None else self.setup.images_seed
@@ -124,7 +115,7 @@ class Worker:
         """Content hash of the second batch of a seed."""
         return self._second(seed).hash
 
-    def _make_supernet(self, skeleton: Skeleton, seed: int, init: str, role: str = "") -> Supernet:
+    def _make_supernet(self, skeleton: Macro, seed: int, init: str, role: str = "") -> Supernet:
         return Supernet(skeleton, seed, init, role=role, momentum=0.0, device=self.setup.device)
 
     def teacher(self, seed: int, init: str) -> Probe:
@@ -143,7 +134,7 @@ class Worker:
             make = partial(self._trained, teacher)
         return self._probe(_NO_CELL, skeleton, seed, readers, partial(_whole, make, skeleton))
 
-    def _cells(self, cell: Cell, seed: int, init: str, role: str = "") -> Build:
+    def _cells(self, cell: Architecture, seed: int, init: str, role: str = "") -> Build:
         """How a cell's networks are built, of the draw of its seed, initialisation and role."""
         return lambda skeleton, sees: self._build(cell, self._supernet(skeleton, seed, init, role), sees)
 
@@ -160,15 +151,15 @@ class Worker:
     def observe(self, task: Pass) -> Probe:
         """The student's probe of a pass."""
         readers = [self.proxies[number] for number in task.proxies]
-        cell, skeleton = cell_at(task.cell), self.setup.benchmark.skeleton
+        cell, skeleton = self.space.at(task.cell), self.setup.benchmark.skeleton
         return self._probe(cell, skeleton, task.seed, readers, self._cells(cell, task.seed, task.init))
 
-    def _probe(self, cell: Cell, skeleton: Skeleton, seed: int, readers: Sequence[Proxy], network: Build) -> Probe:
+    def _probe(self, cell: Architecture, skeleton: Macro, seed: int, readers: Sequence[Proxy], network: Build) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
         needs = {need for proxy in readers for need in proxy.needs}
         sees = max((proxy.sees for proxy in readers), key=SEES.index, default="function")
 
-        def build(skeleton: Skeleton) -> nn.Module:
+        def build(skeleton: Macro) -> nn.Module:
             return network(skeleton, sees)
 
         count = self.setup.benchmark.batch

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import typer
+from typer.core import TyperGroup
 
 from common.errors import BadInput, BadUsage
 
@@ -28,9 +29,9 @@ def run(app: typer.Typer) -> None:
         raise
 
 
-def application(help: str) -> typer.Typer:
+def application(help: str, group: type[TyperGroup] | None = None) -> typer.Typer:
     """A Typer application that leaves exceptions to `run`."""
-    return typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    return typer.Typer(help=help, cls=group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 MOST_SEEDS = 1000

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
-from distill.recipes import REHEARSAL, recipe
+from common.errors import BadUsage
+from distill.recipes import CHOSEN, REHEARSAL, recipe
 
 app = application("Train teachers, and cells with and without a teacher; write the accuracy tables.")
 
@@ -23,13 +25,15 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 _STORE = Path("results/store/accuracies.sqlite")
 _OUTPUT = Path("results/accuracies")
 _REHEARSED = Path("results/store/rehearsal")
+_PROCESSES = Path("results/processes")
+_DISTILLATION = Path("results/distillation")
 _CHECKPOINTS = Path("results/store/checkpoints")
 
 
 def _tables(benchmark: str, output: Path | None) -> Path:
     """Where the tables of a benchmark lie: what is only rehearsed, not beside results. Raises BadUsage."""
     recipe(benchmark)  # a wrong word is told before anything heavy is imported
-    return output or (_REHEARSED if benchmark.endswith(REHEARSAL) else _OUTPUT)
+    return output or (_REHEARSED if REHEARSAL in benchmark else _OUTPUT)
 
 
 @app.command("run")
@@ -37,6 +41,9 @@ def run_command(
     benchmark: Benchmark = "digits",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-2; trained in whole blocks of three.")] = "0-2",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the visiting order.")] = None,
+    cells: Annotated[
+        Path | None, typer.Option(help="File with a cell a line: train these, into tables of their own.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
     store: Store = _STORE,
     output: Output = None,
@@ -46,13 +53,19 @@ def run_command(
     """Train missing cells, vanilla and distilled, from equal initialisation and data order. Resumable."""
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
+    if benchmark.endswith(CHOSEN):
+        raise BadUsage(f"--benchmark {benchmark}: say --benchmark {benchmark.removesuffix(CHOSEN)} --cells FILE")
     tables, numbers, folder = _tables(benchmark, output), parse_seeds(seeds), data_folder(data)
 
     from common.pool import cores
     from distill.runs import run_missing
+    from spaces.cells import NB201
+    from spaces.listing import read_cells
 
+    chosen = None if cells is None else read_cells(cells, NB201)
     where = choose_device(device)
-    for path in run_missing(benchmark, numbers, limit, workers or cores(), store, tables, folder, where).values():
+    paths = run_missing(benchmark, numbers, limit, workers or cores(), store, tables, folder, where, chosen)
+    for path in paths.values():
         print(f"wrote {path}")
 
 
@@ -134,6 +147,132 @@ def teacher_command(
             watch=lambda step: bar.advance(step - bar.done),
         )
     print(f"teacher {name}: val {record['val']:.2f} %, test {record['test']:.2f} %, hash {record['hash'][:16]}")
+
+
+Student = Annotated[str, typer.Option("--student", help="A cell's index or string, or resnet<depth>.")]
+TeacherName = Annotated[str, typer.Option("--teacher", help="Name of a teacher; default the recipe's.")]
+_STAGES = "stage1,stage2,stage3,pooled"
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Another horizon than the recipe's.")]
+_STUDENT = "1649"
+"""The cell nearest to the middle of both rankings, vanilla and distilled, of the digits' first 1,000 labels."""
+
+
+@app.command("process")
+def process_command(
+    benchmark: Benchmark = "digits",
+    student: Student = _STUDENT,
+    teacher: TeacherName = "",
+    stages: Annotated[str, typer.Option(help="Stages that pathways join.")] = _STAGES,
+    transforms: Annotated[str, typer.Option(help="Transforms between them.")] = "T4",
+    normalisation: Annotated[str, typer.Option(help="How weights follow from what is learned.")] = "softmax",
+    seed: Annotated[int, typer.Option(help="Draws the student, its images and the transforms.")] = 0,
+    epochs: Epochs = None,
+    output: Annotated[Path | None, typer.Option("--output", help="File of the process.")] = None,
+    data: Data = None,
+    device: Device = "auto",
+) -> None:
+    """Learn by DistPro how much each pathway from teacher to student should weigh at what time. Resumable."""
+    at_least_one("--epochs", epochs)
+    recipe(benchmark)
+    if seed < 0:
+        raise BadUsage(f"--seed {seed}: must not be negative")
+    folder = data_folder(data)
+
+    from common.progress import Progress
+    from distill.comparison import Pair, learn
+    from distill.distpro import Settings
+    from distill.pathways import between
+
+    pair, settings = Pair(benchmark, student, teacher, epochs), Settings(normalisation)
+    chosen = between(stages.split(","), transforms.split(","))
+    if not chosen:
+        raise BadUsage(f"--stages '{stages}' and --transforms '{transforms}' leave no pathway")
+    where, steps = choose_device(device), pair.recipe.steps
+    rehearsed = benchmark.endswith(REHEARSAL)
+    path = output or (_REHEARSED if rehearsed else _PROCESSES) / f"{pair.name}-{normalisation}-{seed}.json"
+    checkpoint = _CHECKPOINTS / f"process-{path.stem}.pt"
+    with Progress(f"process {pair.name}", steps, "steps") as bar:
+        learned = learn(
+            pair, chosen, settings, seed, folder, where, checkpoint, watch=lambda step: bar.advance(step - bar.done)
+        )
+    learned.write(path)
+    rows: list[list[object]] = [
+        [name, *(f"{weight:.3f}" for weight in (learned.at(0)[place], learned.averages[place], learned.at(1)[place]))]
+        for place, name in enumerate(learned.pathways)
+    ]
+    print_table(["pathway", "first", "mean", "last"], rows)
+    print(f"wrote {path}")
+
+
+@app.command("compare")
+def compare_command(
+    benchmark: Benchmark = "digits",
+    losses: Annotated[str, typer.Option(help="Losses, and variants of a process.")] = "vanilla,kd,diswot+",
+    student: Student = _STUDENT,
+    teacher: TeacherName = "",
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4.")] = "0-4",
+    process: Annotated[Path | None, typer.Option(help="Process that replay, mean, shuffled, uniform are of.")] = None,
+    epochs: Epochs = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Folder of the tables.")] = None,
+    data: Data = None,
+    device: Device = "auto",
+) -> None:
+    """Train one student with each loss, from the same weights on the same images, and compare. Resumable."""
+    at_least_one("--epochs", epochs)
+    recipe(benchmark)
+    numbers, folder = parse_seeds(seeds), data_folder(data)
+
+    from common.progress import Progress
+    from distill.comparison import Pair, compare
+    from distill.objectives import check
+    from distill.process import read_process
+
+    pair, names = Pair(benchmark, student, teacher, epochs), list(dict.fromkeys(losses.split(",")))
+    learned = None if process is None else read_process(process)
+    for name in names:
+        check(name, learned)
+    where, steps = choose_device(device), pair.recipe.steps
+    to = output or (_REHEARSED if REHEARSAL in benchmark else _DISTILLATION)
+    with Progress(f"compare {pair.name}", steps * len(numbers), "steps") as bar:
+        found = compare(
+            pair,
+            names,
+            numbers,
+            to,
+            _STORE.parent,
+            learned,
+            folder,
+            where,
+            watch=lambda done: bar.advance(done - bar.done),
+        )
+    rows: list[list[object]] = [
+        [one.loss, one.n, *("" if isnan(value) else f"{value:.2f}" for value in one[2:8]), one.failed] for one in found
+    ]
+    print_table(["loss", "n", "mean", "low", "high", "over kd", "low", "high", "failed"], rows)
+    print(f"wrote {to / pair.name}.csv")
+
+
+@app.command("process-speed")
+def process_speed_command(
+    benchmark: Benchmark = "digits",
+    student: Student = _STUDENT,
+    teacher: TeacherName = "",
+    rounds: Annotated[int, typer.Option(help="Passes measured of each kind.")] = 15,
+    device: Device = "auto",
+) -> None:
+    """What a step of `process` costs, as ratios to a forward and backward pass, measured side by side."""
+    at_least_one("--rounds", rounds)
+    recipe(benchmark)
+
+    from distill.comparison import Pair
+    from distill.pathways import between
+    from distill.search_speed import measure
+
+    pair, where = Pair(benchmark, student, teacher), choose_device(device)
+    passes = measure(pair, between(_STAGES.split(","), ["T4"]), rounds, where)
+    print(f"{pair.name}: passes of the inner loss, {where}, one thread")
+    rows: list[list[object]] = [[one.name, f"{1000 * one.seconds:.0f}", f"{one.ratio:.2f}"] for one in passes]
+    print_table(["pass", "ms", "ratio"], rows)
 
 
 @app.command("speed")

@@ -42,6 +42,11 @@ def connectors(
     return _CONNECTORS[name](teacher, student, generator)
 
 
+def projection(teacher: int, student: int, generator: torch.Generator) -> nn.Conv2d:
+    """A 1x1 convolution without bias from the student's width to the teacher's."""
+    return _conv(student, teacher, generator)
+
+
 class Regressor(nn.Module):
     """BN(conv1x1(student)) -> the teacher's width; the teacher's map as it is.
 

@@ -117,13 +117,17 @@ EXECUTED = "-executed"
 """Ending of the name of a recipe that trains cells as the benchmark executes them (docs/equivalence.md)."""
 REHEARSAL = "-rehearsal"
 """Ending of the name of a recipe that goes through everything in seconds, to numbers that mean nothing."""
+CHOSEN = "-chosen"
+"""Ending of the name of tables of cells that somebody chose: they are trained as the others are, but are no sample."""
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a benchmark's accuracy tables, `<benchmark>-executed` or `<benchmark>-rehearsal`.
+    """The recipe of a benchmark's accuracy tables, `<benchmark>-executed`, `<benchmark>-rehearsal` or of either
+    `<name>-chosen`.
 
     Raises BadUsage where there is none.
     """
+    name = name.removesuffix(CHOSEN)
     benchmark = name.removesuffix(EXECUTED).removesuffix(REHEARSAL)
     if benchmark not in _RECIPES:
         raise unknown("benchmark with a training recipe", name, _RECIPES)

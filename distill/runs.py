@@ -8,7 +8,7 @@ import random
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,13 +24,13 @@ from common.errors import BadInput
 from common.files import content_hash, json_hash, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
-from distill.recipes import MODES, Recipe, recipe, recipe_hash
+from distill.recipes import CHOSEN, MODES, Recipe, recipe, recipe_hash
 from distill.tables import COLUMNS, AccuracyTable, read_table, table_path, write_table
 from distill.teachers import Teacher, hardware, held_out, load_teacher
-from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered
+from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered, reproducible
 from images import DataSet
 from images.stream import Stream
-from spaces.equivalence import members
+from spaces.equivalence import members, representatives
 from spaces.nb201 import KERNEL, NONE, Cell, cell_at, cell_set
 from spaces.network import CellNetwork
 from spaces.stack import Stack
@@ -186,9 +186,7 @@ class _Trainer:
 
 
 def _set_up(recipe: Recipe, data: Path | None, device: str, scratch: Path) -> _Trainer:
-    torch.set_num_threads(1)  # sums in one order, whatever the number of workers
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
+    reproducible()
     data_set = images.load(recipe.benchmark, data)
     return _Trainer(recipe, load_teacher(recipe.teacher), data_set, torch.device(device), scratch)
 
@@ -212,13 +210,28 @@ def describe(benchmark: str, data: Path | None) -> dict[str, dict[str, Any]]:
     """The recipe of each mode as it stands in the tables."""
     plan = recipe(benchmark)
     teacher_hash, of_data = load_teacher(plan.teacher).hash, data_hash(plan.benchmark, data)
-    return {mode: plan.describe(mode, teacher_hash, of_data) for mode in MODES}
+    sample = {"sample": "chosen cells"} if benchmark.endswith(CHOSEN) else {}
+    return {mode: plan.describe(mode, teacher_hash, of_data) | sample for mode in MODES}
 
 
-def wanted(seeds: list[int], limit: int | None, sees: str = "function") -> list[Run]:
-    """Every cell of the visiting order (or its first `limit`) with every block that has one of the seeds."""
+def wanted(seeds: list[int], cells: Iterable[int]) -> list[Run]:
+    """Every cell with every block that has one of the seeds."""
     blocks = sorted({seed // BLOCK for seed in seeds})
-    return [Run(cell, block) for cell in visiting_order(sees)[:limit] for block in blocks]
+    return [Run(cell, block) for cell in cells for block in blocks]
+
+
+def to_train(benchmark: str, limit: int | None, chosen: Sequence[int] | None, output: Path) -> list[int]:
+    """The cells of a run: the first `limit` of the visiting order, or what stands for those that were `chosen` and are
+    not in the tables of the sample.
+    """
+    sees = recipe(benchmark).sees
+    if chosen is None:
+        return visiting_order(sees)[:limit]
+    sampled: set[int] = set()
+    if table_path(sample := benchmark.removesuffix(CHOSEN), MODES[0], output).exists():
+        sampled = set.intersection(*(set(read_table(table_path(sample, mode, output)).rows["cell"]) for mode in MODES))
+    stands_for = representatives("function") if sees == "function" else range(len(representatives("cell")))
+    return sorted({stands_for[cell] for cell in chosen} - sampled)[:limit]
 
 
 def run_missing(
@@ -230,12 +243,22 @@ def run_missing(
     output: Path,
     data: Path | None,
     device: str = "cpu",
+    chosen: Sequence[int] | None = None,
 ) -> dict[str, Path]:
-    """Train what is neither in the store nor in the tables under `output`, then write both tables."""
+    """Train what is neither in the store nor in the tables under `output`, then write both tables.
+
+    Cells that were `chosen` go into tables of their own, `<benchmark>-chosen`, less those that the sample has. Raises
+    BadInput where it has them all.
+    """
+    if chosen is not None:
+        benchmark += CHOSEN
+    cells = to_train(benchmark, limit, chosen, output)
+    if not cells:
+        raise BadInput(f"all chosen cells are in the tables of {benchmark.removesuffix(CHOSEN)}: nothing to train")
     plan = recipe(benchmark)
     hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
     database = _with_tables(benchmark, hashes, store, output)
-    tasks = _missing(database, list(hashes.values()), wanted(seeds, limit, plan.sees))
+    tasks = _missing(database, list(hashes.values()), wanted(seeds, cells))
     set_up = partial(_set_up, plan, data, device, store.parent)
     _ask_teacher(set_up, sorted({seed for task in tasks for seed in task.seeds}), workers)
     students = BLOCK * len(MODES)
@@ -312,7 +335,7 @@ def export(benchmark: str, store: Path, output: Path, data: Path | None) -> dict
             "mode": mode,
             "cells": int(rows["cell"].nunique()),
             "seeds": sorted(map(int, rows["seed"].unique())),
-            "order_seed": ORDER_SEED,
+            **({} if benchmark.endswith(CHOSEN) else {"order_seed": ORDER_SEED}),
             "hardware": database.hardware(hashes[mode]),
         }
         write_table(paths[mode], AccuracyTable(rows, description), provenance)
@@ -354,7 +377,7 @@ def status(benchmark: str, store: Path, output: Path, data: Path | None) -> list
                 "mode": mode,
                 "seeds": seeds,
                 "cells": complete,
-                "wanted": len(visiting_order(recipe(benchmark).sees)),
+                "wanted": len(to_train(benchmark, None, rows["cell"] if benchmark.endswith(CHOSEN) else None, output)),
                 "trainings": len(rows),
                 "failed": failed,
             }

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from spaces.supernet import Supernet
 TEACHER = "resnet56"
 STEPS = 64
 """Length of the streams, which come round again."""
+
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way
         ("lock-step, stacked", "one"): [stacked()],
         ("lock-step, vmap", "one"): [_Vmapped([network(k, True) for k in range(students)], stream, teacher, plan)],
     }
-    seconds = _take_turns({key: _all(runs) for key, runs in ways.items()}, rounds, where)
+    seconds = take_turns({key: _all(runs) for key, runs in ways.items()}, rounds, where)
     base = {cells: seconds["separate runs", cells] for cells in ("different", "one")}
     return [Way(name, cells, seconds[name, cells], seconds[name, cells] / base[cells]) for name, cells in ways]
 
@@ -136,11 +140,9 @@ def _all(runs: Sequence[Lockstep | _Vmapped]) -> Callable[[], None]:
     return advance
 
 
-def _take_turns(
-    ways: dict[tuple[str, str], Callable[[], None]], rounds: int, device: torch.device
-) -> dict[tuple[str, str], float]:
+def take_turns(ways: dict[Key, Callable[[], object]], rounds: int, device: torch.device) -> dict[Key, float]:
     """Median seconds of each, after one call that does not count."""
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in ways}
+    times: dict[Key, list[float]] = {key: [] for key in ways}
     for number in range(rounds + 1):
         for key, advance in ways.items():
             start = time.perf_counter()

@@ -57,15 +57,28 @@ class HeldOut:
     labels: torch.Tensor
 
 
+class Minimised(Protocol):
+    """What a student minimises in place of (1 - weight) CE + weight KD, after `passed` of its steps, in 0..1.
+
+    Of what the teacher's network and the student's returned for a batch, and its labels.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def __call__(self, teacher: Any, student: Any, labels: torch.Tensor, passed: float) -> torch.Tensor: ...
+
+
 @dataclass
 class Group:
     """Students that run as one network (spaces/stack.py), and the weight of each one's distillation loss.
 
-    Of M students, the first M / S read the first of S streams of images, and so on.
+    Of M students, the first M / S read the first of S streams of images, and so on. With `objective` it is one student
+    that minimises this instead; its network then is all that is trained with it (distill/objectives.py).
     """
 
     network: nn.Module
     kd_weights: tuple[float, ...]
+    objective: Minimised | None = None
 
 
 class Trained(NamedTuple):
@@ -104,18 +117,34 @@ def optimiser(parameters: Iterable[torch.Tensor], recipe: Recipe) -> torch.optim
     )
 
 
+def reproducible() -> None:
+    """Sums in one order, whatever the number of workers, and in full float32, in this process from now on."""
+    torch.set_num_threads(1)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
 class Lockstep:
     """The training of groups of students from the first step or from a checkpoint.
 
     `streams` are read side by side, and `answers` are the teacher's, one for each stream; vanilla students need none.
+    `watched` is asked at every step for all that groups with an objective read of a teacher, of the only stream.
     """
 
     def __init__(
-        self, groups: Sequence[Group], streams: Sequence[Stream], answers: Sequence[Answers], recipe: Recipe
+        self,
+        groups: Sequence[Group],
+        streams: Sequence[Stream],
+        answers: Sequence[Answers],
+        recipe: Recipe,
+        watched: Callable[[torch.Tensor], Any] | None = None,
     ) -> None:
         if any(weight for group in groups for weight in group.kd_weights) and len(answers) != len(streams):
             raise ValueError(f"distillation on {len(streams)} streams needs as many teachers, not {len(answers)}")
+        if any(group.objective is not None for group in groups) and (watched is None or len(streams) != 1):
+            raise ValueError(f"an objective needs a teacher to watch and one stream, not {len(streams)}")
         self.groups, self.streams, self.answers, self.recipe = list(groups), list(streams), list(answers), recipe
+        self.watched = watched
         self.device = self.streams[0].resident.images.device
         self.step = 0
         self.optimisers = [optimiser(group.network.parameters(), recipe) for group in self.groups]
@@ -129,21 +158,16 @@ class Lockstep:
         batches = [stream.batch(self.step) for stream in self.streams]
         said = [answer(self.step, images) for answer, (images, _) in zip(self.answers, batches, strict=False)]
         side_by_side = torch.cat([images for images, _ in batches], 1)
+        shown = self.watched(side_by_side) if self.watched is not None else None
         for group, sgd, finite in zip(self.groups, self.optimisers, self.finite, strict=True):
             group.network.train()
             sgd.param_groups[0]["lr"] = learning_rate(self.recipe, self.step)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-                logits = group.network(side_by_side).logits
-            exact = logits.float() if logits.dtype == torch.bfloat16 else logits
-            own = unstack(exact, len(group.kd_weights)).unflatten(0, (len(batches), -1))
-            losses = []
-            for number, weight in enumerate(group.kd_weights):
-                stream, place = divmod(number, own.shape[1])
-                loss = F.cross_entropy(own[stream, place], batches[stream][1])
-                if weight:
-                    of_teacher = kd(said[stream], own[stream, place], self.recipe.temperature)
-                    loss = (1 - weight) * loss + weight * of_teacher
-                losses.append(loss)
+                output = group.network(side_by_side)
+            if group.objective is None:
+                losses = self._losses(group, output.logits, batches, said)
+            else:
+                losses = [group.objective(shown, output, batches[0][1], self.step / self.recipe.steps)]
             # students share no parameter: the gradient of the sum is the gradient of each
             total = torch.stack(losses)
             finite &= total.detach().isfinite()
@@ -151,6 +175,26 @@ class Lockstep:
             total.sum().backward()
             sgd.step()
         self.step += 1
+
+    def _losses(
+        self,
+        group: Group,
+        logits: torch.Tensor,
+        batches: Sequence[tuple[torch.Tensor, torch.Tensor]],
+        said: Sequence[torch.Tensor],
+    ) -> list[torch.Tensor]:
+        """(1 - weight) CE + weight KD of each student."""
+        exact = logits.float() if logits.dtype == torch.bfloat16 else logits
+        own = unstack(exact, len(group.kd_weights)).unflatten(0, (len(batches), -1))
+        losses = []
+        for number, weight in enumerate(group.kd_weights):
+            stream, place = divmod(number, own.shape[1])
+            loss = F.cross_entropy(own[stream, place], batches[stream][1])
+            if weight:
+                of_teacher = kd(said[stream], own[stream, place], self.recipe.temperature)
+                loss = (1 - weight) * loss + weight * of_teacher
+            losses.append(loss)
+        return losses
 
     def run(
         self,
@@ -227,7 +271,9 @@ class Lockstep:
         return {
             "recipe": repr(self.recipe),
             "streams": [stream.hash for stream in self.streams],
-            "weights": [list(group.kd_weights) for group in self.groups],
+            "weights": [
+                list(group.kd_weights) if group.objective is None else group.objective.name for group in self.groups
+            ],
             "students": [str(getattr(group.network, "cell", type(group.network).__name__)) for group in self.groups],
             "shapes": [
                 {name: list(value.shape) for name, value in group.network.state_dict().items()} for group in self.groups

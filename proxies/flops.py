@@ -23,6 +23,4 @@ class Flops(Proxy):
     reference: ClassVar[Reference] = NAS_BENCH_201
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        from spaces.skeleton import count_multiply_adds
-
-        return float(count_multiply_adds(student.cell, student.skeleton))
+        return float(student.skeleton.count_multiply_adds(student.cell))

@@ -37,6 +37,4 @@ class Layers(Proxy):
     )
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        from spaces.skeleton import count_layers
-
-        return float(count_layers(student.cell, student.skeleton))
+        return float(student.skeleton.count_layers(student.cell))

@@ -35,6 +35,4 @@ class Params(Proxy):
     reference: ClassVar[Reference] = NAS_BENCH_201
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        from spaces.skeleton import count_parameters
-
-        return float(count_parameters(student.cell, student.skeleton))
+        return float(student.skeleton.count_parameters(student.cell))

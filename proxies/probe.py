@@ -15,9 +15,8 @@ from distill.losses import classifier_gradient
 from images.base import Batch
 from proxies.base import BACKWARD, READS_BATCH, needs_of
 from proxies.views import View
-from spaces.nb201 import Cell
 from spaces.network import Output
-from spaces.skeleton import Skeleton
+from spaces.space import Architecture, Macro
 
 Shared = TypeVar("Shared")
 
@@ -108,8 +107,8 @@ class Probe:
 
     def __init__(
         self,
-        cell: Cell,
-        skeleton: Skeleton,
+        cell: Architecture,
+        skeleton: Macro,
         build: Callable[[], nn.Module],
         batch: Callable[[], Batch],
         needs: Iterable[str],
@@ -215,12 +214,11 @@ class Probe:
 
     @property
     def _blocks(self) -> list[nn.Module]:
-        """The stem and the blocks behind it: cells and reductions."""
-        body = getattr(self._network, "inner", self._network)  # `inner`: xautodl's network has them under equal names
-        stem, blocks = getattr(body, "stem", None), getattr(body, "cells", None)
-        if not isinstance(stem, nn.Module) or not isinstance(blocks, nn.ModuleList):
-            raise LookupError(f"{type(body).__name__} has no blocks to record: it needs modules `stem` and `cells`")
-        return [stem, *blocks]
+        """The stem and the blocks behind it: cells and reductions, or residual blocks."""
+        blocks = getattr(self._network, "blocks", None)
+        if not isinstance(blocks, list):
+            raise LookupError(f"{type(self._network).__name__} has no blocks to record: it needs a list `blocks`")
+        return blocks
 
     @cached_property
     def _pass(self) -> _Pass:

@@ -79,9 +79,6 @@ class SwapRegularised(Swap):
     sigma: float = 1.0
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        from spaces.nb201 import CONV3, Cell
-        from spaces.skeleton import count_parameters
-
-        largest = count_parameters(Cell((CONV3,) * 6), student.skeleton)
-        size = count_parameters(student.cell, student.skeleton) / largest
+        skeleton = student.skeleton
+        size = skeleton.count_parameters(student.cell) / skeleton.most_parameters()
         return super().score(student, teacher) * math.exp(-((size - self.mu) ** 2) / self.sigma)

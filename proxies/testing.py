@@ -24,6 +24,7 @@ from spaces.equivalence import SEES
 from spaces.nb201 import Cell
 from spaces.network import CellNetwork
 from spaces.skeleton import Skeleton
+from spaces.space import Macro
 from spaces.supernet import INITS, Supernet
 
 SKELETON = Skeleton(channels=4, cells_per_stage=1, classes=5, size=8)
@@ -69,7 +70,7 @@ def make_probe(
     skeleton = TEACHER_SKELETON if teacher else SKELETON
     parsed = Cell.parse(cell)
 
-    def build(skeleton: Skeleton) -> nn.Module:
+    def build(skeleton: Macro) -> nn.Module:
         supernet = Supernet(skeleton, 0, init, role="teacher " if teacher else "", momentum=0.0)
         return CellNetwork(parsed, supernet, sees)
 

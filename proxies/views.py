@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from images.base import Batch
-    from spaces.skeleton import Skeleton
+    from spaces.space import Macro
 
 LARGE = 64
 """Side in pixels of the `large` image: the last stage's map then has more pixels than channels."""
@@ -25,24 +24,23 @@ class View(NamedTuple):
     """How a further probe differs from the one it belongs to: None is no difference."""
 
     batch: Callable[[], Batch] | None = None
-    skeleton: Skeleton | None = None
+    skeleton: Macro | None = None
     build: Callable[[], nn.Module] | None = None
 
 
 def views(
-    skeleton: Skeleton,
+    skeleton: Macro,
     count: int,
     second: Callable[[], Batch],
     noise: Callable[[str, int, int], Batch],
-    build: Callable[[Skeleton], nn.Module],
+    build: Callable[[Macro], nn.Module],
 ) -> dict[str, View]:
     """The views of a network on `skeleton` observed on a batch of `count` images, by name.
 
     `second` gives the second batch, `noise` that of a name, a number of images and their side in pixels, `build` the
     cell's network on another skeleton.
     """
-    small = replace(skeleton, channels=3, cells_per_stage=1)
-    thin = replace(skeleton, channels=1, cells_per_stage=1, size=3)
+    small, thin = skeleton.small(), skeleton.thin()
     return {
         "second": View(second),
         "noise": View(partial(noise, "noise", count, skeleton.size)),

@@ -1,22 +1,22 @@
-"""NAS-Bench-201 as a space to search."""
+"""The architectures of a space (spaces/space.py) as what a search chooses from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from search.space import Architecture, Space
-from spaces.equivalence import representatives
-from spaces.nb201 import EDGES, OPERATIONS, Cell, cell_at
+from spaces import space as spaces
+from spaces.cells import NB201
 
 
-def cell_space(allowed: Iterable[int], sees: str) -> Space:
+def cell_space(allowed: Iterable[int], sees: str, among: spaces.Space = NB201) -> Space:
     """The cells of these indices; those that are equal to what `sees` them (spaces/equivalence.py) are one function."""
     indices = sorted(allowed)
-    stands_for = representatives(sees)
-    operations = tuple(cell_at(index).operations for index in indices)
-    return Space((len(OPERATIONS),) * len(EDGES), operations, tuple(stands_for[index] for index in indices))
+    stands_for = among.representatives(sees)
+    sizes = tuple(map(len, among.choices))
+    return Space(sizes, tuple(map(among.chosen, indices)), tuple(stands_for[index] for index in indices))
 
 
-def index_of(architecture: Architecture) -> int:
-    """The official index of a cell."""
-    return Cell(architecture).index
+def index_of(architecture: Architecture, among: spaces.Space = NB201) -> int:
+    """The index of an architecture."""
+    return among.index_of(architecture)

@@ -1,37 +1,59 @@
-"""Command line of the search: `python -m search evolve,random,... --proxy diswot`."""
+"""Command line of the search: `python -m search evolve,random,... --proxy diswot` and `python -m search subgraph`."""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.errors import BadUsage
+from search.subgraph_words import FOLDER
 
 if TYPE_CHECKING:
     from proxies.base import Proxy
     from search.method import Method
     from search.records import Found
 
-app = application("Find a student: the cell of the highest score, or of the highest trained accuracy, on a budget.")
+SEARCH = "search"
 
 
-@app.command("search")
+class _SearchUnlessNamed(TyperGroup):
+    """Words that begin with no command are those of `search`: `python -m search evolve` needs no second word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = [SEARCH, *args]
+        return super().parse_args(ctx, args)
+
+
+app = application(
+    "Find a student: by a score or a trained accuracy on a budget (`python -m search METHODS`), or as a subgraph of "
+    "the teacher (`python -m search subgraph`).",
+    group=_SearchUnlessNamed,
+)
+
+
+@app.command(SEARCH)
 def search_command(
     methods: Annotated[
         str,
         typer.Argument(
-            help="evolve (DisWOT's Algorithm 1), random, regularised, local, reinforce, tpe, rank (the whole space), "
-            "several joined by commas, or all; evolve:population=50:top_k=3 sets fields."
+            help="evolve (DisWOT's Algorithm 1), random, regularised, local, reinforce, tpe, bohb, rank (the whole "
+            "space), several joined by commas, or all; evolve:population=50:top_k=3 sets fields."
         ),
     ],
     proxy: Annotated[str, typer.Option(help="Proxy to search by.")] = "diswot",
     accuracy: Annotated[
         str | None,
         typer.Option(help="Search by trained validation accuracy instead: distilled, vanilla, or an accuracy table."),
+    ] = None,
+    shorter: Annotated[
+        str | None, typer.Option(help="With --accuracy: table of shorter trainings, which bohb looks at first.")
     ] = None,
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark to find a student for.")] = "digits",
     seeds: Annotated[str, typer.Option(help="Seeds of scores or trainings, such as 0-2; their mean counts.")] = "0",
@@ -54,7 +76,10 @@ def search_command(
     output: Annotated[Path, typer.Option(help="Folder of finished searches.")] = Path("results/searches"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
 ) -> None:
-    """Search and write down what was found. The same command goes on where it was stopped, to the same answers."""
+    """Search by a score or an accuracy, and write down what was found: `python -m search METHODS` without this word.
+
+    The same command goes on where it was stopped, to the same answers.
+    """
     at_least_one("--runs", runs)
     at_least_one("--budget", budget)
     from bench.benchmarks import benchmark as named
@@ -63,10 +88,13 @@ def search_command(
     from search.constraints import limit
     from search.methods import choose
 
-    chosen, files = choose(methods), tuple(proxy_module or ())
+    if shorter and not accuracy:
+        raise BadUsage("--shorter: it goes with --accuracy, since a score has no shorter form of itself")
+    chosen, files = choose(methods, shorter is not None), tuple(proxy_module or ())
     most = {"params": max_params, "flops": max_flops, "latency": max_latency}
     limits = [limit(what, text) for what, text in most.items() if text is not None]
-    numbers, folder, among = tuple(parse_seeds(seeds)), data_folder(data), select(cells)
+    numbers, folder = tuple(parse_seeds(seeds)), data_folder(data)
+    among = select(cells, space=named(benchmark).space)
     judge = None if accuracy else _one(proxy, files)
     setting = with_teacher(named(benchmark), teacher)  # last: a trained teacher is loaded
 
@@ -78,7 +106,7 @@ def search_command(
     where = choose_device(device)
     made = None
     if judge is None:
-        objective = objectives.by_accuracy(str(accuracy), benchmark, numbers)
+        objective = objectives.by_accuracy(str(accuracy), setting, numbers, shorter)
     else:
         from bench.ondemand import OnDemand
         from bench.runner import Request
@@ -119,12 +147,85 @@ def search_command(
         "seconds",
     ]
     print_table(head, rows)
+    for cell in dict.fromkeys(row[2] for row in rows if isinstance(row[2], int)):
+        print(f"cell {cell}: {setting.space.at(cell)}")
     print(f"wrote {', '.join(map(str, paths))}")
+
+
+@app.command("subgraph")
+def subgraph_command(
+    budget: Annotated[str, typer.Option(help="Parameters at most, such as 20k, or a share of the teacher's graph.")],
+    gates: Annotated[
+        str, typer.Option(help="edges or operations of a cell; blocks or channels of a ResNet teacher.")
+    ] = "edges",
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose recipe trains students.")] = "digits",
+    seeds: Annotated[str, typer.Option(help="Seeds of selections and of trainings, such as 0-4.")] = "0-4",
+    teacher: Annotated[
+        str | None, typer.Option(help="Trained teacher, such as digits-resnet20; default: that of the labels.")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(help="Channels of the graph's stem; default: the teacher's.")] = None,
+    cells: Annotated[int | None, typer.Option(help="Cells, or blocks, a stage of the graph; likewise.")] = None,
+    rivals: Annotated[int, typer.Option(help="Random subgraphs a seed, where there are so many.")] = 8,
+    vanilla: Annotated[bool, typer.Option(help="Train every network without the teacher too.")] = True,
+    warm: Annotated[int, typer.Option(help="Steps before the penalty begins.")] = 100,
+    growth: Annotated[float, typer.Option(help="What a step adds to the penalty's weight.")] = 5e-3,
+    steps: Annotated[int, typer.Option(help="Steps of a selection at most.")] = 1500,
+    workers: Annotated[int, typer.Option("--workers", help="Processes.")] = 1,
+    store: Annotated[Path, typer.Option("--store", help="Finished trainings: read, and extended.")] = Path(
+        "results/store/subgraphs.sqlite"
+    ),
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = FOLDER,
+) -> None:
+    """Cut a student out of the teacher's graph by L1 gates (after Gu & Tresp, ECAI 2020), and train it again with
+    distillation beside equally large random subgraphs and cuts of width and depth.
+
+    The same command goes on where it was stopped, to the same results.
+    """
+    from dataclasses import replace
+
+    from distill.recipes import MODES
+    from distill.recipes import recipe as named
+    from search.subgraph_words import budget as budget_of
+    from search.subgraph_words import gates as kind_of
+
+    counts = {"--channels": channels, "--cells": cells, "--rivals": rivals, "--steps": steps, "--workers": workers}
+    for option, value in counts.items():
+        at_least_one(option, value)
+    kind, most, numbers, folder = kind_of(gates), budget_of(budget), parse_seeds(seeds), data_folder(data)
+    recipe = named(benchmark)
+    recipe = replace(recipe, teacher=teacher or recipe.teacher)
+
+    from search.subgraph import Schedule
+    from search.subgraph_study import Plan, Study, graph_of
+
+    graph = graph_of(recipe.teacher, kind, channels, cells)
+    schedule = Schedule(warm, growth, steps)
+    modes = MODES if vanilla else ("distilled",)
+    plan = Plan(benchmark, recipe, kind, graph, most.of(graph.parameters), schedule, modes, rivals)
+    study = Study(plan, tuple(numbers), store, workers, folder, choose_device(device))
+    path, rows = study.run(output)
+    print(f"{benchmark}, {kind}, at most {plan.budget:,} of {graph.parameters:,} parameters, seeds {seeds}")
+    print_table(["kind", "networks", "parameters", *modes], _by_kind(rows, modes))
+    print(f"wrote {path}")
+
+
+def _by_kind(rows: list[dict[str, Any]], modes: tuple[str, ...]) -> list[list[object]]:
+    """Means over seeds and networks."""
+    lines = []
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        part = [row for row in rows if row["kind"] == kind]
+        means = []
+        for mode in modes:
+            known = [row[mode] for row in part if row[mode] != ""]
+            means.append(f"{sum(known) / len(known):.2f}" if known else "diverged")
+        lines.append([kind, len(part), round(sum(row["parameters"] for row in part) / len(part)), *means])
+    return lines
 
 
 def _one(name: str, files: tuple[Path, ...]) -> Proxy:
     """The proxy to search by. Raises BadUsage for several, and for what ranks cells among others."""
-    from common.errors import BadUsage
     from proxies.base import Proxy
     from proxies.registry import choose
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from common.errors import BadUsage
-from spaces.nb201 import Cell, cell_at
-from spaces.skeleton import Skeleton, count_multiply_adds, count_parameters
+from spaces.cells import NB201
+from spaces.space import Macro, Space
 
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
-Cost = Callable[[Cell], float]
+Cost = Callable[[Any], float]
+"""Of an architecture."""
 
 
-def counts(skeleton: Skeleton) -> dict[str, Callable[[Cell], int]]:
+def counts(skeleton: Macro) -> dict[str, Callable[[Any], int]]:
     """What is counted of every student; flops are multiply-adds of one image, as everywhere here."""
-    return {
-        "params": lambda cell: count_parameters(cell, skeleton),
-        "flops": lambda cell: count_multiply_adds(cell, skeleton),
-    }
+    return {"params": skeleton.count_parameters, "flops": skeleton.count_multiply_adds}
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,13 @@ def limit(what: str, text: str) -> Limit:
     return Limit(what, float(found[1]) * _FACTORS[found[2]])
 
 
-def within(cells: Sequence[int], limits: Sequence[Limit], costs: Mapping[str, Cost]) -> list[int]:
+def within(cells: Sequence[int], limits: Sequence[Limit], costs: Mapping[str, Cost], space: Space = NB201) -> list[int]:
     """The cells that keep all limits on `costs`. Raises BadUsage, with the least that there is, where none does."""
     left = list(cells)
     if not left:
         raise BadUsage("none of the cells named by --cells can be evaluated: name others")
     for one in limits:
-        cost = {cell: costs[one.what](cell_at(cell)) for cell in left}
+        cost = {cell: costs[one.what](space.at(cell)) for cell in left}
         left = [cell for cell in left if cost[cell] <= one.most]
         if not left:
             least = f"{min(cost.values()):.10g}"

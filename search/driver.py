@@ -8,9 +8,25 @@ from typing import NamedTuple
 
 from search.space import Architecture, Space
 
-Asking = Generator[Architecture, float | None, None]
+
+@dataclass(frozen=True)
+class Glimpse:
+    """Asks for what an architecture comes to after a shorter training."""
+
+    architecture: Architecture
+
+
+Asking = Generator[Architecture | Glimpse, float | None, None]
 """A method at work: it yields an architecture and is sent its score, larger is better. None: it is outside the
 constraints, or has no score."""
+
+
+class Shorter(NamedTuple):
+    """Shorter trainings: what an architecture comes to, and what part of an evaluation that costs."""
+
+    evaluate: Callable[[Architecture], float | None]
+    price: float
+
 
 PATIENCE = 10
 """A search ends when it has asked for this many times its budget: some ask for ever for what they know."""
@@ -32,6 +48,8 @@ class Trace:
     asked: int = 0
     outside: int = 0
     """Of those asked for, how many the constraints forbid: they are never evaluated."""
+    glimpses: dict[Architecture, float | None] = field(default_factory=dict)
+    """What was found by shorter trainings, in their order; never the answer."""
 
     @property
     def steps(self) -> list[Step]:
@@ -55,10 +73,17 @@ class Trace:
         return sum(score is None for score in self.scores.values())
 
 
-def drive(asking: Asking, space: Space, evaluate: Callable[[Architecture], float | None], budget: int | None) -> Trace:
+def drive(
+    asking: Asking,
+    space: Space,
+    evaluate: Callable[[Architecture], float | None],
+    budget: int | None,
+    shorter: Shorter | None = None,
+) -> Trace:
     """Run a method until it ends by itself, has evaluated `budget` architectures or all there are, or lost `PATIENCE`.
 
-    Only architectures of the space are evaluated. Without a budget a method has to end by itself.
+    Only architectures of the space are evaluated. A glimpse costs its part of an evaluation, and the last thing asked
+    for may not go beyond the budget. Without a budget a method has to end by itself.
     """
     trace = Trace()
     most = len(space.allowed) if budget is None else min(budget, len(space.allowed))
@@ -69,14 +94,30 @@ def drive(asking: Asking, space: Space, evaluate: Callable[[Architecture], float
         except StopIteration:
             break
         trace.asked += 1
-        if wanted not in space:
+        if isinstance(wanted, Glimpse):
+            assert shorter is not None  # a method that asks for glimpses is refused without
+            architecture, known, price, ask = wanted.architecture, trace.glimpses, shorter.price, shorter.evaluate
+        else:
+            architecture, known, price, ask = wanted, trace.scores, 1.0, evaluate
+        if architecture not in space:
             trace.outside += 1
             reply = None
             continue
-        if wanted not in trace.scores:
-            trace.scores[wanted] = evaluate(wanted)
-        reply = trace.scores[wanted]
+        if architecture not in known:
+            if _spent(trace, shorter) + price > most + _ROUNDING:
+                break
+            known[architecture] = ask(architecture)
+        reply = known[architecture]
         if len(trace.scores) == most:
             break
     asking.close()
     return trace
+
+
+_ROUNDING = 1e-9
+"""Of a sum of prices."""
+
+
+def _spent(trace: Trace, shorter: Shorter | None) -> float:
+    """In evaluations."""
+    return len(trace.scores) + (len(trace.glimpses) * shorter.price if shorter else 0.0)

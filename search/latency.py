@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.benchmarks import Benchmark
-from common.errors import BadInput
+from common.errors import BadInput, BadUsage
 from common.files import write_json
 from spaces.nb201 import EDGES, NONE, OPERATIONS, Cell
+from spaces.skeleton import Skeleton
 
 ROUNDS = 25
 """In turns over the operations, so that a slow spell of the machine hits all; medians count."""
@@ -37,7 +38,10 @@ class Latency:
 
 
 def latency(setting: Benchmark, device: str, folder: Path) -> Latency:
-    """The table in `folder`, measured now where there is none. Raises BadInput where it cannot be read."""
+    """The table in `folder`, measured now where there is none. Raises BadInput where it cannot be read, BadUsage for
+    networks without cells."""
+    if not isinstance(setting.skeleton, Skeleton):
+        raise BadUsage(f"--max-latency: times are of the operations of cells, and {setting.name} has none")
     path = folder / f"latency-{setting.name}-{device.replace(':', '')}.json"
     if not path.is_file():
         from bench.provenance import provenance

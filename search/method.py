@@ -25,6 +25,8 @@ class Method(ABC):
     reference: ClassVar[str]
     exhaustive: ClassVar[bool] = False
     """Whether it evaluates everything, once and in one way, whatever the budget and the seed."""
+    glimpses: ClassVar[bool] = False
+    """Whether it looks at shorter trainings first."""
 
     @property
     def label(self) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.identity import name_of
-from spaces.equivalence import representatives
-from spaces.nb201 import cell_set
+from common.errors import BadUsage
 
 if TYPE_CHECKING:
+    from bench.benchmarks import Benchmark
     from bench.ondemand import OnDemand
     from bench.runner import Request
 
@@ -30,25 +30,41 @@ class Objective:
     evaluate: Callable[[int], float | None]
     seconds: dict[int, float] | None = None
     """What an evaluation has cost, by representative, where that is known: of trainings."""
+    shorter: Objective | None = None
+    """The same by shorter trainings, for methods that look at them first."""
+    epochs: float = 1.0
+    """How long an evaluation trains."""
 
 
 def by_proxy(request: Request, scores: OnDemand) -> Objective:
     """The mean score over the seeds of a request for one proxy."""
     name = name_of(scores.proxy, request.benchmark)
     settings = {"by": "proxy", "proxy": name, "seeds": list(request.seeds), "backbone": request.benchmark.backbone}
-    return Objective(name, settings, scores.proxy.sees, cell_set("all"), scores.score)
+    return Objective(name, settings, scores.proxy.sees, request.benchmark.space.cell_set("all"), scores.score)
 
 
-def by_accuracy(which: str, benchmark: str, seeds: Sequence[int]) -> Objective:
-    """Trained validation accuracy, of the cells that a table has it of. Raises BadInput."""
+def by_accuracy(which: str, benchmark: Benchmark, seeds: Sequence[int], shorter: str | None = None) -> Objective:
+    """Trained validation accuracy, of the cells that a table has it of; with `shorter`, of those that both tables have.
+
+    Raises BadInput, and BadUsage where the second table does not train shorter than the first.
+    """
     from search.trained import read
 
     table = read(which, benchmark, seeds)
-    stands_for = representatives(table.sees)
+    stands_for = benchmark.space.representatives(table.sees)
     name = which.rpartition("/")[2].removesuffix(".csv.gz")
     settings = {"by": "accuracy", "accuracy": name, "seeds": list(seeds), "recipe_hash": table.recipe_hash}
 
     def evaluate(cell: int) -> float:
         return table.accuracy[stands_for[cell]]
 
-    return Objective(name, settings, table.sees, table.cells(), evaluate, table.seconds)
+    own = Objective(name, settings, table.sees, table.cells, evaluate, table.seconds, epochs=table.epochs)
+    if shorter is None:
+        return own
+    first = by_accuracy(shorter, benchmark, seeds)
+    if not first.epochs < own.epochs:
+        raise BadUsage(f"--shorter {shorter} trains {first.epochs:g} epochs, --accuracy {which} {own.epochs:g}")
+    if first.sees != own.sees:
+        raise BadUsage(f"--shorter {shorter}: one table labels functions, the other cells, so they cannot be joined")
+    both = sorted(set(own.cells) & set(first.cells))
+    return replace(own, settings=settings | {"shorter": first.settings}, cells=both, shorter=first)

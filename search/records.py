@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.benchmarks import Benchmark
 from common.files import write_json, write_whole
 from search.cells import index_of
 from search.constraints import counts
 from search.driver import Trace
+from search.objective import Objective
 from search.space import Space
-from spaces.nb201 import cell_at
-from spaces.skeleton import Skeleton
 
 FOLDER = Path("results/searches")
 
@@ -33,6 +33,8 @@ class Found:
     functions: int
     """Evaluations of different functions: what had to be computed."""
     failed: int
+    glimpses: int
+    """Shorter trainings that it looked at first."""
     asked: int
     outside: int
     seconds: float | None
@@ -41,12 +43,18 @@ class Found:
     """The improvements: `evaluation:cell`, the last is the answer."""
 
 
-def found(run: int, trace: Trace, space: Space, skeleton: Skeleton, seconds: Mapping[int, float] | None) -> Found:
-    """The record of a run; `seconds` are those of an evaluation, by class."""
-    steps = [(step.evaluation, index_of(step.architecture)) for step in trace.steps]
-    functions = {space.class_of[architecture] for architecture in trace.scores}
+def found(run: int, trace: Trace, space: Space, benchmark: Benchmark, objective: Objective) -> Found:
+    """The record of a run."""
+    steps = [(step.evaluation, index_of(step.architecture, benchmark.space)) for step in trace.steps]
+    functions, glimpsed = ({space.class_of[one] for one in seen} for seen in (trace.scores, trace.glimpses))
+    seconds = _seconds(objective, functions)
+    if seconds is not None and objective.shorter is not None:
+        seconds += _seconds(objective.shorter, glimpsed) or 0.0
     cell = steps[-1][1] if steps else None
-    counted = {what: None if cell is None else count(cell_at(cell)) for what, count in counts(skeleton).items()}
+    counted = {
+        what: None if cell is None else count(benchmark.space.at(cell))
+        for what, count in counts(benchmark.skeleton).items()
+    }
     return Found(
         run=run,
         cell=cell,
@@ -56,11 +64,19 @@ def found(run: int, trace: Trace, space: Space, skeleton: Skeleton, seconds: Map
         evaluations=len(trace.scores),
         functions=len(functions),
         failed=trace.failed,
+        glimpses=len(trace.glimpses),
         asked=trace.asked,
         outside=trace.outside,
-        seconds=None if seconds is None else round(sum(seconds[function] for function in sorted(functions)), 2),
+        seconds=None if seconds is None else round(seconds, 2),
         steps=" ".join(f"{evaluation}:{cell}" for evaluation, cell in steps),
     )
+
+
+def _seconds(objective: Objective, functions: Iterable[int]) -> float | None:
+    """Of the trainings of these; None where scores were searched by."""
+    if objective.seconds is None:
+        return None
+    return sum(objective.seconds[function] for function in sorted(functions))
 
 
 def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from bench.benchmarks import Benchmark
 from common.progress import Progress
 from search.cells import cell_space, index_of
 from search.constraints import Cost, Limit, counts, within
-from search.driver import PATIENCE, drive
+from search.driver import PATIENCE, Shorter, drive
 from search.latency import Latency
 from search.method import Method
 from search.objective import Objective
@@ -40,7 +40,8 @@ def space_of(plan: Plan, chosen: Sequence[int], objective: Objective) -> Space:
     costs: dict[str, Cost] = {**counts(plan.benchmark.skeleton)}
     if plan.latency:
         costs["latency"] = plan.latency.of
-    return cell_space(within(among, plan.limits, costs), objective.sees)
+    space = plan.benchmark.space
+    return cell_space(within(among, plan.limits, costs, space), objective.sees, space)
 
 
 def settings(method: Method, objective: Objective, plan: Plan, space: Space) -> dict[str, Any]:
@@ -66,15 +67,19 @@ def settings(method: Method, objective: Objective, plan: Plan, space: Space) -> 
 def search(method: Method, objective: Objective, plan: Plan, space: Space) -> list[Found]:
     """The runs of a method; run n draws from its own stream, keyed by the method's name and n."""
 
-    def evaluate(architecture: Architecture) -> float | None:
-        return objective.evaluate(index_of(architecture))
+    def evaluating(by: Objective) -> Callable[[Architecture], float | None]:
+        return lambda architecture: by.evaluate(index_of(architecture, plan.benchmark.space))
+
+    first = objective.shorter if method.glimpses else None
+    shorter = Shorter(evaluating(first), first.epochs / objective.epochs) if first else None
 
     done = []
     runs = 1 if method.exhaustive else plan.runs
     with Progress(f"{method.label} by {objective.name} on {plan.benchmark.name}", runs, "searches") as bar:
         for run in range(runs):
             asking = method.search(space, random.Random(f"{method.label} {run}"))
-            trace = drive(asking, space, evaluate, None if method.exhaustive else plan.budget)
-            done.append(found(run, trace, space, plan.benchmark.skeleton, objective.seconds))
+            budget = None if method.exhaustive else plan.budget
+            trace = drive(asking, space, evaluating(objective), budget, shorter)
+            done.append(found(run, trace, space, plan.benchmark, objective))
             bar.advance(1, failed=trace.answer is None)
     return done

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from spaces.nb201 import KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
-from spaces.skeleton import Block
+from spaces.skeleton import Block, Skeleton
 from spaces.supernet import ConvBn, Supernet
 
 
@@ -122,6 +122,7 @@ class CellNetwork(nn.Module):
     def __init__(self, cell: Cell, supernet: Supernet, sees: str = "function") -> None:
         super().__init__()
         skeleton = supernet.skeleton
+        assert isinstance(skeleton, Skeleton)
         self.cell = cell
         self.skeleton = skeleton
         stem = supernet.conv_bn("stem", 3, skeleton.channels, 3)
@@ -136,6 +137,11 @@ class CellNetwork(nn.Module):
         )
         self.lastact = nn.Sequential(supernet.bn("lastact", skeleton.width), nn.ReLU())
         self.classifier = supernet.linear("classifier", skeleton.width, skeleton.classes)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The stem and the blocks behind it: cells and reductions."""
+        return [self.stem, *self.cells]
 
     def forward(self, images: torch.Tensor) -> Output:
         """Images [B, 3, H, W], normalised."""

@@ -170,6 +170,11 @@ class ResNet(nn.Module):
         if sum(parameter.numel() for parameter in self.parameters()) != count_parameters(shape):
             raise ValueError(f"this draw has served a shape of other widths or classes than {shape}")
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The stem and the residual blocks behind it."""
+        return [self.stem, *(block for stage in self.stages for block in stage.children())]
+
     def forward(self, images: torch.Tensor) -> Output:
         """Images [B, 3, H, W], normalised. `features` are the ends of the three stages: of a ResNet after the ReLU
         behind the sum, of a Wide ResNet the sums, of which only the last is behind a BN-ReLU.
@@ -222,3 +227,9 @@ def count_multiply_adds(shape: ResNetShape, size: int = 32) -> int:
             size = (size + block.stride - 1) // block.stride
             total += (9 * i * o + 9 * o * o + i * o * block.is_projected) * size**2
     return total + shape.widths[-1] * shape.classes
+
+
+def count_layers(shape: ResNetShape) -> int:
+    """Convolutions, those of shortcuts too, and the classifier."""
+    blocks = [block for stage in shape.stages() for block in stage]
+    return 2 + sum(2 + block.is_projected for block in blocks)  # 2: stem and classifier

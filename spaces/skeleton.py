@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
-from spaces.nb201 import KERNEL, Cell
+from spaces.nb201 import CONV3, EDGES, KERNEL, Cell
+from spaces.space import Macro
 
 INITS = ("default", "kaiming", "gaussian")
 """Initialisations of a network (spaces/supernet.py)."""
@@ -24,7 +25,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Skeleton:
+class Skeleton(Macro):
     """Stem of `channels`, then three stages of `cells_per_stage` cells with a reduction between stages, then the head.
 
     NAS-Bench-201 uses 16 channels and 5 cells a stage on 32-pixel images. `size` is the side of the input in pixels.
@@ -34,11 +35,6 @@ class Skeleton:
     cells_per_stage: int
     classes: int
     size: int
-
-    @property
-    def width(self) -> int:
-        """Channels of the last stage, which is the length of the pooled features."""
-        return 4 * self.channels
 
     def blocks(self) -> Iterator[Block]:
         """The blocks after the stem, named as in the state dict: `cells.0`, `cells.1`, ..."""
@@ -51,6 +47,34 @@ class Skeleton:
             for _ in range(self.cells_per_stage):
                 yield Block(f"cells.{number}", False, channels, channels, size)
                 number += 1
+
+    @property
+    def described(self) -> str:
+        cells = f"{self.cells_per_stage} cell{'' if self.cells_per_stage == 1 else 's'}"
+        return f"{self.channels} channels and {cells} a stage"
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def small(self) -> Skeleton:
+        """One cell a stage."""
+        return replace(self, channels=3, cells_per_stage=1)
+
+    def thin(self) -> Skeleton:
+        """One cell a stage."""
+        return replace(self, channels=1, cells_per_stage=1, size=3)
+
+    def count_parameters(self, architecture: Cell) -> int:
+        return count_parameters(architecture, self)
+
+    def count_multiply_adds(self, architecture: Cell) -> int:
+        return count_multiply_adds(architecture, self)
+
+    def count_layers(self, architecture: Cell) -> int:
+        return count_layers(architecture, self)
+
+    def most_parameters(self) -> int:
+        return count_parameters(Cell((CONV3,) * len(EDGES)), self)
 
 
 def count_parameters(cell: Cell, skeleton: Skeleton) -> int:

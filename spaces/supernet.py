@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from common.errors import unknown
-from spaces.skeleton import INITS, Skeleton
+from spaces.skeleton import INITS
+from spaces.space import Macro
 
 
 class ConvBn(NamedTuple):
@@ -106,11 +107,11 @@ class Draw:
 
 
 class Supernet(Draw):
-    """The draw of all cells of a skeleton."""
+    """The draw of all architectures of a skeleton."""
 
     def __init__(
         self,
-        skeleton: Skeleton,
+        skeleton: Macro,
         seed: int,
         init: str = "default",
         *,

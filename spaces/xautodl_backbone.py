@@ -8,6 +8,7 @@ from torch import nn
 from common.errors import BadInput
 from spaces.nb201 import Cell
 from spaces.network import CellNetwork, Output
+from spaces.skeleton import Skeleton
 from spaces.supernet import Supernet
 
 
@@ -24,6 +25,7 @@ class XautodlNetwork(nn.Module):
                 "the xautodl backbone needs xautodl: run `make setup`, or pip install --no-deps xautodl"
             ) from error
         skeleton = supernet.skeleton
+        assert isinstance(skeleton, Skeleton)
         self.cell = cell
         self.skeleton = skeleton
         with torch.random.fork_rng(devices=[]):  # the constructor draws from the global generator
@@ -39,6 +41,11 @@ class XautodlNetwork(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = supernet.momentum
         self.inner.to(supernet.device)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The stem and the blocks behind it: cells and reductions."""
+        return [self.inner.stem, *self.inner.cells]
 
     def forward(self, images: torch.Tensor) -> Output:
         """Images [B, 3, H, W], normalised."""

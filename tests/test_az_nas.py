@@ -110,11 +110,14 @@ class Chain(nn.Module):
 
     def __init__(self, *blocks: nn.Module) -> None:
         super().__init__()
-        self.stem = nn.Identity()
-        self.cells = nn.ModuleList(blocks)
+        self.parts = nn.ModuleList([nn.Identity(), *blocks])
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return list(self.parts)
 
     def forward(self, images: torch.Tensor) -> Output:
-        for block in (self.stem, *self.cells):
+        for block in self.parts:
             images = block(images)
         pooled = images.mean((2, 3))
         return Output(pooled, pooled, (images,))

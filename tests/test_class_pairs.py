@@ -12,7 +12,7 @@ from scipy import stats
 
 from analysis.class_pairs import compare
 from common.errors import BadInput
-from distill.recipes import EXECUTED, MODES
+from distill.recipes import CHOSEN, EXECUTED, MODES
 from distill.runs import visiting_order
 from distill.tables import AccuracyTable, table_path, write_table
 from spaces.equivalence import representatives
@@ -111,3 +111,14 @@ def test_the_command_prints_a_line_for_each_mode(tmp_path: Path, command: Comman
     assert ended.code == 0
     assert all(sum(line.split()[:1] == [mode] for line in ended.out.splitlines()) == 1 for mode in MODES)
     assert command("analysis", "class-pairs", "--tables", tmp_path / "none").code == 1
+
+
+def test_representatives_that_were_chosen_count_as_those_of_the_sample_do(tmp_path: Path) -> None:
+    own, other = accuracies(np.random.default_rng(3), 12)
+    first, second = pairs(12)
+    for folder, here in ((tmp_path / "one", slice(None)), (tmp_path / "two", slice(8))):
+        folder.mkdir()
+        write(folder, "digits", first[here], own[:, here])
+        write(folder, "digits" + EXECUTED, second, other)
+    write(tmp_path / "two", "digits" + CHOSEN, first[6:], own[:, 6:])
+    assert compare("digits", tmp_path / "two") == compare("digits", tmp_path / "one")

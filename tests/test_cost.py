@@ -48,7 +48,16 @@ def test_every_proxy_is_scored_alone_and_all_together(passes: list[Pass]) -> Non
 
 def test_the_share_is_together_over_the_sum_of_single_runs() -> None:
     costs = Costs([Cost("a", 1.0, 10.0), Cost("b", 3.0, 30.0)], Cost("all", 2.0, 20.0))
-    assert costs.share == 0.5
+    assert costs.share == costs.share_of_passes == 0.5
+    costs = Costs([*costs.each, Cost("both", 4.0, 40.0)], costs.together, ("both",))
+    assert (costs.share, costs.share_of_passes) == (0.25, 0.5)
+
+
+def test_a_population_costs_what_its_parts_cost_together_and_brings_them_along(passes: list[Pass]) -> None:
+    found = measure(benchmark("digits"), registry.choose("kd,diswot_rank"), 1)
+    assert [cost.proxy for cost in found.each] == ["kd", "diswot_rank"]
+    assert found.populations == ("diswot_rank",)
+    assert [len(task.proxies) for task in passes] == [1, 2, 3] * 2, "kd, the two terms, all three; warm-up and sample"
 
 
 def test_written_costs_are_a_table_with_what_measured_it(tmp_path: Path) -> None:

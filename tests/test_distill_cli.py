@@ -154,6 +154,20 @@ def shrink_teacher(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(teachers, "teacher_recipe", lambda benchmark: small)
 
 
+def test_chosen_cells_come_from_a_file_and_not_from_the_name_of_their_tables(command: Command, tmp_path: Path) -> None:
+    ended = command("distill", "run", "--benchmark", "digits-chosen")
+    assert ended.code == 2
+    assert "--benchmark digits-chosen: say --benchmark digits --cells FILE" in ended.error
+    (tmp_path / "cells.txt").write_text("7\n# a word\n15625\n")
+    ended = command("distill", "run", "--cells", "cells.txt")
+    assert ended.code == 2
+    assert "cells.txt, line 3: cell index 15625 is out of range" in ended.error
+    assert not (tmp_path / "results").exists()
+    ended = command("distill", "run", "--cells", "none.txt")
+    assert ended.code == 1
+    assert "cannot read none.txt" in ended.error
+
+
 @pytest.mark.parametrize("words", [["run", "extra"], ["merge"], ["rum"], ["status", "--limit", "3"]])
 def test_options_and_arguments_that_do_not_exist_end_with_2(command: Command, words: list[str]) -> None:
     ended = command("distill", *words)

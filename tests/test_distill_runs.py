@@ -25,10 +25,11 @@ import distill.runs
 import images.digits
 from common.errors import BadInput
 from distill.recipes import MODES, Recipe, recipe_hash
-from distill.runs import AccuracyStore, Done, Run, export, run_missing, status, visiting_order, wanted
+from distill.runs import AccuracyStore, Done, Run, export, run_missing, status, to_train, visiting_order, wanted
 from distill.tables import COLUMNS, read_table, recipe_path
 from distill.teachers import Teacher, hardware, weights_hash
 from distill.training import Lockstep, Trained
+from spaces.equivalence import representatives
 from spaces.nb201 import Cell, cell_set
 from spaces.network import CellNetwork
 from spaces.skeleton import Skeleton
@@ -105,10 +106,10 @@ def test_the_visiting_order_is_a_permutation_of_the_functions_that_never_changes
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
-def test_a_limit_is_a_prefix_of_the_visiting_order_whatever_comes_after(limit: int) -> None:
-    tasks = wanted([0, 4], limit)
+def test_a_limit_is_a_prefix_of_the_visiting_order_whatever_comes_after(limit: int, tmp_path: Path) -> None:
+    tasks = wanted([0, 4], to_train("digits", limit, None, tmp_path))
     assert list(dict.fromkeys(task.cell for task in tasks)) == visiting_order()[:limit]
-    assert tasks == wanted([0, 4], 200)[: len(tasks)]
+    assert tasks == wanted([0, 4], to_train("digits", 200, None, tmp_path))[: len(tasks)]
     assert len(set(tasks)) == len(tasks) == limit * 2
 
 
@@ -126,14 +127,44 @@ def test_a_limit_is_a_prefix_of_the_visiting_order_whatever_comes_after(limit: i
     ],
 )
 def test_every_cell_is_wanted_with_every_block_of_three_that_has_a_seed(seeds: list[int], blocks: list[int]) -> None:
-    tasks = wanted(seeds, 2)
+    tasks = wanted(seeds, visiting_order()[:2])
     assert tasks == [Run(cell, block) for cell in visiting_order()[:2] for block in blocks]
     assert all(set(task.seeds) == {3 * task.block, 3 * task.block + 1, 3 * task.block + 2} for task in tasks)
     assert set(seeds) <= {seed for task in tasks for seed in task.seeds}
 
 
-def test_without_a_limit_every_function_is_wanted() -> None:
-    assert len(wanted([0], None)) == len(cell_set("functions"))
+def test_without_a_limit_every_function_is_wanted(tmp_path: Path) -> None:
+    assert sorted(to_train("digits", None, None, tmp_path)) == list(cell_set("functions"))
+
+
+def test_chosen_cells_are_trained_as_their_representatives_less_those_of_the_sample(tmp_path: Path, tiny: None) -> None:
+    sample = train(tmp_path, limit=1)
+    stands_for = representatives("function")
+    labelled = visiting_order()[0]
+    other = next(cell for cell in range(len(stands_for)) if stands_for[cell] not in (cell, labelled))
+    store, output = tmp_path / "store" / "accuracies.sqlite", tmp_path / "tables"
+    before = {path: path.read_bytes() for path in sample.values()}
+    chosen = run_missing("digits", [0], None, 1, store, output, None, chosen=[other, labelled, other])
+    assert {path.name for path in chosen.values()} == {f"digits-chosen-{mode}.csv.gz" for mode in MODES}
+    for mode, path in chosen.items():
+        table = read_table(path)
+        assert list(table.rows["cell"]) == [stands_for[other]] * 3
+        assert table.recipe == read_table(sample[mode]).recipe | {"sample": "chosen cells"}
+    export("digits", store, output, None)
+    assert {path: path.read_bytes() for path in sample.values()} == before, "what was chosen is no part of the sample"
+    assert [(entry["cells"], entry["wanted"]) for entry in status("digits-chosen", store, output, None)] == [(1, 1)] * 2
+    with pytest.raises(BadInput, match="all chosen cells are in the tables of digits"):
+        run_missing("digits", [0], None, 1, store, output, None, chosen=[labelled])
+
+
+def test_a_chosen_cell_is_trained_to_the_numbers_that_the_sample_would_have(tmp_path: Path, tiny: None) -> None:
+    sample = train(tmp_path / "sample", limit=1)
+    folder = tmp_path / "chosen"
+    chosen = run_missing(
+        "digits", [0], None, 1, folder / "store" / "a.sqlite", folder, None, chosen=[visiting_order()[0]]
+    )
+    for mode in MODES:
+        pd.testing.assert_frame_equal(rows(sample)[mode], rows(chosen)[mode], check_exact=True)
 
 
 # -- training

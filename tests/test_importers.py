@@ -25,10 +25,10 @@ import pytest
 import torch
 
 from analysis.importers import FORMATS, import_table
-from analysis.importers.text import DEPTH_CODES
 from analysis.labels import load_labels
 from common.errors import BadInput
 from distill.tables import read_table, recipe_path
+from spaces.depths import RESNET
 from spaces.nb201 import cell_at, cells
 
 Command = Callable[..., Any]
@@ -553,8 +553,6 @@ def test_the_cell_of_a_network_is_its_depth_codes_place_in_lexicographic_order(t
     file.write_text("777 70\n\n[7,1,3] 71.01\n 1 1 1 60.2\n[1, 1, 3]: 61\n1,3,1,62.5\n")
     path, _ = import_table("resnet-depths", file, "cifar100", output=tmp_path, name="resnet-distilled")
     assert {cell: test for (cell, _), (_, test) in stored(path).items()} == {0: 60.2, 1: 61, 4: 62.5, 49: 71.01, 63: 70}
-    assert list(DEPTH_CODES) == sorted(DEPTH_CODES)
-    assert len(DEPTH_CODES) == 64
     told = json.loads(recipe_path(path).read_text())
     assert told["recipe"]["space"] == "resnet"
     assert "lexicographic order" in told["columns"]["cell"]
@@ -590,7 +588,7 @@ def test_networks_of_another_space_label_no_cells(tmp_path: Path, command: Comma
     for against in ("results/accuracies/depths.csv.gz", "vanilla"):
         ended = command("analysis", "correlate", "params", "--against", against)
         assert ended.code == 1
-        assert "labels networks of the space 'resnet', and scores are of NAS-Bench-201's cells" in ended.error
+        assert "labels networks of the space 'resnet', and scores are of the space 'nb201'" in ended.error
 
 
 def data(name: str) -> Path:
@@ -606,8 +604,8 @@ def test_diswots_own_depth_files_are_read(tmp_path: Path) -> None:
         path, _ = import_table("resnet-depths", file, "cifar100", output=tmp_path)
         found = stored(path)
         assert sorted(cell for cell, _ in found) == list(range(64))
-        for code, accuracy in zip(((7, 1, 3), (3, 3, 3)), expected, strict=True):
-            assert found[DEPTH_CODES.index(code), 0][1] == accuracy
+        for code, accuracy in zip(("713", "333"), expected, strict=True):
+            assert found[RESNET.resolve(code), 0][1] == accuracy
 
 
 # CSV

@@ -300,7 +300,7 @@ MALFORMED = "|nor_conv_3x3~0|+|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|no
         ("index,seed,accuracy\n3,,1\n3,2,1\n", "column 'seed' holds something that is not a whole number"),
         ("index,seed,accuracy\n3,x,1\n", "column 'seed' holds something that is not a number"),
         (f"index,arch,accuracy\n3,{cell_at(3)},1\n4,{cell_at(5)},1\n", "line 3: '4' and '.*' are different cells"),
-        ("cell,index,accuracy\n3,4,1\n", "line 2: '3' and '4' are different cells of NAS-Bench-201"),
+        ("cell,index,accuracy\n3,4,1\n", "line 2: '3' and '4' are different cells of the space 'nb201'"),
         ("", "cannot read .* as CSV"),
         ('index,accuracy\n"3,1\n', "cannot read .* as CSV"),
     ],

@@ -92,6 +92,11 @@ def test_students_and_teachers_of_a_benchmark_share_classes_and_images(benchmark
     assert (students.skeleton.classes, students.skeleton.size) == (teacher.skeleton.classes, teacher.skeleton.size)
 
 
+@pytest.mark.parametrize("name", ["digits", "digits-executed", "cifar100-rehearsal"])
+def test_chosen_cells_are_trained_as_the_others(name: str) -> None:
+    assert recipe(f"{name}-chosen") == recipe(name)
+
+
 def test_executed_and_rehearsal_are_recipes_of_their_own() -> None:
     plan, executed, rehearsal = recipe("digits"), recipe("digits-executed"), recipe("digits-rehearsal")
     assert executed == replace(plan, sees="executed")

@@ -110,7 +110,13 @@ def heavy_imports(code: int, room: str, invocations: list[list[str]], folder: Pa
             "analysis",
             [["--help"], *([word, "--help"] for word in ("correlate", "reliability", "class-pairs", "import"))],
         ),
-        ("distill", [["--help"], *([word, "--help"] for word in ("run", "status", "merge", "teacher", "speed"))]),
+        (
+            "distill",
+            [
+                ["--help"],
+                *([word, "--help"] for word in ("run", "status", "merge", "teacher", "process", "compare", "speed")),
+            ],
+        ),
         ("search", [["--help"]]),
     ],
 )

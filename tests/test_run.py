@@ -103,7 +103,7 @@ def test_rows_do_not_depend_on_order_and_chunks(
     cells_file: str, new_store: New, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = new_store()
-    monkeypatch.setattr(bench.plan, "visiting_order", lambda: range(15624, -1, -1))
+    monkeypatch.setattr(bench.plan, "visiting_order", lambda space: range(15624, -1, -1))
     monkeypatch.setattr(bench.runner, "CHUNK", 3)
     execute(ask(PROXIES, cells_file, seeds=(1, 0)), store)
     assert stored(store) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,7 @@ def record(
     by = "proxy" if seconds is None else "accuracy"
     known = {"by": by, by: "diswot" if by == "proxy" else "distilled", "seeds": [0, 1]}
     runs = [
-        Found(run, cell, None if cell is None else 1.0, 1, 1, 40, 30 + run, 0, 50, 2, seconds, "")
+        Found(run, cell, None if cell is None else 1.0, 1, 1, 40, 30 + run, 0, 0, 50, 2, seconds, "")
         for run, cell in enumerate(answers)
     ]
     everything = {"benchmark": "digits", "objective": known[by], "method": method, "evaluation": known}
@@ -67,15 +68,15 @@ def test_accuracy_regret_rank_and_cost_are_those_computed_by_hand(tmp_path: Path
     found, missing = judged(tmp_path)
     one = found["evolve"]
     assert (one.searches, one.unlabelled, one.ranked, missing) == (4, 2, 3, [UNLABELLED])
-    assert (one.distilled.mean, one.distilled.sd) == pytest.approx((82.5, 5 / math.sqrt(2)))
+    assert (one.accuracy.mean, one.accuracy.sd) == pytest.approx((82.5, 5 / math.sqrt(2)))
     assert (one.vanilla.mean, one.regret.mean, one.rank.mean) == pytest.approx((80, (10 + 5) / 2, (3 + 2) / 2))
     assert (one.evaluations, one.functions) == (40, 31.5)
     assert one.seconds == pytest.approx(31.5 * 2 * 0.02)
     assert one.speedup == pytest.approx(620 / (31.5 * 2 * 0.02))
     other = found["random"]
-    assert (other.distilled.mean, other.regret.mean, other.rank.mean, other.speedup) == (90, 0, 1, 1)
+    assert (other.accuracy.mean, other.regret.mean, other.rank.mean, other.speedup) == (90, 0, 1, 1)
     assert math.isnan(other.vanilla.mean)
-    assert math.isnan(other.distilled.sd)
+    assert math.isnan(other.accuracy.sd)
 
 
 def test_regret_and_rank_are_among_what_the_limits_allow(tmp_path: Path) -> None:
@@ -100,6 +101,17 @@ def test_a_limit_on_latency_is_that_of_the_table_in_the_settings(tmp_path: Path)
     record(tmp_path / "searches", [A], limits={"latency": 4.9}, latency=table)
     with pytest.raises(BadInput, match=r"the least is 5$"):
         judge(DIGITS, labels(), tmp_path / "searches")
+
+
+def test_a_chosen_cell_has_an_accuracy_and_a_rank_among_the_sample_but_is_none_of_it(tmp_path: Path) -> None:
+    record(tmp_path / "searches", [UNLABELLED, A])
+    more = {kind: replace(each, by_seed=pd.DataFrame({0: {UNLABELLED: 88.0}})) for kind, each in labels().items()}
+    (one,), missing = judge(DIGITS, labels(), tmp_path / "searches", chosen=more)
+    assert (one.unlabelled, one.ranked, missing) == (0, 3, [])
+    assert (one.accuracy.mean, one.rank.mean, one.regret.mean) == ((88 + 80) / 2, (2 + 3) / 2, (2 + 10) / 2)
+    more = {kind: replace(each, by_seed=pd.DataFrame({0: {UNLABELLED: 95.0}})) for kind, each in labels().items()}
+    (one,), _ = judge(DIGITS, labels(), tmp_path / "searches", chosen=more)
+    assert (one.rank.mean, one.regret.mean) == ((1 + 3) / 2, (0 + 15) / 2)
 
 
 def test_without_random_search_by_accuracy_there_is_no_speedup(tmp_path: Path) -> None:
@@ -140,3 +152,5 @@ def test_the_command_says_it_all(command: Command, tmp_path: Path) -> None:
     (entry,) = json.loads(command("analysis", "searches", "--json").out)
     assert entry["regret"] == {"mean": 0, "sd": 0, "low": 0, "high": 0}
     assert (entry["unlabelled"], entry["seconds"]) == (1, None)
+    assert command("analysis", "searches", "--unlabelled", "found.txt").code == 0
+    assert Path("found.txt").read_text() == f"{unlabelled}\n"

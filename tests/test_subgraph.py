@@ -15,8 +15,19 @@ from common.errors import BadUsage
 from distill.recipes import ALL_3X3, recipe
 from distill.training import live
 from images.stream import Stream
-from search.gates import Choice, GatedNetwork, as_cell, connected, of_space, of_teacher, on_paths
-from search.subgraph import Schedule, derived, kept, select, shrunk, smallest
+from search.cell_graph import (
+    CellGraph,
+    CellStudent,
+    Choice,
+    as_cell,
+    derived,
+    kept,
+    of_space,
+    of_teacher,
+    on_paths,
+)
+from search.gates import GatedNetwork
+from search.subgraph import Schedule, select, shrunk
 from spaces.nb201 import CONV1, CONV3, EDGES, NONE, SKIP, Cell, cell_at
 from spaces.network import CellNetwork
 from spaces.skeleton import Skeleton, count_parameters
@@ -24,6 +35,8 @@ from spaces.supernet import Supernet
 
 TEACHER = of_teacher(Cell.parse(ALL_3X3))
 SMALL = Skeleton(channels=4, cells_per_stage=1, classes=10, size=16)
+EDGES_GRAPH = CellGraph(TEACHER, SMALL, Cell.parse(ALL_3X3))
+SPACE_GRAPH = CellGraph(of_space(), SMALL, Cell.parse(ALL_3X3))
 PLAN = replace(recipe("digits"), skeleton=SMALL)
 
 
@@ -34,14 +47,14 @@ def stream(steps: int) -> Stream:
 @pytest.mark.parametrize("index", [0, 9930, 1462, 4042, 13835, 2201])
 def test_gates_of_zero_are_the_pruned_network(index: int) -> None:
     cell = cell_at(index)
-    network = GatedNetwork(of_space(), Supernet(SMALL, 3)).double()
+    network = GatedNetwork(SPACE_GRAPH, Supernet(SMALL, 3)).double()
     wanted = {Choice(edge.position, edge.operation) for edge in cell.edges()}
     with torch.no_grad():
-        network.gates.copy_(torch.tensor([float(choice in wanted) for choice in network.choices]))
+        network.gates.copy_(torch.tensor([float(choice in wanted) for choice in SPACE_GRAPH.choices]))
     pruned = CellNetwork(cell, Supernet(SMALL, 3)).double()
     batch = torch.randn(5, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert network(batch).logits.tolist() == pytest.approx(np.array(pruned(batch).logits.tolist()), abs=1e-12)
-    assert set(network.open) == {choice for choice in wanted if choice.operation != NONE}
+    assert set(network.open) == {choice.name for choice in wanted if choice.operation != NONE}
 
 
 def test_the_proximal_step_is_soft_thresholding_on_what_is_not_negative() -> None:
@@ -58,12 +71,12 @@ def test_the_proximal_step_is_soft_thresholding_on_what_is_not_negative() -> Non
 def test_the_last_path_is_never_cut_and_nothing_is_left_beside_a_path(values: list[float], closed: list[bool]) -> None:
     before = torch.tensor(values)
     after = before * torch.tensor([0.0 if shut else 0.9 for shut in closed])
-    found = kept(of_space(), before, after)
+    found = kept([way for way, _ in SPACE_GRAPH.ways], before, after)
     left = [choice for choice, gate in zip(of_space(), found.tolist(), strict=True) if gate]
-    assert connected(left)
+    assert left
     assert set(on_paths(left)) == set(left)
     asked = [choice for choice, gate in zip(of_space(), after.tolist(), strict=True) if gate]
-    if connected(asked):
+    if on_paths(asked):
         assert set(left) <= set(asked)
     cell = derived(of_space(), found)
     assert len(cell.live_edges()) == sum(op != NONE for op in cell.operations) > 0
@@ -82,35 +95,36 @@ def test_a_planted_subgraph_is_found_exactly() -> None:
     planted = as_cell([Choice(EDGES.index((0, 2)), CONV3), Choice(EDGES.index((2, 3)), CONV3)])
     teacher = CellNetwork(planted, Supernet(SMALL, 5)).train()
     found = select(
-        GatedNetwork(TEACHER, Supernet(SMALL, 5)), stream(400), lambda step, batch: teacher(batch).logits.detach(),
+        GatedNetwork(EDGES_GRAPH, Supernet(SMALL, 5)), stream(400), lambda step, batch: teacher(batch).logits.detach(),
         replace(PLAN, learning_rate=1e-6), budget := count_parameters(planted, SMALL), Schedule(warm=5, steps=400),
     )  # fmt: skip
-    assert found.cell == planted
-    assert found.parameters == budget
+    assert found.student == CellStudent(planted, SMALL)
+    assert found.student.parameters == budget
     assert 0.0 in found.gates[-1]  # closed exactly, without a threshold
     closed = np.array(found.gates) == 0
     assert (closed[1:] >= closed[:-1]).all()  # and for good
 
 
 def test_without_a_penalty_nothing_is_cut() -> None:
-    network = GatedNetwork(TEACHER, Supernet(SMALL, 0))
+    network = GatedNetwork(EDGES_GRAPH, Supernet(SMALL, 0))
     teacher = CellNetwork(Cell.parse(ALL_3X3), Supernet(SMALL, 1))
     with pytest.raises(BadUsage, match="after 20 steps the student still has"):
-        select(network, stream(20), live(teacher), PLAN, smallest(TEACHER, SMALL), Schedule(1, 0.0, 20, 0.001))
+        select(network, stream(20), live(teacher), PLAN, EDGES_GRAPH.smallest() + 7000, Schedule(1, 0.0, 20, 0.001))
     assert len(network.open) == 6
     whole = count_parameters(Cell.parse(ALL_3X3), SMALL)
     found = select(network, stream(20), live(teacher), PLAN, whole, Schedule(1, 0.0, 20, 0.001))
-    assert (found.cell, found.parameters, found.steps) == (Cell.parse(ALL_3X3), whole, 2)
+    assert (found.student, found.steps) == (CellStudent(Cell.parse(ALL_3X3), SMALL), 2)
+    assert found.student.parameters == whole
 
 
 def test_what_no_student_can_meet_is_refused() -> None:
-    network = GatedNetwork(TEACHER, Supernet(SMALL, 0))
-    least = smallest(TEACHER, SMALL)
+    network = GatedNetwork(EDGES_GRAPH, Supernet(SMALL, 0))
+    least = EDGES_GRAPH.smallest()
     assert least == count_parameters(as_cell([Choice(3, CONV3)]), SMALL)
-    assert smallest(of_space(), SMALL) == count_parameters(as_cell([Choice(3, SKIP)]), SMALL)
+    assert SPACE_GRAPH.smallest() == count_parameters(as_cell([Choice(3, SKIP)]), SMALL)
     with pytest.raises(BadUsage, match=f"the smallest has {least:,}"):
         select(network, stream(2), live(network), PLAN, least - 1)
     with pytest.raises(BadUsage, match="no path"):
-        smallest([Choice(0, CONV3)], SMALL)
+        CellGraph((Choice(0, CONV3),), SMALL, Cell.parse(ALL_3X3)).smallest()
     with pytest.raises(ValueError, match="two operations"):
         as_cell([Choice(0, CONV3), Choice(0, SKIP)])

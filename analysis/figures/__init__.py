@@ -2,5 +2,6 @@
 
 from analysis.figures.draw import FOLDER, draw_all
 from analysis.figures.single import scatter
+from analysis.figures.subgraph import draw_all as draw_subgraphs
 
-__all__ = ["FOLDER", "draw_all", "scatter"]
+__all__ = ["FOLDER", "draw_all", "draw_subgraphs", "scatter"]

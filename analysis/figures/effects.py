@@ -17,6 +17,7 @@ from analysis.correlate import label_cells
 from analysis.figures.study import CannotDraw, Study
 from analysis.figures.style import ACCENT, INK, MARKERS, MIDDLE, PALE, legend_below, panels
 from analysis.statistics import BOOTSTRAP_SEED, RESAMPLES
+from spaces.cells import NB201
 from spaces.equivalence import representatives
 from spaces.nb201 import EDGES, OPERATIONS, cells
 
@@ -97,6 +98,8 @@ def _by_edge(solution: np.ndarray) -> np.ndarray:
 
 def draw(study: Study) -> Figure:
     """A panel for each edge: bars are effects on the label, markers those on the chosen proxies' scores."""
+    if study.labels.space != NB201:
+        raise CannotDraw("effects are of the operations of cells, and these networks have none")
     labels = percentiles(label_cells(study.labels, "all"))
     truth = main_effects(labels)
     found = {name: main_effects(percentiles(study.everywhere[name].dropna())) for name in study.chosen}

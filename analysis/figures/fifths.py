@@ -12,7 +12,8 @@ from analysis.figures.ranking import BASELINE
 from analysis.figures.study import Study
 from analysis.figures.style import ACCENT, INK, decimals, label_below, legend_below, panels
 from analysis.statistics import Correlation, correlate
-from spaces.equivalence import representatives
+from spaces.cells import NB201
+from spaces.space import Space
 
 PARTS = 5
 OWN, ALL = "the proxy of the panel", "the same on all cells"
@@ -24,9 +25,9 @@ def parts(labels: np.ndarray) -> np.ndarray:
     return np.minimum((shares * PARTS).astype(int), PARTS - 1)
 
 
-def within(pairs: pd.DataFrame) -> list[Correlation]:
+def within(pairs: pd.DataFrame, space: Space = NB201) -> list[Correlation]:
     """The correlation inside each fifth of the ranking by label, from the lowest."""
-    stands_for = np.array(representatives("function"))
+    stands_for = np.array(space.representatives("function"))
     inside = parts(pairs["label"].to_numpy())
     found = []
     for part in range(PARTS):
@@ -40,7 +41,8 @@ def draw(study: Study) -> Figure:
     """A panel for each chosen proxy: a dot and 95 % interval a fifth, its overall Spearman as a line; params beside."""
     figure, grid = panels(study.chosen, study.title)
     x = np.arange(1, PARTS + 1)
-    found = {name: within(study.results[name].pairs) for name in {*study.chosen, BASELINE} & set(study.results)}
+    shown = {*study.chosen, BASELINE} & set(study.results)
+    found = {name: within(study.results[name].pairs, study.labels.space) for name in shown}
     for name, axes in grid.items():
         whole = study.results[name].correlation.spearman
         axes.axhline(0, color=INK, linewidth=0.6)

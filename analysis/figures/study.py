@@ -91,7 +91,7 @@ def judged(
 ) -> Study:
     """The study of scores by cell. `chosen` are by default the `BEST` ones beside `ALWAYS`."""
     labelled = label_cells(labels, which)
-    found = {name: judge(name, [], column, labelled) for name, column in sorted(scores.items())}
+    found = {name: judge(name, [], column, labelled, labels.space) for name, column in sorted(scores.items())}
     ranking = pd.Series({name: result.correlation.spearman for name, result in found.items()})
     order = list(ranking.sort_values(ascending=False, kind="stable", na_position="last").index)
     if chosen is None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from analysis.importers.source import Row, Source, percent, reason
 from common.errors import BadInput, BadUsage
+from spaces.depths import RESNET, Depths
 from spaces.nb201 import resolve
-
-DEPTH_CODES = tuple(product((1, 3, 5, 7), repeat=3))
-"""Blocks in the three stages of DisWOT's 64 ResNets (space S0); the index of a code is what tables call the cell."""
 
 _NO_SEED = {"seed": "0: the source states none", "test": "as the source states it"}
 
@@ -47,7 +44,7 @@ def read_diswot_json(file: Path) -> Source:
     return Source([Row(index, 0, math.nan, test) for index, test in found.items()], _NO_SEED)
 
 
-_DEPTHS = re.compile(r"\[?([1357])(?:, ?| ?)([1357])(?:, ?| ?)([1357])\]?[\s,:]+(\S+)")
+_DEPTHS = re.compile(r"(\[?[1357](?:, ?| ?)[1357](?:, ?| ?)[1357]\]?)[\s,:]+(\S+)")
 
 
 def read_resnet_depths(file: Path) -> Source:
@@ -63,15 +60,14 @@ def read_resnet_depths(file: Path) -> Source:
         where, parts = f"{file}, line {number}", _DEPTHS.fullmatch(line.strip())
         if parts is None:
             raise BadInput(f"{where}: {line[:80]!r} is not three depths of 1, 3, 5, 7 and an accuracy, as '713 71.01'")
-        code = (int(parts[1]), int(parts[2]), int(parts[3]))
-        index = DEPTH_CODES.index(code)
-        if index in found:
-            raise BadInput(f"{where}: depths {code} stand there for the second time: keep one line a network")
-        found[index] = percent(parts[4], where)
+        code = Depths.parse(parts[1])
+        if code.index in found:
+            raise BadInput(f"{where}: depths {code.blocks} stand there for the second time: keep one line a network")
+        found[code.index] = percent(parts[2], where)
     if not found:
         raise BadInput(f"{file} is empty: expected a depth code and an accuracy on each line")
     columns = _NO_SEED | {"cell": "index of the depth code in the lexicographic order of {1, 3, 5, 7}^3"}
-    return Source([Row(index, 0, math.nan, test) for index, test in found.items()], columns, space="resnet")
+    return Source([Row(index, 0, math.nan, test) for index, test in found.items()], columns, space=RESNET.name)
 
 
 def read_csv(file: Path) -> Source:

@@ -22,6 +22,7 @@ from bench.export import read_manifest
 from common.errors import BadInput
 from distill.recipes import MODES
 from distill.tables import AccuracyTable, read_table, table_path
+from spaces.cells import NB201
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _section(results: Path, setting: Benchmark, others: list[Plain]) -> Section:
         setting=setting,
         cells=which,
         boards=leaderboards(results / "tables", name),
-        points=points(scores, setting, labels, which) if labels else None,
+        points=points(scores, setting, labels, which) if labels and setting.space == NB201 else None,  # it draws cells
         reliability={kind: reliability(each.by_seed) for kind, each in labels.items()},
         tables=tables,
         recipes=_side_by_side([flat(table.recipe) for table in tables.values()]),

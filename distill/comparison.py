@@ -1,0 +1,358 @@
+"""Objectives compared on one pair of teacher and student: from the same weights, on the same images in the same order.
+
+Rows are added seed by seed to `<pair>.csv`, beside a JSON file with everything that decides them; what is there is not
+trained again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+import images
+from common.errors import BadInput, BadUsage
+from common.files import json_hash, write_json, write_whole
+from distill.distpro import Search, Settings, split_streams
+from distill.objectives import Student, describe, objective
+from distill.pathways import Pathway, Pathways
+from distill.process import Process
+from distill.recipes import Recipe, recipe
+from distill.runs import data_hash
+from distill.taps import Tapped
+from distill.teachers import Teacher, hardware, held_out, load_teacher, spec
+from distill.training import Group, Lockstep, Trained, reproducible
+from spaces.nb201 import cell_at, resolve
+from spaces.network import CellNetwork
+from spaces.resnet import ResNet, resnet_shape
+from spaces.supernet import Draw, Supernet
+
+BASELINE = "kd"
+"""What the others are compared with, seed by seed."""
+COLUMNS = ("loss", "seed", "val", "test", "best", "status")
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student, a cell or `resnet<depth>`, the teacher's name, and the benchmark whose recipe trains it.
+
+    A cell has the recipe's skeleton, a ResNet as many channels, C, 2 C and 4 C; `epochs` is another horizon than the
+    recipe's. Raises BadUsage for an unknown benchmark, student or teacher, and for a teacher of another benchmark.
+    """
+
+    benchmark: str
+    student: str
+    teacher: str = ""
+    epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        self.network(0)
+        plan = self.recipe
+        of = spec(plan.teacher.removeprefix("random:")).recipe.benchmark
+        if of != plan.benchmark:
+            raise BadUsage(f"the teacher '{plan.teacher}' has learned {of}, not {plan.benchmark}")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The benchmark's, with the pair's teacher and horizon."""
+        plan = recipe(self.benchmark)
+        return replace(plan, teacher=self.teacher or plan.teacher, epochs=self.epochs or plan.epochs)
+
+    @property
+    def name(self) -> str:
+        """What files of the pair are called."""
+        network = self.network(0)
+        student = str(network.cell.index) if isinstance(network, CellNetwork) else self.student
+        epochs = [f"{self.epochs}-epochs"] if self.epochs not in (None, recipe(self.benchmark).epochs) else []
+        return "-".join([self.benchmark, student, "from", self.recipe.teacher.replace(":", "-"), *epochs])
+
+    def network(self, seed: int) -> nn.Module:
+        """The student of a seed at its initialisation."""
+        plan = self.recipe
+        if self.student.startswith("resnet"):
+            depth = re.fullmatch(r"resnet(\d{1,4})", self.student, re.ASCII)
+            shape = resnet_shape(int(depth[1]) if depth else 0, plan.skeleton.classes)
+            channels = plan.skeleton.channels
+            shape = replace(shape, widths=(channels, 2 * channels, 4 * channels), stem=channels)
+            return ResNet(shape, Draw(seed, plan.init))
+        return CellNetwork(cell_at(resolve(self.student)), Supernet(plan.skeleton, seed, plan.init), plan.sees)
+
+    def settings(self, teacher: Teacher, data: Path | None) -> dict[str, Any]:
+        """What decides the numbers of the pair, whatever is minimised."""
+        plan = self.recipe
+        fields = asdict(plan)
+        del fields["kd_weight"], fields["temperature"]
+        network = self.network(0)
+        student = str(network.cell) if isinstance(network, CellNetwork) else self.student
+        of_data = data_hash(plan.benchmark, data)
+        return {"student": student, "recipe": fields, "teacher_hash": teacher.hash, "data_hash": of_data}
+
+
+class Row(NamedTuple):
+    """One training, in the order of `COLUMNS`; accuracies as in `Trained`."""
+
+    loss: str
+    seed: int
+    val: float
+    test: float
+    best: float
+    status: str
+
+
+class Summary(NamedTuple):
+    """A loss over its `n` seeds: mean test accuracy in percent, mean difference from KD on the seeds that both have.
+
+    `low` and `high` are 95 % intervals by Student's t, NaN for one seed.
+    """
+
+    loss: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    over_kd: float
+    over_kd_low: float
+    over_kd_high: float
+    failed: int
+
+
+def compare(
+    pair: Pair,
+    losses: Sequence[str],
+    seeds: Sequence[int],
+    output: Path,
+    scratch: Path,
+    process: Process | None = None,
+    data: Path | None = None,
+    device: str = "cpu",
+    watch: Callable[[int], None] | None = None,
+) -> list[Summary]:
+    """Train what the files of the pair under `output` lack, write them, and give the summaries of all there is.
+
+    `watch` is told how many steps are done, of `seeds` after one another. Unfinished trainings are kept under
+    `scratch`. Raises BadInput where the files are of other settings.
+    """
+    reproducible()
+    teacher = load_teacher(pair.recipe.teacher)
+    table, record = output / f"{pair.name}.csv", output / f"{pair.name}.json"
+    settings = pair.settings(teacher, data)
+    described = {name: describe(name, process) for name in losses}
+    rows = _stored(table, record, settings, described)
+    made_by = {hardware(device)} | set(_record(record).get("hardware", []))
+    known = _record(record).get("losses", {}) | described
+    data_set = images.load(pair.recipe.benchmark, data)
+    for place, seed in enumerate(seeds):
+        before = place * pair.recipe.steps
+        if watch is not None:
+            watch(before)
+        there = {row.loss for row in rows if row.seed == seed}
+        missing = [name for name in losses if name not in there]
+        if not missing:
+            continue
+        about = json_hash([settings, {name: described[name] for name in missing}, seed])[:16]
+        checkpoint = scratch / "checkpoints" / f"compare-{pair.name}-{about}.pt"
+        tell = None if watch is None else partial(_tell, watch, before)
+        trained = train(pair, teacher, missing, seed, data_set, process, device, checkpoint, tell)
+        rows += [_row(name, seed, result) for name, result in zip(missing, trained, strict=True)]
+        present = {row.loss for row in rows}
+        write_whole(table, _as_csv(rows))
+        write_json(
+            record,
+            {
+                "settings": settings,
+                "losses": {name: known[name] for name in known if name in present},
+                "hardware": sorted(made_by),
+                "summary": [_plain(summary) for summary in summaries(rows)],
+            },
+        )
+        checkpoint.unlink(missing_ok=True)
+    if watch is not None:
+        watch(len(seeds) * pair.recipe.steps)
+    return summaries(rows)
+
+
+def train(
+    pair: Pair,
+    teacher: Teacher,
+    losses: Sequence[str],
+    seed: int,
+    data_set: images.DataSet,
+    process: Process | None = None,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> list[Trained]:
+    """One student for each loss, all of one seed in lock-step with one living teacher."""
+    plan = pair.recipe
+    stream = data_set.stream(seed, plan.steps, plan.batch, device)
+    tapped = Tapped(teacher.network.to(device))
+    groups = []
+    for name in losses:
+        network = pair.network(seed).to(device)
+        blank = stream.batch(0)[0][:2]
+        what = objective(name, tapped.look(blank), Tapped(network).look(blank), seed, process, device)
+        groups.append(Group(Student(network, what), (0.0,), what))
+    val, test = (held_out(data_set, split, device) for split in ("val", "test"))
+    return Lockstep(groups, [stream], [], plan, tapped.look).run(val, test, checkpoint, watch=watch)
+
+
+def learn(
+    pair: Pair,
+    pathways: Sequence[Pathway],
+    settings: Settings,
+    seed: int = 0,
+    data: Path | None = None,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    every: float = 60.0,
+    watch: Callable[[int], None] | None = None,
+) -> Process:
+    """The process that DistPro learns on a pair, on four fifths of its images and judged by the rest."""
+    search = begin(pair, pathways, settings, seed, data, device)
+    about = pair.settings(load_teacher(pair.recipe.teacher), data)
+    made_by = about | {"search": asdict(settings), "seed": seed, "hardware": hardware(device)}
+    learned = search.run(checkpoint, every, watch, made_by)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return learned
+
+
+def begin(
+    pair: Pair, pathways: Sequence[Pathway], settings: Settings, seed: int, data: Path | None, device: str
+) -> Search:
+    """A search at its first step; in float32 whatever the recipe's precision."""
+    reproducible()
+    plan = replace(pair.recipe, precision="float32")
+    data_set = images.load(plan.benchmark, data)
+    train_images, outer = split_streams(data_set, seed, plan.steps, plan.batch, device)
+    teacher, student = Tapped(load_teacher(plan.teacher).network.to(device)), Tapped(pair.network(seed).to(device))
+    blank = train_images.batch(0)[0][:2]
+    generator = torch.Generator().manual_seed(seed)
+    between = Pathways(pathways, teacher.look(blank), student.look(blank), generator).to(device)
+    return Search(student, teacher, between, train_images, outer, plan, settings)
+
+
+def summaries(rows: Sequence[Row]) -> list[Summary]:
+    """One for each loss, best mean first."""
+    tests: dict[str, dict[int, float]] = {}
+    failed: dict[str, int] = {}
+    for row in rows:
+        tests.setdefault(row.loss, {})
+        failed.setdefault(row.loss, 0)
+        if row.status == "ok":
+            tests[row.loss][row.seed] = row.test
+        else:
+            failed[row.loss] += 1
+    of_kd = tests.get(BASELINE, {})
+    found = []
+    for name, of_loss in tests.items():
+        tests_of = [of_loss[seed] for seed in sorted(of_loss)]
+        differences = [of_loss[seed] - of_kd[seed] for seed in sorted(of_loss.keys() & of_kd.keys())]
+        found.append(Summary(name, len(tests_of), *interval(tests_of), *interval(differences), failed[name]))
+    return sorted(found, key=lambda summary: (math.isnan(summary.mean), -summary.mean, summary.loss))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and its 95 % interval by Student's t: mean -+ t sd / sqrt(n), NaN for what has too few values."""
+    from scipy.stats import t
+
+    n = len(values)
+    if n == 0:
+        return math.nan, math.nan, math.nan
+    mean = math.fsum(values) / n
+    if n == 1:
+        return mean, math.nan, math.nan
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
+    return mean, mean - half, mean + half
+
+
+def _tell(watch: Callable[[int], None], before: int, step: int) -> None:
+    watch(before + step)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text())
+        if not isinstance(record, dict) or not {"settings", "losses"} <= record.keys():
+            raise ValueError("no settings in it")
+    except ValueError as error:
+        raise BadInput(f"cannot read {path} ({error}): restore it, or move it and its table away") from error
+    return record
+
+
+def _stored(table: Path, record: Path, settings: dict[str, Any], described: dict[str, Any]) -> list[Row]:
+    """The rows of a pair so far. Raises BadInput where they are damaged or of other settings."""
+    if not table.exists():
+        return []
+    before = _record(record)
+    if not before:
+        raise BadInput(f"{table} has no {record.name} beside it: restore it, or move the table away")
+    # through JSON, which knows no tuples
+    if before["settings"] != json.loads(json.dumps(settings)):
+        raise BadInput(f"{table} was made with other settings: move it away, or name another folder with --output")
+    for name, value in described.items():
+        if before["losses"].get(name, value) != value:
+            raise BadInput(f"the rows of '{name}' in {table} are of another process or weights: move the table away")
+    try:
+        with table.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            Row(
+                row["loss"],
+                int(row["seed"]),
+                _number(row["val"]),
+                _number(row["test"]),
+                _number(row["best"]),
+                row["status"],
+            )
+            for row in rows
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"cannot read {table} ({error}): restore it or move it away") from error
+
+
+def _row(loss: str, seed: int, result: Trained) -> Row:
+    """As the file will have it: means do not depend on what was trained when."""
+    return Row(
+        loss, seed, round(result.val, DIGITS), round(result.test, DIGITS), round(result.best, DIGITS), result.status
+    )
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan
+
+
+def _as_csv(rows: list[Row]) -> bytes:
+    """By loss in the order in which they were first asked for, then seed."""
+    order = list(dict.fromkeys(row.loss for row in rows))
+    rows.sort(key=lambda row: (order.index(row.loss), row.seed))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow(
+            [row.loss, row.seed, *("" if math.isnan(x) else f"{x:.{DIGITS}f}" for x in row[2:5]), row.status]
+        )
+    return text.getvalue().encode()
+
+
+def _plain(summary: Summary) -> dict[str, Any]:
+    """As JSON has it: rounded, and null for NaN."""
+    return {
+        key: (None if math.isnan(value) else round(value, DIGITS)) if isinstance(value, float) else value
+        for key, value in summary._asdict().items()
+    }

@@ -1,0 +1,197 @@
+"""What a student can minimise on a pair of networks, by name: one training compares them all.
+
+A name in `OBJECTIVES`, or a variant of a learned process (`VARIANTS` in distill/process.py). What is learned beside the
+student, connectors and transforms, is part of the objective, and thrown away after training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from common.errors import BadUsage, unknown
+from distill import diswot_plus
+from distill.connectors import connectors, projection
+from distill.losses import LOSSES, Loss, kd
+from distill.pathways import Pathways, parse
+from distill.process import VARIANTS, Process
+from distill.taps import Seen, Tapped
+
+TEMPERATURE = 4.0
+
+
+class Objective(nn.Module):
+    """r CE + a KD + `rest`, KD at temperature 4; r = 1 and a = 0 unless said otherwise."""
+
+    r, a = 1.0, 0.0
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, teacher: Seen, student: Seen, labels: torch.Tensor, passed: float) -> torch.Tensor:
+        """A scalar, after `passed` of the steps."""
+        student = student.full()
+        total = self.r * F.cross_entropy(student.logits, labels)
+        if self.a:
+            total = total + self.a * kd(teacher.logits, student.logits, TEMPERATURE)
+        rest = self.rest(teacher, student, labels, passed)
+        return total if rest is None else total + rest
+
+    def rest(self, teacher: Seen, student: Seen, labels: torch.Tensor, passed: float) -> torch.Tensor | None:
+        """What is minimised besides; None for nothing."""
+        return None
+
+
+class WithLoss(Objective):
+    """r CE + a KD + b X: a loss as it was published, its connector beside it (distill/losses.py)."""
+
+    def __init__(self, loss: Loss, teacher: Seen, student: Seen, generator: torch.Generator) -> None:
+        super().__init__(loss.name)
+        self.loss, self.r, self.a = loss, loss.r, loss.a
+        shapes_t, shapes_s = ([maps.shape for maps in seen.features] for seen in (teacher, student))
+        self.connector = connectors(loss.name, shapes_t, shapes_s, generator)
+
+    def rest(self, teacher: Seen, student: Seen, labels: torch.Tensor, passed: float) -> torch.Tensor | None:
+        if not self.loss.b:
+            return None
+        return self.loss.b * self.loss(teacher, student, labels, self.connector)
+
+
+class DisWOTPlus(Objective):
+    """.1 CE + .9 KD + M_s + M_r as printed (distill/diswot_plus.py); .1 and .9 are of DisWOT's code, M's have none."""
+
+    r, a = 0.1, 0.9
+
+    def __init__(self, teacher: Seen, student: Seen, generator: torch.Generator) -> None:
+        super().__init__("diswot+")
+        widths = teacher.pooled.shape[1], student.pooled.shape[1]
+        self.terms = diswot_plus.Terms(
+            teacher, student, None if widths[0] == widths[1] else projection(*widths, generator)
+        )
+
+    def rest(self, teacher: Seen, student: Seen, labels: torch.Tensor, passed: float) -> torch.Tensor:
+        terms: torch.Tensor = self.terms(teacher, student, labels)
+        return terms.sum()
+
+
+class SmoothDisWOTPlus(Objective):
+    """.1 CE + .9 KD + 1 `semantic` + 3000 `relation` of distill/losses.py: M_s as a loss that is smooth, M_r, which is
+    the loss SP, with SP's published weight. Ours.
+    """
+
+    r, a = 0.1, 0.9
+
+    def __init__(self, teacher: Seen, student: Seen, generator: torch.Generator) -> None:
+        super().__init__("diswot+smooth")
+        self.losses = [LOSSES["semantic"], LOSSES["relation"]]
+        self.weights = [LOSSES["semantic"].b, LOSSES["sp"].b]
+        shapes_t, shapes_s = ([maps.shape for maps in seen.features] for seen in (teacher, student))
+        self.connector = connectors("semantic", shapes_t, shapes_s, generator)
+
+    def rest(self, teacher: Seen, student: Seen, labels: torch.Tensor, passed: float) -> torch.Tensor:
+        semantic, relation = self.losses
+        first = self.weights[0] * semantic(teacher, student, labels, self.connector)
+        return first + self.weights[1] * relation(teacher, student)
+
+
+class Processed(Objective):
+    """CE + sum_i w_i(u) d_i: the pathways of a process, weighted as it says; no KD term, as DistPro is published."""
+
+    def __init__(self, name: str, process: Process, teacher: Seen, student: Seen, generator: torch.Generator) -> None:
+        super().__init__(name)
+        self.process = process
+        self.pathways = Pathways([parse(path) for path in process.pathways], teacher, student, generator)
+
+    def rest(self, teacher: Seen, student: Seen, labels: torch.Tensor, passed: float) -> torch.Tensor:
+        distances: torch.Tensor = self.pathways(teacher, student)
+        return distances.new_tensor(self.process.at(passed)) @ distances
+
+
+Maker = Callable[[Seen, Seen, torch.Generator], Objective]
+
+
+def _with(loss: Loss) -> Maker:
+    return lambda teacher, student, generator: WithLoss(loss, teacher, student, generator)
+
+
+OBJECTIVES: dict[str, Maker] = {
+    "vanilla": lambda teacher, student, generator: Objective("vanilla"),
+    **{name: _with(loss) for name, loss in LOSSES.items()},
+    "diswot+": DisWOTPlus,
+    "diswot+smooth": SmoothDisWOTPlus,
+}
+"""By name, from what the two networks show of a batch, whose shapes alone matter, and a generator."""
+
+
+def objective(
+    name: str, teacher: Seen, student: Seen, seed: int, process: Process | None = None, device: str = "cpu"
+) -> Objective:
+    """The objective of a name; what it learns is drawn by (seed, name), a variant's transforms by the seed alone.
+
+    Raises BadUsage for an unknown name.
+    """
+    check(name, process)
+    # all variants of a process start from the same transforms: they differ in the weights
+    drawn_as = "process" if name in VARIANTS else name
+    key = hashlib.blake2b(f"objective/{drawn_as}/{seed}".encode(), digest_size=8)
+    generator = torch.Generator().manual_seed(int.from_bytes(key.digest(), "little", signed=True))
+    made: Objective
+    if name in VARIANTS:
+        assert process is not None
+        made = Processed(name, process.variant(name, seed), teacher, student, generator)
+    else:
+        made = OBJECTIVES[name](teacher, student, generator)
+    return made.to(device)
+
+
+def check(name: str, process: Process | None) -> None:
+    """Raises BadUsage for an unknown name and for a variant without a process."""
+    if name not in OBJECTIVES and name not in VARIANTS:
+        raise unknown("objective", name, [*OBJECTIVES, *VARIANTS])
+    if name in VARIANTS and process is None:
+        raise BadUsage(f"'{name}' is a variant of a process: name its file with --process")
+
+
+def describe(name: str, process: Process | None) -> dict[str, Any]:
+    """What is minimised, as it stands in the table's JSON."""
+    check(name, process)
+    if name in VARIANTS:
+        assert process is not None
+        return {"loss": f"CE + sum of weighted pathways, {name}", "process": process.hash}
+    if name in LOSSES:
+        loss = LOSSES[name]
+        return {
+            "loss": f"r CE + a KD + b {name}",
+            "r": loss.r,
+            "a": loss.a,
+            "b": loss.b,
+            "weights_from": loss.weights_from,
+        }
+    return {"loss": _IN_WORDS[name]}
+
+
+_IN_WORDS = {
+    "vanilla": "CE",
+    "diswot+": ".1 CE + .9 KD + M_s + M_r, as printed",
+    "diswot+smooth": ".1 CE + .9 KD + semantic + 3000 relation",
+}
+
+
+class Student(nn.Module):
+    """A student and the objective it is trained with, as one network to the optimiser and to checkpoints."""
+
+    def __init__(self, network: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.tapped = Tapped(network)
+        self.objective = objective
+
+    def forward(self, images: torch.Tensor) -> Seen:
+        """What is seen of the student."""
+        seen: Seen = self.tapped(images)
+        return seen

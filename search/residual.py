@@ -1,0 +1,117 @@
+"""Basic blocks with gates, and the smaller ResNet that is left when some are closed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from search.graph import Gated
+from spaces.network import Output
+from spaces.resnet import ResNetBlock, ResNetShape
+from spaces.supernet import Draw
+
+if TYPE_CHECKING:
+    from search.residual_graph import ResidualGraph, ResidualStudent
+
+
+def _norm(draw: Draw, position: str, channels: int, gated: bool) -> nn.Module:
+    """A batch norm; beside gates one without a scale of its own, which would make up for a gate's."""
+    if gated:
+        return nn.BatchNorm2d(channels, affine=False, momentum=draw.momentum)
+    return draw.bn(position, channels)
+
+
+class _Block(nn.Module):
+    """ReLU(gate BN(conv(groups ReLU(BN(conv(x))))) + shortcut(x)); without gates a basic block of `middle` channels.
+
+    Gates stand behind the batch norms, which would undo a factor in front of them.
+    """
+
+    def __init__(self, block: ResNetBlock, middle: int, draw: Draw, gated: bool) -> None:
+        super().__init__()
+        i, o, name = block.channels_in, block.channels_out, block.name
+
+        self.conv1 = draw.conv(f"{name}/conv1", i, middle, 3, block.stride)
+        self.bn1 = _norm(draw, f"{name}/bn1", middle, gated)
+        self.conv2 = draw.conv(f"{name}/conv2", middle, o, 3)
+        self.bn2 = _norm(draw, f"{name}/bn2", o, gated)
+        self.shortcut: nn.Module | None = None
+        if block.is_projected:
+            conv = draw.conv(f"{name}/shortcut", i, o, 1, block.stride)
+            self.shortcut = nn.Sequential(conv, _norm(draw, f"{name}/shortcut/bn", o, gated))
+
+    def forward(
+        self, x: torch.Tensor, gate: torch.Tensor | None = None, groups: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """`groups` [C] are those of the channels in the middle."""
+        y = self.bn1(self.conv1(x)).relu()
+        if groups is not None:
+            y = groups[:, None, None] * y
+        y = self.bn2(self.conv2(y))
+        if gate is not None:
+            y = gate * y
+        return (y + (x if self.shortcut is None else self.shortcut(x))).relu()
+
+
+class _Frame(nn.Module):
+    """The stem in front of the blocks and the classifier behind them."""
+
+    def __init__(self, shape: ResNetShape, draw: Draw, gated: bool) -> None:
+        super().__init__()
+        conv, norm = draw.conv("stem", 3, shape.stem, 3), _norm(draw, "stem/bn", shape.stem, gated)
+        self.stem = nn.Sequential(conv, norm, nn.ReLU())
+        self.classifier = draw.linear("classifier", shape.widths[-1], shape.classes)
+
+    def read(self, images: torch.Tensor) -> torch.Tensor:
+        x: torch.Tensor = self.stem(images.contiguous(memory_format=torch.channels_last))
+        return x
+
+    def answer(self, x: torch.Tensor) -> Output:
+        pooled = x.mean(dim=(2, 3))
+        return Output(self.classifier(pooled), pooled, (x,))
+
+
+class ResidualNetwork(nn.Module):
+    """The network of a student."""
+
+    def __init__(self, student: ResidualStudent, draw: Draw) -> None:
+        super().__init__()
+        self.frame = _Frame(student.shape, draw, gated=False)
+        self.blocks = nn.ModuleList(_Block(block, middle, draw, gated=False) for block, middle in student.blocks())
+
+    def forward(self, images: torch.Tensor) -> Output:
+        """Images [B, 3, H, W], normalised."""
+        x = self.frame.read(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.frame.answer(x)
+
+
+class GatedResidual(Gated):
+    """The whole ResNet of a graph, with its gates. Of a closed group no channel is left, of a closed block nothing."""
+
+    def __init__(self, graph: ResidualGraph, draw: Draw) -> None:
+        super().__init__()
+        self.graph: ResidualGraph = graph
+        self.gates = nn.Parameter(torch.ones(len(graph.names)))
+        self.frame = _Frame(graph.shape, draw, gated=True)
+        self.blocks = nn.ModuleList(_Block(block, block.channels_out, draw, gated=True) for block in graph.blocks())
+        self.places = {element: place for place, element in enumerate(graph.elements())}
+
+    def forward(self, images: torch.Tensor) -> Output:
+        """Images [B, 3, H, W], normalised."""
+        gates = self.gates * (self.gates.detach() > 0)
+        x = self.frame.read(images)
+        for block, module in zip(self.graph.blocks(), self.blocks, strict=True):
+            place = self.places.get((block, None))
+            if place is not None and not gates[place]:
+                continue  # the shortcut: what the block reads is behind a ReLU already
+            groups = None
+            if self.graph.groups:
+                first = self.places[block, 0]
+                of_groups = gates[first : first + self.graph.groups]
+                groups = of_groups.repeat_interleave(block.channels_out // self.graph.groups)
+            x = module(x, None if place is None else gates[place], groups)
+        return self.frame.answer(x)

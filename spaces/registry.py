@@ -1,0 +1,17 @@
+"""Spaces by name."""
+
+from __future__ import annotations
+
+from common.errors import unknown
+from spaces.cells import NB201
+from spaces.depths import RESNET
+from spaces.space import Space
+
+_SPACES: dict[str, Space] = {space.name: space for space in (NB201, RESNET)}
+
+
+def space(name: str) -> Space:
+    """The space of a name. Raises BadUsage."""
+    if name not in _SPACES:
+        raise unknown("space", name, _SPACES)
+    return _SPACES[name]

@@ -26,7 +26,7 @@ EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filt
 # a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
 WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
 
-.PHONY: bench correlate search student distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
+.PHONY: bench correlate search subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
@@ -45,7 +45,7 @@ search: $(VENV)/.search $(EXTRA)  ## find a student with a proxy: Algorithm 1 an
 		$(SCORED) $(SCORES)
 	@$(RUN) -m analysis searches --benchmark $(BENCH)
 
-student: $(VENV)/.core $(EXTRA)  ## cut a student out of the teacher's graph by L1 gates: make student BUDGET=0.7 GATES=edges
+subgraph: $(VENV)/.core $(EXTRA)  ## cut a student out of the teacher's graph by L1 gates: make subgraph BUDGET=0.7 GATES=edges
 	@$(RUN) -m search subgraph --budget $(or $(BUDGET),0.7) $(if $(GATES),--gates $(GATES)) --benchmark $(BENCH) \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA)) \
 		$(if $(DEVICE),--device $(DEVICE)) $(if $(TEACHER),--teacher '$(TEACHER)')

@@ -212,6 +212,7 @@ def compare_command(
     teacher: TeacherName = "",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4.")] = "0-4",
     process: Annotated[Path | None, typer.Option(help="Process that replay, mean, shuffled, uniform are of.")] = None,
+    against: Annotated[str, typer.Option(help="Loss that the others are compared with, seed by seed.")] = "kd",
     epochs: Epochs = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder of the tables.")] = None,
     data: Data = None,
@@ -231,6 +232,7 @@ def compare_command(
     learned = None if process is None else read_process(process)
     for name in names:
         check(name, learned)
+    check(against, learned)
     where, steps = choose_device(device), pair.recipe.steps
     to = output or (_REHEARSED if REHEARSAL in benchmark else _DISTILLATION)
     with Progress(f"compare {pair.name}", steps * len(numbers), "steps") as bar:
@@ -244,11 +246,12 @@ def compare_command(
             folder,
             where,
             watch=lambda done: bar.advance(done - bar.done),
+            against=against,
         )
     rows: list[list[object]] = [
         [one.loss, one.n, *("" if isnan(value) else f"{value:.2f}" for value in one[2:8]), one.failed] for one in found
     ]
-    print_table(["loss", "n", "mean", "low", "high", "over kd", "low", "high", "failed"], rows)
+    print_table(["loss", "n", "mean", "low", "high", f"over {against}", "low", "high", "failed"], rows)
     print(f"wrote {to / pair.name}.csv")
 
 

@@ -137,6 +137,7 @@ def compare(
     data: Path | None = None,
     device: str = "cpu",
     watch: Callable[[int], None] | None = None,
+    against: str = BASELINE,
 ) -> list[Summary]:
     """Train what the files of the pair under `output` lack, write them, and give the summaries of all there is.
 
@@ -179,7 +180,7 @@ def compare(
         checkpoint.unlink(missing_ok=True)
     if watch is not None:
         watch(len(seeds) * pair.recipe.steps)
-    return summaries(rows)
+    return summaries(rows, against)
 
 
 def train(
@@ -243,8 +244,8 @@ def begin(
     return Search(student, teacher, between, train_images, outer, plan, settings)
 
 
-def summaries(rows: Sequence[Row]) -> list[Summary]:
-    """One for each loss, best mean first."""
+def summaries(rows: Sequence[Row], against: str = BASELINE) -> list[Summary]:
+    """One for each loss, best mean first; `over_kd` is over the loss `against`, where that is another."""
     tests: dict[str, dict[int, float]] = {}
     failed: dict[str, int] = {}
     for row in rows:
@@ -254,11 +255,11 @@ def summaries(rows: Sequence[Row]) -> list[Summary]:
             tests[row.loss][row.seed] = row.test
         else:
             failed[row.loss] += 1
-    of_kd = tests.get(BASELINE, {})
+    of_baseline = tests.get(against, {})
     found = []
     for name, of_loss in tests.items():
         tests_of = [of_loss[seed] for seed in sorted(of_loss)]
-        differences = [of_loss[seed] - of_kd[seed] for seed in sorted(of_loss.keys() & of_kd.keys())]
+        differences = [of_loss[seed] - of_baseline[seed] for seed in sorted(of_loss.keys() & of_baseline.keys())]
         found.append(Summary(name, len(tests_of), *interval(tests_of), *interval(differences), failed[name]))
     return sorted(found, key=lambda summary: (math.isnan(summary.mean), -summary.mean, summary.loss))
 

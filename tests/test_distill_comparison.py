@@ -173,6 +173,7 @@ def test_differences_are_paired_by_seed_and_failures_left_out() -> None:
     assert (by_name["sp"].n, by_name["sp"].mean, by_name["sp"].failed) == (1, 88, 1)
     assert by_name["sp"].over_kd == -2
     assert [summary.loss for summary in summaries(found)] == ["sp", "kd", "at"]
+    assert {summary.loss: summary.over_kd for summary in summaries(found, "at")}["kd"] == -3
 
 
 def test_a_resnet_student_is_as_wide_as_the_cells() -> None:

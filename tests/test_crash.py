@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -56,7 +56,15 @@ Driver = subprocess.Popen[str]
 
 
 @pytest.fixture
-def start(tmp_path: Path, environment: dict[str, str]) -> Callable[[], Driver]:
+def interruptible() -> Iterator[None]:
+    """A shell that puts the tests into the background lets all that they start ignore Ctrl-C: heard again."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str], interruptible: None) -> Callable[[], Driver]:
     def run() -> Driver:
         return subprocess.Popen(
             [sys.executable, "-m", "bench", *WORDS],

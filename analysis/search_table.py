@@ -18,6 +18,8 @@ from analysis.typeset import write as write_table
 HEAD = (
     "objective",
     "method",
+    "within",
+    "seeds",
     "searches",
     "labelled",
     "accuracy, %",
@@ -37,18 +39,20 @@ def write(found: Sequence[Judged], path: Path, where: str, against: str = "disti
     ranked = ", ".join(sorted({f"{one.ranked:,}" for one in ordered}))
     caption = (
         f"{where}: students found by searching, by {against} accuracy, best first; mean ± standard deviation over "
-        "searches of other randomness, Student's 95 %. Labelled: searches whose answer was trained; the accuracies, "
-        "regret and rank are theirs. Regret: points of accuracy below the best label that the search could have "
-        "answered, a label that was picked for being high; rank: the answer's place among "
-        f"{ranked} functions of the sample. Seconds: all passes or trainings that a search asks for, had nothing "
-        "been there before, on one thread; speed-up: over random search by distilled accuracy. Reported: DisWOT's "
-        "paper on NAS-Bench-201 and CIFAR-100, without deviations; its data, recipe and hardware are others, so the "
-        "order in that part can be held against ours, the numbers cannot."
+        "searches of other randomness, Student's 95 %. Seeds: of the scores or trainings that were searched by. "
+        "Labelled: searches whose answer was trained; the accuracies, regret and rank are theirs. Regret: points of "
+        "accuracy below the best label that the search could have answered, a label that was picked for being high; "
+        f"rank: the answer's place among {ranked} functions of the sample. Seconds: all passes or trainings that a "
+        "search asks for, had nothing been there before, on one thread; speed-up: over random search by distilled "
+        "accuracy. Reported: DisWOT's paper on NAS-Bench-201 and CIFAR-100, without deviations; its data, recipe and "
+        "hardware are others, so the order in that part can be held against ours, the numbers cannot."
     )
     rows = [
         [
             one.objective,
             one.method,
+            one.within,
+            str(one.seeds),
             str(one.searches),
             str(one.searches - one.unlabelled),
             _spread(one.accuracy),
@@ -63,11 +67,11 @@ def write(found: Sequence[Judged], path: Path, where: str, against: str = "disti
         for one in ordered
     ]
     rows += [
-        ["reported", one.method, "", "", number(one.accuracy), "", "", "", "", "", _seconds(one.seconds), ""]
+        ["reported", one.method, "", "", "", "", number(one.accuracy), "", "", "", "", "", _seconds(one.seconds), ""]
         for one in DISWOT_SEARCHES
     ]
     everything = pd.DataFrame([_flat(one) for one in ordered])
-    return write_table(path, everything, Table(caption, HEAD, rows, words=2))
+    return write_table(path, everything, Table(caption, HEAD, rows, words=3))
 
 
 def _or_least(value: float) -> float:

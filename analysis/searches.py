@@ -44,6 +44,7 @@ NONE = Mean(math.nan, math.nan, math.nan, math.nan)
 class Judged:
     """The searches of one method by one objective. Accuracies are means over seeds of training, in percent.
 
+    `seeds` are those of the scores or trainings that were searched by, `within` the cells and limits, nothing for all.
     `regret` is the best label of any cell that the search could have answered minus that of its answer;
     `rank` the place that the answer takes among the `ranked` functions of those cells in the sample, 1 the best. Both
     are over the searches whose answer has a label; `unlabelled` have none. `seconds` are those of all passes or
@@ -54,6 +55,8 @@ class Judged:
     objective: str
     by: str
     method: str
+    seeds: int
+    within: str
     searches: int
     unlabelled: int
     accuracy: Mean
@@ -107,7 +110,7 @@ def judge(
         missing |= set(runs["cell"].dropna().astype(int)) - set(by_cell["judged"].index)
     if not found:
         raise BadInput(f"no searches on {setting.name} in {folder}: `python -m search` makes them")
-    slowest = [one.seconds for one in found if (one.method, one.objective) == ("random", "distilled")]
+    slowest = [one.seconds for one in found if (one.method, one.objective, one.within) == ("random", "distilled", "")]
     reference = slowest[0] if slowest else math.nan
     return [replace(one, speedup=reference / one.seconds) for one in found], sorted(missing)
 
@@ -167,6 +170,8 @@ def _judged(
         objective=settings["objective"],
         by=evaluation["by"],
         method=settings["method"],
+        seeds=len(evaluation["seeds"]),
+        within=", ".join([*_other_cells(settings["cells"]), *(f"{one.what} <= {one.most:.10g}" for one in limits)]),
         searches=len(runs),
         unlabelled=int(accuracy.isna().sum()),
         accuracy=mean(accuracy),
@@ -179,6 +184,10 @@ def _judged(
         seconds=float(seconds.mean()),
         speedup=math.nan,
     )
+
+
+def _other_cells(cells: str) -> list[str]:
+    return [] if cells == "all" else [cells]
 
 
 def _labels(cells: pd.Series, by_cell: pd.Series) -> pd.Series:
@@ -198,12 +207,26 @@ def entry(one: Judged) -> dict[str, Any]:
 
 def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str, against: str) -> None:
     """A table for people; `against` is what accuracy, regret and rank are of."""
-    head = ["by", "method", "searches", "labelled", "accuracy, %", "95 % interval", "vanilla, %", "regret", "rank"]
+    head = [
+        "by",
+        "seeds",
+        "method",
+        "within",
+        "searches",
+        "labelled",
+        "accuracy, %",
+        "95 % interval",
+        "vanilla, %",
+        "regret",
+        "rank",
+    ]
     head += ["evaluations", "functions", "seconds", "speed-up"]
     rows: list[list[object]] = [
         [
             one.objective,
+            one.seeds,
             one.method,
+            one.within,
             one.searches,
             one.searches - one.unlabelled,
             f"{number(one.accuracy.mean)} ± {number(one.accuracy.sd)}",

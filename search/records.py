@@ -79,10 +79,29 @@ def _seconds(objective: Objective, functions: Iterable[int]) -> float | None:
     return sum(objective.seconds[function] for function in sorted(functions))
 
 
-def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:
-    """`<benchmark>-<objective>-<method>.csv` and `.json`. Equal searches give equal bytes."""
+def ranges(seeds: Sequence[int]) -> str:
+    """Ascending numbers as the command line takes them: `0-2,5`."""
+    text, first = [], 0
+    for place, seed in enumerate(seeds):
+        if place + 1 == len(seeds) or seeds[place + 1] != seed + 1:
+            text.append(f"{seeds[first]}-{seed}" if first < place else str(seed))
+            first = place + 1
+    return ",".join(text)
+
+
+def _name(settings: dict[str, Any]) -> str:
+    """With what tells this search from others: seeds other than 0, cells other than all, limits."""
+    told = {} if settings["cells"] == "all" else {"cells": Path(settings["cells"]).stem}
+    if (seeds := settings["evaluation"]["seeds"]) != [0]:
+        told["seeds"] = ranges(seeds)
+    told |= {what: f"{most:.10g}" for what, most in settings["limits"].items()}
     name = f"{settings['benchmark']}-{settings['objective']}-{settings['method']}".replace(":", ".")
-    path = folder / f"{name}.csv"
+    return "".join([name, *(f".{what}={value}" for what, value in told.items())])
+
+
+def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:
+    """`<benchmark>-<objective>-<method>[.<setting>=<value>].csv` and `.json`. Equal searches give equal bytes."""
+    path = folder / f"{_name(settings)}.csv"
     text = io.StringIO()
     rows = [asdict(one) for one in runs]
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")

@@ -39,8 +39,8 @@ def test_every_method_finds_what_it_says_and_writes_it(command: Command, tmp_pat
     allowed = [number for number in PARAMS if number <= 50_000]
     for name, method in METHODS.items():
         assert name in ended.out
-        found = rows(tmp_path / f"results/searches/digits-params-{name}.csv")
-        settings = json.loads((tmp_path / f"results/searches/digits-params-{name}.json").read_text())
+        found = rows(tmp_path / f"results/searches/digits-params-{name}.params=50000.csv")
+        settings = json.loads((tmp_path / f"results/searches/digits-params-{name}.params=50000.json").read_text())
         assert len(found) == (1 if method.exhaustive else 2)
         assert settings["allowed"] == len(allowed)
         assert settings["limits"] == {"params": 50_000}
@@ -50,7 +50,7 @@ def test_every_method_finds_what_it_says_and_writes_it(command: Command, tmp_pat
             assert int(row["params"]) == PARAMS[cell] == float(row["score"]) <= 50_000
             assert int(row["evaluations"]) <= 40 or method.exhaustive
             assert row["steps"].split()[-1].endswith(f":{cell}")
-    best = rows(tmp_path / "results/searches/digits-params-rank.csv")[0]
+    best = rows(tmp_path / "results/searches/digits-params-rank.params=50000.csv")[0]
     assert (int(best["params"]), int(best["evaluations"])) == (max(allowed), len(allowed))
 
 

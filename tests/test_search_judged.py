@@ -114,6 +114,18 @@ def test_a_chosen_cell_has_an_accuracy_and_a_rank_among_the_sample_but_is_none_o
     assert (one.rank.mean, one.regret.mean) == ((1 + 3) / 2, (0 + 15) / 2)
 
 
+def test_searches_under_other_seeds_limits_and_cells_stand_side_by_side(tmp_path: Path) -> None:
+    folder = tmp_path / "searches"
+    record(folder, [A])
+    record(folder, [A], evaluation={"by": "proxy", "proxy": "diswot", "seeds": [0, 1, 2, 5]})
+    record(folder, [A], evaluation={"by": "proxy", "proxy": "diswot", "seeds": [0]}, limits={"params": 1537400})
+    record(folder, [A], evaluation={"by": "proxy", "proxy": "diswot", "seeds": [0]}, cells="valid")
+    names = ("cells=valid", "params=1537400", "seeds=0-1", "seeds=0-2,5")
+    assert sorted(path.name for path in folder.glob("*.csv")) == [f"digits-diswot-evolve.{name}.csv" for name in names]
+    found, _ = judge(DIGITS, labels(), folder)
+    assert [(one.seeds, one.within) for one in found] == [(1, "valid"), (1, "params <= 1537400"), (2, ""), (4, "")]
+
+
 def test_without_random_search_by_accuracy_there_is_no_speedup(tmp_path: Path) -> None:
     record(tmp_path / "searches", [A], method="random")
     (one,) = judged(tmp_path)[0].values()
@@ -132,7 +144,7 @@ def test_a_folder_without_searches_and_a_damaged_file_are_bad_input(tmp_path: Pa
     with pytest.raises(BadInput, match="no searches on digits in "):
         judge(DIGITS, labels(), folder)
     record(folder, [A])
-    (folder / "digits-diswot-evolve.csv").write_text("run,cell\n0,1\n")
+    (folder / "digits-diswot-evolve.seeds=0-1.csv").write_text("run,cell\n0,1\n")
     with pytest.raises(BadInput, match=r"cannot read .*: search again"):
         judge(DIGITS, labels(), folder)
 

@@ -26,10 +26,10 @@ def test_measured_stands_in_the_order_of_accuracy_and_reported_behind_it(tmp_pat
     assert rows[0] == list(HEAD)
     measured, reported = rows[2:5], rows[5:]
     assert [row[1] for row in measured] == ["random", "evolve", "local"]
-    assert measured[0][:5] == ["distilled", "random", "2", "2", "85.00 ± 7.07"]
-    assert measured[0][10:] == ["6,200", "1.0"]
-    assert measured[2][3:9] == ["0", "–", "–", "–", "–", "–"]
-    assert [(row[1], float(row[4]), row[10]) for row in reported] == [
+    assert measured[0][:7] == ["distilled", "random", "", "2", "2", "2", "85.00 ± 7.07"]
+    assert measured[0][12:] == ["6,200", "1.0"]
+    assert measured[2][5:11] == ["0", "–", "–", "–", "–", "–"]
+    assert [(row[1], float(row[6]), row[12]) for row in reported] == [
         (one.method, one.accuracy, f"{one.seconds:,}") for one in DISWOT_SEARCHES
     ]
     table = pd.read_csv(paths[0])
@@ -47,5 +47,5 @@ def test_other_things_in_the_folder_are_no_searches(tmp_path: Path) -> None:
     record(folder, [A])
     (folder / "digits-edges-20k.json").write_text(json.dumps({"benchmark": "digits", "gates": "edges"}))
     record(folder, [A], method="local", benchmark="digits-b")
-    assert finished("digits", folder) == [folder / "digits-diswot-evolve.json"]
+    assert finished("digits", folder) == [folder / "digits-diswot-evolve.seeds=0-1.json"]
     assert len(judge(DIGITS, labels(), folder)[0]) == 1

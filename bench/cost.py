@@ -5,6 +5,7 @@ Times are taken in turns in one process on one thread, so that a slow spell of t
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,6 +85,7 @@ def measure(setting: Benchmark, chosen: Sequence[Proxy | Population], sample: in
 
 
 def _seconds(device: str, work: Callable[..., None], *values: object) -> float:
+    gc.collect()  # else it comes round at the same proxy in every round
     start = time.perf_counter()
     work(*values)
     if device.startswith("cuda"):

@@ -159,7 +159,8 @@ def test_a_search_ends_at_a_depth_code_within_the_limit(command: Command, tmp_pa
     best = max((code for code in codes() if counts[code] <= 260_000), key=counts.__getitem__)
     assert f"cell {best.index}: {best}\n" in ended.out
     for method, runs in (("evolve.population=8", 4), ("rank", 1)):
-        with (tmp_path / f"results/searches/resnet-cifar100-params-{method}.csv").open(newline="") as file:
+        name = f"resnet-cifar100-params-{method}.params=260000.csv"
+        with (tmp_path / "results/searches" / name).open(newline="") as file:
             found = list(csv.DictReader(file))
         assert len(found) == runs
         for row in found:

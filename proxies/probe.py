@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,7 @@ class _ReluRecord:
     def __init__(self, codes_wanted: bool, kernel_wanted: bool) -> None:
         self.codes_wanted = codes_wanted
         self.kernel_wanted = kernel_wanted
-        self.codes: list[ReluCode] = []
+        self._codes: list[ReluCode] = []
         self._shared: torch.Tensor | None = None
         self._units = 0
         self._buffers: dict[torch.Size, torch.Tensor] = {}
@@ -50,7 +50,7 @@ class _ReluRecord:
         # with the channels in front, flattening would copy: units in the order of memory instead
         values = inputs[0].detach().movedim(1, -1)
         if self.codes_wanted:
-            self.codes.append(ReluCode((values > 0).flatten(1), uses))
+            self._codes.append(ReluCode((values > 0).flatten(1), uses))
         if self.kernel_wanted:
             if values.shape not in self._buffers:
                 self._buffers[values.shape] = torch.empty(values.shape, device=values.device)
@@ -61,11 +61,20 @@ class _ReluRecord:
             self._shared += uses * (ones @ ones.T)  # counts of one ReLU stay below 2^24: exact in float32
             self._units += uses * ones.shape[1]
 
+    @property
+    def codes(self) -> list[ReluCode]:
+        return self._codes
+
     def kernel(self) -> torch.Tensor:
-        """Agreements: shared ones, and shared zeros, which are units - ones_i - ones_j + shared ones."""
         assert self._shared is not None
-        ones = self._shared.diagonal()
-        return 2 * self._shared - ones[:, None] - ones[None, :] + self._units
+        return agreements(self._shared, self._units)
+
+
+def agreements(shared: torch.Tensor, units: int) -> torch.Tensor:
+    """Of `units`, those on which two images agree, [B, B]: shared ones, and shared zeros, which are
+    units - ones_i - ones_j + shared ones."""
+    ones = shared.diagonal()
+    return 2 * shared - ones[:, None] - ones[None, :] + units
 
 
 class BlockGradient(NamedTuple):
@@ -77,19 +86,32 @@ class BlockGradient(NamedTuple):
     """J^T output, [B, C', H', W'] as the block's input."""
 
 
-def _signs(key: str, features: torch.Tensor) -> torch.Tensor:
-    """Signs for a map, drawn on the CPU by `key`."""
-    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+def block_signs(batch_hash: str, number: int, features: torch.Tensor) -> torch.Tensor:
+    """Signs for the map [B, C, H, W] that a batch's block of a number puts out, drawn on the CPU."""
+    digest = hashlib.blake2b(f"{batch_hash}/{number}".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little", signed=True))
     signs = torch.randint(2, features.movedim(1, -1).shape, generator=generator, dtype=torch.int8)  # channels last
     return signs.to(features.device, features.dtype).mul_(2).sub_(1).movedim(-1, 1)
 
 
-class _Pass(NamedTuple):
+class Relus(Protocol):
+    """What the ReLUs of one network showed, as far as it was asked for."""
+
+    @property
+    def codes(self) -> list[ReluCode]:
+        """In the order of execution."""
+        ...
+
+    def kernel(self) -> torch.Tensor:
+        """How many units of all ReLUs agree, [B, B] float64."""
+        ...
+
+
+class Observed(NamedTuple):
     """What the one forward pass left behind."""
 
     output: Output
-    relus: _ReluRecord
+    relus: Relus
     layers: dict[str, torch.Tensor]
     """Outputs of convolutions and linear layers by the names of their weights, if gates are asked for."""
     blocks: list[torch.Tensor]
@@ -130,11 +152,15 @@ class Probe:
     def _batch(self) -> Batch:
         return self._load()
 
-    def _view(self, name: str) -> Probe:
+    def _needs_of(self, name: str) -> tuple[str, ...]:
+        """What is asked of a view. Raises LookupError where nothing is."""
         needs = needs_of(name, self.needs)
         if not needs:
             raise LookupError(f"the proxy reads the view '{name}': add '{name}.forward', or what it reads, to `needs`")
-        view = self._views[name]
+        return needs
+
+    def _view(self, name: str) -> Probe:
+        needs, view = self._needs_of(name), self._views[name]
         # what is shared is handed over, not the way to it: probes that name each other would be freed late
         build = view.build or partial(_same, self._network)
         batch = view.batch or partial(_same, self._batch)
@@ -221,7 +247,7 @@ class Probe:
         return blocks
 
     @cached_property
-    def _pass(self) -> _Pass:
+    def _pass(self) -> Observed:
         """The one forward pass, with its autograd graph if something will be differentiated."""
         record = _ReluRecord("relu_codes" in self.needs, "relu_kernel" in self.needs)
         outputs: dict[str, torch.Tensor] = {}
@@ -246,7 +272,7 @@ class Probe:
             ]
         try:
             with torch.set_grad_enabled(self._has_graph):
-                return _Pass(self._network(self._input), record, outputs, maps)
+                return Observed(self._network(self._input), record, outputs, maps)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -340,18 +366,26 @@ class Probe:
         }
         return {name: product.sum((2, 3)) if product.ndim == 4 else product for name, product in products.items()}
 
-    @cached_property
+    @property
     def input_gradients(self) -> torch.Tensor:
         """d (sum of all logits of the batch) / d images, a row for each image [B, C H W]."""
         self._require("input_gradients")
+        return self._input_gradients
+
+    @cached_property
+    def _input_gradients(self) -> torch.Tensor:
         logits = self._pass.output.logits
         (gradient,) = self._derivatives([logits], [self._input], along=[torch.ones_like(logits)])
         return gradient.flatten(1)
 
-    @cached_property
+    @property
     def hessian_gradient(self) -> dict[str, torch.Tensor]:
         """H g by the names of `weights`: g = d loss / d weights, H the loss's Hessian in them."""
         self._require("hessian_gradient")
+        return self._hessian_gradient
+
+    @cached_property
+    def _hessian_gradient(self) -> dict[str, torch.Tensor]:
         gradients = [self._loss_derivatives[0][name] for name in self._layers]
         gradients = [gradient for gradient in gradients if gradient.requires_grad]  # the others are zeros
         weights = [layer.weight for layer in self._layers.values()]
@@ -364,7 +398,7 @@ class Probe:
         self._require("blocks")
         return [features.detach() for features in self._pass.blocks]
 
-    @cached_property
+    @property
     def block_gradients(self) -> list[BlockGradient]:
         """For every block behind the stem random signs on its output and their gradient in its input.
 
@@ -374,9 +408,13 @@ class Probe:
         batch. Zeros where a block does not pass its input on; the signs themselves where it passes it on unchanged.
         """
         self._require("block_gradients")
+        return self._block_gradients
+
+    @cached_property
+    def _block_gradients(self) -> list[BlockGradient]:
         maps, found = self._pass.blocks, []
         for number in range(1, len(maps)):
-            signs = _signs(f"{self._batch.hash}/{number}", maps[number])
+            signs = block_signs(self._batch.hash, number, maps[number])
             (gradient,) = self._derivatives([maps[number]], [maps[number - 1]], along=[signs])
             found.append(BlockGradient(signs, gradient))
         return found

@@ -1,0 +1,421 @@
+"""Cells of one draw run as one network: every operation once for all cells that chose it, nothing twice.
+
+All cells are parts of one supernet draw, so that those with the same operation on an edge share its weights. A node has
+a table of *values*, one for each way in which its cells compute it: where the input is shared, as behind the stem, cells
+that agree share values too. For each node the values that some cell convolves are gathered into one dense convolution;
+of one value the convolutions to several nodes are one with their kernels side by side. Batch statistics are those of
+each value alone. In numbers it is `CellNetwork` (spaces/network.py), the one-at-a-time path, up to rounding.
+
+Values are [V, B, H, W, C], V the number of values: channels last, so that each is a batch of its own in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from spaces.nb201 import EDGES, KERNEL, NONE, OPERATIONS, POOL, SKIP, Cell, Edge
+from spaces.skeleton import Block, Skeleton
+from spaces.supernet import ConvBn, Supernet
+
+Value = tuple[object, ...]
+
+
+class Values(NamedTuple):
+    """A node: its values, and which of them each cell has."""
+
+    table: torch.Tensor
+    """[V, B, H, W, C]"""
+    of: tuple[int, ...]
+
+    def maps(self) -> list[torch.Tensor]:
+        """The map of each cell, [B, C, H, W]: views."""
+        return [self.table[value].movedim(-1, 1) for value in self.of]
+
+
+class Relu(NamedTuple):
+    """ReLUs of equal input: what they read, and for whom."""
+
+    values: torch.Tensor
+    """[V, B, H, W, C], before rectifying."""
+    readers: tuple[tuple[int, int, int, tuple[int, ...]], ...]
+    """(cell, row of `values`, how many equal ReLUs of the original network it stands for, its place in their order)."""
+
+
+class Part(NamedTuple):
+    """One of the layers side by side in a run, by the names of its modules."""
+
+    place: tuple[int, int]
+    """Where it stands in the network: number of the block, -1 the stem's, and position in it."""
+    layer: str
+    """Convolution or classifier; empty of a batch norm alone."""
+    norm: str
+    """Batch norm behind it; empty without."""
+
+
+class Run(NamedTuple):
+    """What was run as one while cells are apart: nodes and leaves of the graph to differentiate in."""
+
+    parts: tuple[Part, ...]
+    """Side by side along the channels, equally many each."""
+    cells: tuple[int, ...]
+    """Whose value each row is."""
+    read: torch.Tensor
+    """[V, B, H, W, C_in], [V, B, C_in] of the classifier; one row where all cells read the same."""
+    output: torch.Tensor
+    """[V, B, H, W, C], [V, B, K] of the classifier; before the batch norm."""
+    kernel: int = 0
+    """Side of the convolutions; 0 where there is none."""
+    stride: int = 1
+    scale: torch.Tensor | None = None
+    """[V, C]: the batch norms' weights, copied for each value; None without batch norm."""
+    shift: torch.Tensor | None = None
+
+
+@dataclass
+class Watch:
+    """What to keep of a run besides its output."""
+
+    relu: Callable[[Relu], None] | None = None
+    """Called for the ReLUs of each node before they run."""
+    apart: bool = False
+    """No two cells share a value, and everything from the stem's convolution on is recorded for differentiation."""
+    blocks: list[Values] = field(default_factory=list)
+    """Filled with what the stem and every block put out."""
+    runs: list[Run] = field(default_factory=list)
+    """If apart: filled with everything that has weights."""
+
+
+class Seen(NamedTuple):
+    """Of K cells on B images."""
+
+    logits: torch.Tensor
+    """[K, B, classes]"""
+    pooled: torch.Tensor
+    """[K, B, C]"""
+    features: tuple[Values, ...]
+    """At the end of each stage; the last one after its batch norm and ReLU."""
+
+
+class _Step(NamedTuple):
+    """One operation of a cell block, from a node to several, on some values of the node."""
+
+    source: int
+    operation: int
+    read: tuple[int, ...]
+    """Values of the source."""
+    adds: tuple[tuple[Edge, tuple[int, ...], tuple[int, ...]], ...]
+    """(an edge, rows of what was computed, the values of the edge's target that they are added to)."""
+
+
+class _Plan(NamedTuple):
+    """A cell block for several cells whose input is `of` values."""
+
+    of: tuple[tuple[int, ...], ...]
+    """For each node the value of each cell."""
+    counts: tuple[int, ...]
+    """Of each node's values."""
+    steps: tuple[tuple[_Step, ...], ...]
+    """In order, by source."""
+    relus: tuple[tuple[tuple[int, int, int, tuple[int, ...]], ...], ...]
+    """For each source: (cell, value, uses, place)."""
+
+
+def _edges(cell: Cell, sees: str) -> list[Edge]:
+    return cell.live_edges() if sees == "function" else [edge for edge in cell.edges() if edge.operation != NONE]
+
+
+@cache
+def _plan(cells: tuple[Cell, ...], of: tuple[int, ...], sees: str, apart: bool) -> _Plan:
+    """Who has which values, and what is computed from them."""
+    chosen = [_edges(cell, sees) for cell in cells]
+    tables: list[dict[Value, int]] = [{(value,): value for value in sorted(set(of))}, {}, {}, {}]
+    of_node: list[list[int]] = [list(of), [], [], []]
+    nothing: list[set[int]] = [set(), set(), set(), set()]  # values that nothing has reached: zeros
+    for target in (1, 2, 3):
+        for number, edges in enumerate(chosen):
+            left = {edge.source for edge in edges} | {3}
+            terms = []
+            for edge in edges:
+                if edge.target != target:
+                    continue
+                value = of_node[edge.source][number]
+                convolved = edge.operation in KERNEL and (sees != "relus" or target in left)
+                if convolved or (edge.operation in (SKIP, POOL) and value not in nothing[edge.source]):
+                    terms.append((edge.position, edge.operation, value))
+            key: Value = (*terms, number) if apart else tuple(terms)
+            place = tables[target].setdefault(key, len(tables[target]))
+            of_node[target].append(place)
+            if not terms:
+                nothing[target].add(place)
+    steps, relus = [], []
+    for source in (0, 1, 2):
+        steps.append(tuple(_steps(source, tables)))
+        relus.append(tuple(_relus(source, chosen, of_node[source])))
+    return _Plan(
+        tuple(tuple(values) for values in of_node), tuple(len(table) for table in tables), tuple(steps), tuple(relus)
+    )
+
+
+def _steps(source: int, tables: list[dict[Value, int]]) -> Iterator[_Step]:
+    """Operations on a node's values; of one value the convolutions of equal kernel to several nodes are one."""
+    wanted: dict[tuple[int, int], dict[int, list[int]]] = {}  # (operation, value) -> position -> target's values
+    for position, (start, target) in enumerate(EDGES):
+        if start == source:
+            for key, place in tables[target].items():
+                for term in key:
+                    if isinstance(term, tuple) and term[0] == position:
+                        wanted.setdefault(term[1:], {}).setdefault(position, []).append(place)
+    groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for (operation, value), readers in wanted.items():
+        together = tuple(sorted(readers)) if operation in KERNEL else ()
+        groups.setdefault((operation, together), []).append(value)
+    for (operation, together), values in sorted(groups.items()):
+        values.sort()
+        adds = []
+        for position in together or range(len(EDGES)):
+            edge = Edge(position, *EDGES[position], operation)
+            pairs = [
+                (row, place) for row, value in enumerate(values) for place in wanted[operation, value].get(position, ())
+            ]
+            if pairs:
+                rows, places = zip(*pairs, strict=True)
+                adds.append((edge, rows, places))
+        yield _Step(source, operation, tuple(values), tuple(adds))
+
+
+def _relus(source: int, chosen: list[list[Edge]], of: list[int]) -> Iterator[tuple[int, int, int, tuple[int, ...]]]:
+    """For each cell that rectifies the node: one ReLU, in the order in which a network of its own would run it."""
+    for number, edges in enumerate(chosen):
+        targets = [edge.target for edge in edges if edge.source == source and edge.operation in KERNEL]
+        if targets:
+            yield number, of[number], len(targets), (min(targets), source)
+
+
+class Together:
+    """Runs cells of one supernet: `run(cells, sees, images)`. Weights are the supernet's own, shared and unchanged."""
+
+    def __init__(self, supernet: Supernet) -> None:
+        assert isinstance(supernet.skeleton, Skeleton)
+        self.supernet = supernet
+        self.skeleton = supernet.skeleton
+        self._stacks: dict[tuple[str, int, tuple[int, ...]], tuple[torch.Tensor, ...]] = {}
+        self._pools: dict[tuple[int, int, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def run(self, cells: Sequence[Cell], sees: str, images: torch.Tensor, watch: Watch | None = None) -> Seen:
+        """Images [B, 3, H, W], normalised; what the cells execute follows from `sees` as in `CellNetwork`."""
+        watch = watch or Watch()
+        cells = tuple(cells)
+        with torch.set_grad_enabled(watch.apart):
+            return self._run(cells, sees, images, watch)
+
+    def _run(self, cells: tuple[Cell, ...], sees: str, images: torch.Tensor, watch: Watch) -> Seen:
+        pixels = images.contiguous(memory_format=torch.channels_last).movedim(1, -1)[None]
+        stem = self.supernet.conv_bn("stem", 3, self.skeleton.channels, 3)
+        x = self._conv_bn(Values(pixels, (0,) * len(cells)), stem, Part((-1, 0), "stem.0", "stem.1"), watch)
+        watch.blocks.append(x)
+        features = []
+        for number, block in enumerate(self.skeleton.blocks()):
+            if block.is_reduction:
+                features.append(x)
+                x = self._reduction(block, number, x, watch)
+            else:
+                x = self._cell_block(block, number, cells, sees, x, watch)
+            if watch.apart and not x.table.requires_grad:  # zeros that nothing reached are the next block's input too
+                x.table.requires_grad_()
+            watch.blocks.append(x)
+        last = len(watch.blocks)
+        bn = self.supernet.bn("lastact", self.skeleton.width)
+        run = Run((Part((last, 0), "", "lastact.0"),), x.of, x.table, x.table)
+        x = Values(self._norm(run, bn.weight.detach(), bn.bias.detach(), bn.eps, watch), x.of)
+        self._read(x, watch, (last,))
+        x = Values(torch.relu(x.table), x.of)
+        features.append(x)
+        pooled = x.table.mean((2, 3))
+        classifier = self.supernet.linear("classifier", self.skeleton.width, self.skeleton.classes)
+        logits = F.linear(pooled, classifier.weight.detach(), classifier.bias.detach())
+        if watch.apart:
+            watch.runs.append(Run((Part((last, 1), "classifier", ""),), x.of, pooled, logits))
+        return Seen(_rows(logits, x.of), _rows(pooled, x.of), tuple(features))
+
+    def _read(self, x: Values, watch: Watch, place: tuple[int, ...]) -> None:
+        """Tell of a ReLU that every cell has."""
+        if watch.relu:
+            watch.relu(Relu(x.table, tuple((number, value, 1, place) for number, value in enumerate(x.of))))
+
+    def _cell_block(
+        self, block: Block, number: int, cells: tuple[Cell, ...], sees: str, x: Values, watch: Watch
+    ) -> Values:
+        plan = _plan(cells, x.of, sees, watch.apart)
+        tables: list[torch.Tensor | None] = [x.table, None, None, None]
+        owned = [False] * 4
+        for source in (0, 1, 2):
+            value = tables[source]
+            rectified = sorted({row for _, row, _, _ in plan.relus[source]})
+            if rectified and value is None:  # nothing has reached the node, and still it is convolved
+                value = tables[source] = x.table.new_zeros(plan.counts[source], *x.table.shape[1:])
+            if rectified and watch.relu:
+                assert value is not None
+                row_of = {row: at for at, row in enumerate(rectified)}
+                readers = tuple(
+                    (cell, row_of[row], uses, (number, *place)) for cell, row, uses, place in plan.relus[source]
+                )
+                watch.relu(Relu(_rows(value, rectified), readers))
+            rectified_value: torch.Tensor | None = None
+            for step in plan.steps[source]:
+                assert value is not None
+                if step.operation in KERNEL:
+                    if rectified_value is None:
+                        rectified_value = torch.relu(value)
+                    parts = self._convolutions(block, number, step, rectified_value, watch)
+                elif step.operation == POOL:
+                    parts = [self._pool(_rows(value, step.read))] * len(step.adds)
+                else:
+                    parts = [_rows(value, step.read)] * len(step.adds)
+                for (edge, rows, places), part in zip(step.adds, parts, strict=True):
+                    target = edge.target
+                    total = tables[target]
+                    if total is None and not watch.apart and len(places) == plan.counts[target]:
+                        # the first to be added reaches all values: no need of zeros. What others read is not written to
+                        order = [row for _, row in sorted(zip(places, rows, strict=True))]
+                        total = _rows(part, order)
+                        owned[target] = step.operation in KERNEL or total is not part
+                        tables[target] = total
+                        continue
+                    if total is None:
+                        total = x.table.new_zeros(plan.counts[target], *x.table.shape[1:])
+                    elif not owned[target]:
+                        total = total.clone()
+                    owned[target] = True
+                    tables[target] = _added(total, places, part, rows)
+        output = tables[3]
+        if output is None:
+            output = x.table.new_zeros(plan.counts[3], *x.table.shape[1:])
+        return Values(output, plan.of[3])
+
+    def _convolutions(
+        self, block: Block, number: int, step: _Step, rectified: torch.Tensor, watch: Watch
+    ) -> list[torch.Tensor]:
+        """What the convolutions of a step put out, behind their batch norms: one for each edge."""
+        positions = tuple(edge.position for edge, _, _ in step.adds)
+        weight, scale, shift = self._stack(block, step.operation, positions)
+        names = [(position, f"{block.name}.layers.{position}.op") for position in positions]
+        parts = tuple(Part((number, position), f"{name}.1", f"{name}.2") for position, name in names)
+        read = _rows(rectified, step.read)
+        eps = self._pair(block, positions[0], step.operation).bn.eps
+        # apart, the value of a cell is the one of its number
+        run = Run(parts, step.read, read, self._convolve(read, weight, 1, watch), KERNEL[step.operation])
+        return list(self._norm(run, scale, shift, eps, watch).chunk(len(parts), -1))
+
+    def _pair(self, block: Block, position: int, operation: int) -> ConvBn:
+        name = f"{block.name}/{position}/{OPERATIONS[operation]}"
+        return self.supernet.conv_bn(name, block.channels_in, block.channels_out, KERNEL[operation])
+
+    def _stack(self, block: Block, operation: int, positions: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
+        """Kernels [m C, C, k, k], weights and biases of the batch norms [m C] of m convolutions side by side."""
+        key = (block.name, operation, positions)
+        if key not in self._stacks:
+            pairs = [self._pair(block, position, operation) for position in positions]
+            kernels = torch.cat([pair.conv.weight.detach() for pair in pairs])
+            self._stacks[key] = (
+                kernels.contiguous(memory_format=torch.channels_last),
+                torch.cat([pair.bn.weight.detach() for pair in pairs]),
+                torch.cat([pair.bn.bias.detach() for pair in pairs]),
+            )
+        return self._stacks[key]
+
+    def _reduction(self, block: Block, number: int, x: Values, watch: Watch) -> Values:
+        i, o, name = block.channels_in, block.channels_out, block.name
+        self._read(x, watch, (number, 0))
+        a = self.supernet.conv_bn(f"{name}/conv_a", i, o, 3, stride=2)
+        part = Part((number, 0), f"{name}.conv_a.op.1", f"{name}.conv_a.op.2")
+        y = self._conv_bn(Values(torch.relu(x.table), x.of), a, part, watch)
+        self._read(y, watch, (number, 1))
+        b = self.supernet.conv_bn(f"{name}/conv_b", o, o, 3)
+        part = Part((number, 1), f"{name}.conv_b.op.1", f"{name}.conv_b.op.2")
+        y = self._conv_bn(Values(torch.relu(y.table), y.of), b, part, watch)
+        halved = _values(F.avg_pool2d(_images(x.table), 2, stride=2), len(x.table))
+        down = self.supernet.conv(f"{name}/downsample", i, o, 1)
+        short = self._convolve(halved, down.weight.detach(), 1, watch)
+        if watch.apart:
+            watch.runs.append(Run((Part((number, 2), f"{name}.downsample.1", ""),), x.of, halved, short, 1))
+        return Values(short + y.table, x.of)
+
+    def _conv_bn(self, x: Values, pair: ConvBn, part: Part, watch: Watch) -> Values:
+        """A convolution and batch norm that every cell has."""
+        (stride, _), bn = pair.conv.stride, pair.bn
+        output, of = self._convolve(x.table, pair.conv.weight.detach(), stride, watch), x.of
+        if watch.apart and len(output) < len(of):  # the stem: from here on each cell has its own value
+            of = tuple(range(len(of)))
+            output = output.detach().expand(len(of), *output.shape[1:]).contiguous().requires_grad_()
+        run = Run((part,), of, x.table, output, pair.conv.kernel_size[0], stride)
+        return Values(self._norm(run, bn.weight.detach(), bn.bias.detach(), bn.eps, watch), of)
+
+    def _convolve(self, read: torch.Tensor, weight: torch.Tensor, stride: int, watch: Watch) -> torch.Tensor:
+        """[V, B, H, W, C_in] to [V, B, H', W', C]; apart, a node of the graph that can be differentiated in."""
+        output = F.conv2d(_images(read), weight, stride=stride, padding=weight.shape[-1] // 2)
+        values = _values(output, len(read))
+        return values.detach().requires_grad_() if watch.apart and not values.requires_grad else values
+
+    def _norm(self, run: Run, scale: torch.Tensor, shift: torch.Tensor, eps: float, watch: Watch) -> torch.Tensor:
+        """(x - mean) / sqrt(variance + eps) * scale + shift of the output, over the batch of each value and channel."""
+        x = run.output
+        scale, shift = scale.expand(len(x), -1), shift.expand(len(x), -1)
+        if watch.apart:  # a copy for each value, so that each has a derivative
+            scale, shift = scale.clone().requires_grad_(), shift.clone().requires_grad_()
+            watch.runs.append(run._replace(scale=scale, shift=shift))
+        if x.is_cuda and len(x) > 1:  # a few launches for all
+            flat = x.flatten(1, 3)
+            variance, mean = torch.var_mean(flat, 1, correction=0)
+            factor = (variance + eps).rsqrt() * scale
+            return torch.addcmul((shift - mean * factor)[:, None], flat, factor[:, None]).view_as(x)
+        each = [
+            F.batch_norm(value.movedim(-1, 1), None, None, weight, bias, True, 0.0, eps).movedim(1, -1)
+            for value, weight, bias in zip(x, scale, shift, strict=True)
+        ]
+        return each[0][None] if len(each) == 1 else torch.stack(each)
+
+    def _pool(self, x: torch.Tensor) -> torch.Tensor:
+        """3 x 3 averages over the pixels that are there."""
+        images = _images(x)
+        if x.is_cuda:
+            pooled = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+        else:  # on a CPU a convolution by ones is several times faster than torch's pool
+            size, channels = images.shape[-1], images.shape[1]
+            key = (size, channels, x.dtype)
+            if key not in self._pools:
+                ones = torch.ones(channels, 1, 3, 3, dtype=x.dtype).contiguous(memory_format=torch.channels_last)
+                there = F.conv2d(torch.ones(1, 1, size, size, dtype=x.dtype), ones[:1], padding=1)
+                self._pools[key] = (ones, 1 / there)
+            ones, share = self._pools[key]
+            pooled = F.conv2d(images, ones, padding=1, groups=channels) * share
+        return _values(pooled, len(x))
+
+
+def _images(values: torch.Tensor) -> torch.Tensor:
+    """[V, B, H, W, C] as [V B, C, H, W], channels last."""
+    return values.flatten(0, 1).movedim(-1, 1)
+
+
+def _values(images: torch.Tensor, count: int) -> torch.Tensor:
+    """[V B, C, H, W], channels last, as [V, B, H, W, C]."""
+    return images.movedim(1, -1).unflatten(0, (count, -1))
+
+
+def _rows(values: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+    """These rows, without a copy where they are all rows in order."""
+    return values if list(rows) == list(range(len(values))) else values[list(rows)]
+
+
+def _added(total: torch.Tensor, places: Sequence[int], part: torch.Tensor, rows: Iterable[int]) -> torch.Tensor:
+    """`total` with rows of `part` added at `places`, in place."""
+    part = _rows(part, list(rows))
+    if list(places) == list(range(len(total))):
+        return total.add_(part)
+    index = torch.tensor(places, device=total.device)
+    return total.index_add_(0, index, part)

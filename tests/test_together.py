@@ -1,0 +1,119 @@
+"""Cells run together show what each shows alone: the one-at-a-time path is the reference."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from images.base import Batch
+from proxies.base import BACKWARD, READS_BATCH
+from proxies.probe import Probe
+from proxies.testing import DEGENERATE, ORDINARY, make_batch
+from proxies.together import Group, GroupProbe
+from spaces.nb201 import Cell, cells
+from spaces.network import CellNetwork
+from spaces.skeleton import Skeleton
+from spaces.supernet import Supernet
+from spaces.together import Together
+
+SKELETON = Skeleton(channels=4, cells_per_stage=2, classes=5, size=8)
+DEAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
+ODD = [*ORDINARY, *DEGENERATE, DEAD]
+SEES = ("function", "relus", "executed")
+
+
+def exact_batch() -> Batch:
+    batch = make_batch(6)
+    return Batch(batch.images.double(), batch.labels, batch.hash)
+
+
+def pairs(
+    texts: Sequence[str], needs: Sequence[str], sees: str, init: str = "default"
+) -> list[tuple[GroupProbe, Probe]]:
+    """For each cell its probe in a group and by itself, in float64, of the same weights and images."""
+    batch, chosen = exact_batch(), [Cell.parse(text) for text in texts]
+    supernet = Supernet(SKELETON, 0, init, momentum=0.0)
+    for cell in chosen:
+        CellNetwork(cell, supernet, sees)  # so that every weight is drawn
+    for leaf in supernet._leaves.values():
+        leaf.double()
+    generator = torch.Generator().manual_seed(1)
+    for leaf in supernet._leaves.values():  # batch norms that do something, or their parts could be mixed up
+        if isinstance(leaf, torch.nn.BatchNorm2d):
+            for values in (leaf.weight, leaf.bias):
+                values.data += 0.3 * torch.randn(values.shape, generator=generator, dtype=torch.float64)
+    engine = Together(supernet)
+    group = Group(chosen, SKELETON, lambda _: engine, sees, lambda: batch, needs, {})
+    return [
+        (
+            GroupProbe(group, number, SKELETON, lambda cell=cell: CellNetwork(cell, supernet, sees), lambda: batch),
+            Probe(cell, SKELETON, lambda cell=cell: CellNetwork(cell, supernet, sees), lambda: batch, needs),
+        )
+        for number, cell in enumerate(chosen)
+    ]
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def compare(mine: Probe, alone: Probe) -> None:
+    """Everything that both were asked for."""
+    needs = mine.needs
+    if "forward" in needs:
+        close(mine.logits, alone.logits)
+        close(mine.pooled, alone.pooled)
+        close(mine.loss, alone.loss)
+        close(mine.classifier_gradient, alone.classifier_gradient)
+        for a, b in zip(mine.features, alone.features, strict=True):
+            close(a, b)
+    if "relu_codes" in needs:
+        assert [uses for _, uses in mine.relu_codes] == [uses for _, uses in alone.relu_codes]
+        assert all(torch.equal(a.code, b.code) for a, b in zip(mine.relu_codes, alone.relu_codes, strict=True))
+    if "relu_kernel" in needs:
+        assert torch.equal(mine.relu_kernel, alone.relu_kernel)
+    if "blocks" in needs:
+        for a, b in zip(mine.blocks, alone.blocks, strict=True):
+            close(a, b)
+    for need in ("gradients", "gate_gradients", "hessian_gradient"):
+        if need in needs:
+            found, wanted = getattr(mine, need), getattr(alone, need)
+            assert list(found) == list(wanted)
+            for name in wanted:
+                close(found[name], wanted[name])
+    if "input_gradients" in needs:
+        close(mine.input_gradients, alone.input_gradients)
+    if "block_gradients" in needs:
+        for c, d in zip(mine.block_gradients, alone.block_gradients, strict=True):
+            assert torch.equal(c.output, d.output)
+            close(c.input, d.input)
+
+
+@pytest.mark.parametrize("sees", SEES)
+@pytest.mark.parametrize("needs", [("forward", "relu_codes", "relu_kernel", "blocks"), (*READS_BATCH, "weights")])
+def test_a_group_shows_of_each_cell_what_it_shows_alone(needs: tuple[str, ...], sees: str) -> None:
+    sample = [str(cell) for cell in random.Random(3).sample(cells(), 10)]
+    for mine, alone in pairs([*ODD, *sample, sample[0]], needs, sees):
+        compare(mine, alone)
+
+
+@pytest.mark.parametrize("need", [*READS_BATCH])
+def test_each_need_alone_is_met(need: str) -> None:
+    for mine, alone in pairs(ODD, ("forward", need), "executed", "kaiming"):
+        compare(mine, alone)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, len(cells()) - 1), min_size=1, max_size=6),
+    st.sampled_from(SEES),
+    st.sampled_from([("forward", "relu_kernel"), ("forward", *BACKWARD)]),
+)
+def test_any_cells_in_any_company(chosen: list[int], sees: str, needs: tuple[str, ...]) -> None:
+    for mine, alone in pairs([str(cells()[index]) for index in chosen], needs, sees):
+        compare(mine, alone)

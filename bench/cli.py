@@ -68,11 +68,13 @@ def run_command(
     teacher: TeacherName = "default",
     executor: Annotated[str, typer.Option(help="local, or ray for the machines of a Ray cluster.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: the one on this machine.")] = None,
+    together: Annotated[int | None, typer.Option(help="Cells run as one network; default by size and device.")] = None,
     proxy_module: Modules = None,
 ) -> None:
     """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
+    at_least_one("--together", together)
     chosen, setting = _resolve(proxies, benchmark, backbone, teacher, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
@@ -100,6 +102,7 @@ def run_command(
         retry=retry,
         executor=executor,
         address=address,
+        together=together,
     )
     summary = execute(request, opened)
     opened.close()

@@ -15,7 +15,7 @@ from bench.identity import fingerprint, name_of, reads_batch, reads_second, sett
 from bench.plan import Pass, Want, passes, select
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
-from bench.worker import Outcome, Setup, score_chunk
+from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool
 from common.pool import Died, Job
 from common.progress import Progress
@@ -24,7 +24,7 @@ from proxies.base import Proxy
 from spaces.space import Space
 
 CHUNK = 8
-"""Passes in one task: what a dead worker costs, and how often results travel."""
+"""Passes in one task, or as many as are run together: what a dead worker costs, and how often results travel."""
 
 Chunk = tuple[Pass, ...]
 Scored = Iterator[tuple[Chunk, list[Outcome] | Died]]
@@ -49,6 +49,8 @@ class Request:
     executor: str = "local"
     address: str | None = None
     """Of a Ray cluster; None is the one on this machine."""
+    together: int | None = None
+    """How many cells are run as one network; None is what suits the benchmark and the device."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ def execute(request: Request, store: ScoreStore) -> Summary:
         [(identity, seed, _named(request), len(cells)) for (_, seed), identity in setting.items()],
     )
     store.add(run_id, copies)
-    setup = Setup(request.benchmark, request.proxies, request.files, request.data, request.device)
+    setup = Setup(
+        request.benchmark, request.proxies, request.files, request.data, request.device, together=request.together
+    )
     wanted = set(cells)
     names = [name_of(proxy, request.benchmark) for proxy in proxies]
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"
@@ -116,9 +120,19 @@ def _named(request: Request) -> str:
     return request.cells if request.limit is None else f"{request.cells}, first {request.limit}"
 
 
-def _chunks(tasks: Sequence[Pass]) -> Iterator[Chunk]:
-    for start in range(0, len(tasks), CHUNK):
-        yield tuple(tasks[start : start + CHUNK])
+def _chunks(tasks: Iterable[Pass], size: int) -> Iterator[Chunk]:
+    """Passes that can be run together, in tasks of a size; else in their order."""
+    waiting: dict[tuple[object, ...], list[Pass]] = {}
+    for task in tasks:
+        alike = waiting.setdefault((task.seed, task.init, task.proxies), [])
+        alike.append(task)
+        if len(alike) == size:
+            yield tuple(alike)
+            alike.clear()
+    # what is left over, in tasks of mixed readers
+    left = [task for alike in waiting.values() for task in alike]
+    for start in range(0, len(left), size):
+        yield tuple(left[start : start + size])
 
 
 def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[Chunk], apart: bool = False) -> Scored:
@@ -134,7 +148,8 @@ def _outcomes(
 ) -> Iterator[tuple[int, list[Outcome]]]:
     """(number of passes, their outcomes) as they come. Of a chunk that kills its worker, each pass gets its own try."""
     deadly: list[Pass] = []
-    for chunk, result in _scored(request, job, _chunks(tasks)):
+    size = max(CHUNK, request.together or cells_together(request.benchmark, request.device))
+    for chunk, result in _scored(request, job, _chunks(tasks, size)):
         if isinstance(result, Died):
             deadly += chunk
         else:

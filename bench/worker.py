@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,12 +22,15 @@ from images.noise import noise
 from proxies import registry
 from proxies.base import NotApplicable, Proxy
 from proxies.probe import Probe
+from proxies.together import Group, GroupProbe
 from proxies.views import views
+from spaces.cells import NB201
 from spaces.equivalence import SEES
 from spaces.nb201 import Cell
 from spaces.resnet import ResNet, resnet_shape
 from spaces.space import Architecture, Macro
 from spaces.supernet import Draw, Supernet
+from spaces.together import Together
 
 
 class Outcome(NamedTuple):
@@ -50,6 +53,8 @@ class Setup:
     files: tuple[Path, ...]
     data: Path | None
     device: str
+    together: int | None = None
+    """How many cells are run as one network; None is what suits the benchmark and the device."""
     images_seed: int | None = None
     """Draws the images of every pass; None where the pass's own seed does, as in a benchmark."""
 
@@ -73,11 +78,29 @@ def _whole(make: Callable[[], nn.Module], own: Macro, skeleton: Macro, sees: str
     return make()
 
 
+def cells_together(setting: Benchmark, device: str) -> int:
+    """How many cells to run as one network, as measured in docs/performance.md.
+
+    A map of the first stage takes B H W C floats. On a GPU as many cells as fill 256 MB with one such map each, of which
+    some ten are held at a time. On a CPU 16 MB, so that what one operation leaves is still in the cache for the next;
+    where fewer than eight fit, an operation on one cell is long enough by itself.
+    """
+    if setting.space != NB201 or setting.backbone != "own":
+        return 1
+    skeleton = setting.skeleton
+    bytes_of_map = 4 * setting.batch * skeleton.size**2 * skeleton.channels
+    if device.startswith("cuda"):
+        return max(1, 2**28 // bytes_of_map)
+    fitting = 2**24 // bytes_of_map
+    return fitting if fitting >= 8 else 1
+
+
 class Worker:
     """Batches, supernets and teachers of the latest seeds, kept between passes."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
+        self.together = setup.together or cells_together(setup.benchmark, setup.device)
         self.proxies: list[Proxy] = [registry.create(text, setup.files) for text in setup.proxies]
         self.space = setup.benchmark.space
         self._build = self.space.builder(setup.benchmark.backbone)
@@ -86,6 +109,7 @@ class Worker:
         self._second = lru_cache(maxsize=2)(self._load_second)
         self._noise = lru_cache(maxsize=6)(self._make_noise)  # three views have some
         self._supernet = lru_cache(maxsize=12)(self._make_supernet)  # of the benchmark's skeleton and of two views'
+        self._engine = lru_cache(maxsize=12)(self._make_engine)
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
 
     def _data_set(self) -> DataSet:
@@ -118,6 +142,9 @@ class Worker:
     def _make_supernet(self, skeleton: Macro, seed: int, init: str, role: str = "") -> Supernet:
         return Supernet(skeleton, seed, init, role=role, momentum=0.0, device=self.setup.device)
 
+    def _make_engine(self, seed: int, init: str, skeleton: Macro) -> Together:
+        return Together(self._supernet(skeleton, seed, init))
+
     def teacher(self, seed: int, init: str) -> Probe:
         """The teacher's probe, one for each seed and initialisation; a trained one has the weights that it has."""
         return self._teacher(seed, "" if isinstance(self.setup.benchmark.teacher, TrainedTeacher) else init)
@@ -148,16 +175,34 @@ class Worker:
             raise BadInput(f"the teacher '{teacher.name}' was trained anew while it was in use: start again")
         return found.network.requires_grad_(True).to(self.setup.device)  # for who differentiates in its weights
 
-    def observe(self, task: Pass) -> Probe:
-        """The student's probe of a pass."""
+    def _student(self, task: Pass) -> Probe:
+        """The student's probe of a pass, by itself."""
         readers = [self.proxies[number] for number in task.proxies]
         cell, skeleton = self.space.at(task.cell), self.setup.benchmark.skeleton
         return self._probe(cell, skeleton, task.seed, readers, self._cells(cell, task.seed, task.init))
 
+    def observe(self, tasks: Sequence[Pass]) -> list[Probe]:
+        """The students' probes of passes of one seed, one initialisation and the same readers."""
+        alone = [self._student(task) for task in tasks]
+        if len(tasks) == 1:
+            return alone
+        first = tasks[0]
+        sees = _seen_by(self.proxies[number] for number in first.proxies)
+        group = Group(
+            [self.space.at(task.cell) for task in tasks],
+            self.setup.benchmark.skeleton,
+            partial(self._engine, first.seed, first.init),
+            sees,
+            partial(self._batch, first.seed),
+            alone[0].needs,
+            alone[0].views,
+        )
+        return [GroupProbe(group, number, probe) for number, probe in enumerate(alone)]
+
     def _probe(self, cell: Architecture, skeleton: Macro, seed: int, readers: Sequence[Proxy], network: Build) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
         needs = {need for proxy in readers for need in proxy.needs}
-        sees = max((proxy.sees for proxy in readers), key=SEES.index, default="function")
+        sees = _seen_by(readers)
 
         def build(skeleton: Macro) -> nn.Module:
             return network(skeleton, sees)
@@ -168,13 +213,56 @@ class Worker:
 
     def score(self, task: Pass) -> list[Outcome]:
         """Every proxy's outcome for a pass, in the order of the pass."""
-        student = self.observe(task)
-        teacher = self.teacher(task.seed, task.init)
+        return self._score([task])
+
+    def _score(self, tasks: Sequence[Pass]) -> list[Outcome]:
+        """The outcomes of passes that are observed together, in their order.
+
+        Where memory does not suffice, they are scored again in halves; where something else fails, one at a time: in
+        company a failure of one is one of all.
+        """
         outcomes = []
-        for number in task.proxies:
-            score, status, reason = judge(self.proxies[number], student, teacher)
-            outcomes.append(Outcome(number, task.seed, task.cell, score, status, reason))
+        for task, student in zip(tasks, self.observe(tasks), strict=True):
+            teacher = self.teacher(task.seed, task.init)
+            for number in task.proxies:
+                score, status, reason = judge(self.proxies[number], student, teacher)
+                outcomes.append(Outcome(number, task.seed, task.cell, score, status, reason))
+        statuses = {outcome.status for outcome in outcomes}
+        if len(tasks) > 1 and statuses & {"oom", "error"}:
+            size = max(1, len(tasks) // 2) if "oom" in statuses else 1
+            if "oom" in statuses:
+                self.together = size
+                if self.setup.device.startswith("cuda"):
+                    torch.cuda.empty_cache()
+            return [again for part in batched(tasks, size) for again in self._score(part)]
         return outcomes
+
+    def score_all(self, tasks: Sequence[Pass]) -> list[Outcome]:
+        """The outcomes of passes, those that can be observed together at a time."""
+        return [
+            outcome
+            for alike in _alike(tasks)
+            for part in batched(alike, self.together)
+            for outcome in self._score(part)
+        ]
+
+
+def batched(tasks: Sequence[Pass], size: int) -> Iterable[Sequence[Pass]]:
+    """Runs of at most `size`."""
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+
+def _seen_by(readers: Iterable[Proxy]) -> str:
+    """What a network has to execute for all of them."""
+    return max((proxy.sees for proxy in readers), key=SEES.index, default="function")
+
+
+def _alike(tasks: Iterable[Pass]) -> Iterable[list[Pass]]:
+    """Passes of the same seed, initialisation and readers."""
+    found: dict[tuple[object, ...], list[Pass]] = {}
+    for task in tasks:
+        found.setdefault((task.seed, task.init, task.proxies), []).append(task)
+    return found.values()
 
 
 def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, str, str]:
@@ -200,4 +288,4 @@ def _one_line(error: BaseException) -> str:
 
 def score_chunk(worker: Worker, chunk: Sequence[Pass]) -> list[Outcome]:
     """The outcomes of several passes."""
-    return [outcome for task in chunk for outcome in worker.score(task)]
+    return worker.score_all(chunk)

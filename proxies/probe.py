@@ -139,18 +139,18 @@ class Probe:
         self.cell = cell
         self.skeleton = skeleton
         self.needs = frozenset(needs)
-        self._build = build
-        self._load = batch
-        self._views = views or {}
+        self.build = build
+        self.load = batch
+        self.views = views or {}
         self._shared: dict[Hashable, object] = {}
 
     @cached_property
     def _network(self) -> nn.Module:
-        return self._build()
+        return self.build()
 
     @cached_property
     def _batch(self) -> Batch:
-        return self._load()
+        return self.load()
 
     def _needs_of(self, name: str) -> tuple[str, ...]:
         """What is asked of a view. Raises LookupError where nothing is."""
@@ -160,7 +160,7 @@ class Probe:
         return needs
 
     def _view(self, name: str) -> Probe:
-        needs, view = self._needs_of(name), self._views[name]
+        needs, view = self._needs_of(name), self.views[name]
         # what is shared is handed over, not the way to it: probes that name each other would be freed late
         build = view.build or partial(_same, self._network)
         batch = view.batch or partial(_same, self._batch)

@@ -11,7 +11,6 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from images.base import Batch
@@ -238,24 +237,18 @@ def _weight_gradient(run: Run, row: int, gradient: torch.Tensor) -> torch.Tensor
 class GroupProbe(Probe):
     """The probe of one cell of a group. Its network is built if a proxy asks for it, and then by itself."""
 
-    def __init__(
-        self,
-        group: Group,
-        number: int,
-        skeleton: Macro,
-        build: Callable[[], nn.Module],
-        batch: Callable[[], Batch],
-        views: Mapping[str, View] | None = None,
-    ) -> None:
-        super().__init__(group.cells[number], skeleton, build, batch, group.needs, views)
+    def __init__(self, group: Group, number: int, alone: Probe) -> None:
+        """`alone` is the probe of the cell by itself, of which nothing has been read: it has the way to its network."""
+        super().__init__(alone.cell, alone.skeleton, alone.build, alone.load, alone.needs, alone.views)
         self._group = group
         self._number = number
 
     def _view(self, name: str) -> Probe:
         self._needs_of(name)
-        view = self._views[name]
-        skeleton, build, batch = view.skeleton or self.skeleton, view.build or self._build, view.batch or self._load
-        return GroupProbe(self._group.view(name), self._number, skeleton, build, batch)
+        view = self.views[name]
+        skeleton, build, batch = view.skeleton or self.skeleton, view.build or self.build, view.batch or self.load
+        group = self._group.view(name)
+        return GroupProbe(group, self._number, Probe(self.cell, skeleton, build, batch, group.needs))
 
     @cached_property
     def _pass(self) -> Observed:
@@ -266,7 +259,7 @@ class GroupProbe(Probe):
         return self._group.loss_derivatives(self._number)
 
     @property
-    def _input_gradients(self) -> torch.Tensor:  # type: ignore[override]
+    def _input_gradients(self) -> torch.Tensor:
         return self._group.input_gradients[self._number]
 
     @cached_property
@@ -275,5 +268,5 @@ class GroupProbe(Probe):
 
     @cached_property
     def _hessian_gradient(self) -> dict[str, torch.Tensor]:
-        alone = Probe(self.cell, self.skeleton, self._build, self._load, ("hessian_gradient",))
+        alone = Probe(self.cell, self.skeleton, self.build, self.load, ("hessian_gradient",))
         return alone.hessian_gradient

@@ -1,10 +1,11 @@
 """Cells of one draw run as one network: every operation once for all cells that chose it, nothing twice.
 
-All cells are parts of one supernet draw, so that those with the same operation on an edge share its weights. A node has
-a table of *values*, one for each way in which its cells compute it: where the input is shared, as behind the stem, cells
-that agree share values too. For each node the values that some cell convolves are gathered into one dense convolution;
-of one value the convolutions to several nodes are one with their kernels side by side. Batch statistics are those of
-each value alone. In numbers it is `CellNetwork` (spaces/network.py), the one-at-a-time path, up to rounding.
+All cells are parts of one supernet draw: those with the same operation on an edge share its weights. A node has a table
+of *values*, one for each way in which its cells compute it: where the input is shared, as behind the stem, cells that
+agree share values too. For each node the values that some cell convolves are gathered into one dense convolution;
+a cell's convolutions of one node to several are one with their kernels side by side. Batch statistics are those of each
+value alone. In numbers it is `CellNetwork` (spaces/network.py), the one-at-a-time path, up to rounding; and what a cell
+shows does not depend on its company, on a CPU to the bit: kernels stand side by side only with those of the same cell.
 
 Values are [V, B, H, W, C], V the number of values: channels last, so that each is a batch of its own in memory.
 """
@@ -19,7 +20,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from spaces.nb201 import EDGES, KERNEL, NONE, OPERATIONS, POOL, SKIP, Cell, Edge
+from spaces.nb201 import EDGES, KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
 from spaces.skeleton import Block, Skeleton
 from spaces.supernet import ConvBn, Supernet
 
@@ -105,7 +106,6 @@ class Seen(NamedTuple):
 class _Step(NamedTuple):
     """One operation of a cell block, from a node to several, on some values of the node."""
 
-    source: int
     operation: int
     read: tuple[int, ...]
     """Values of the source."""
@@ -145,9 +145,12 @@ def _plan(cells: tuple[Cell, ...], of: tuple[int, ...], sees: str, apart: bool) 
                 if edge.target != target:
                     continue
                 value = of_node[edge.source][number]
-                convolved = edge.operation in KERNEL and (sees != "relus" or target in left)
-                if convolved or (edge.operation in (SKIP, POOL) and value not in nothing[edge.source]):
-                    terms.append((edge.position, edge.operation, value))
+                if edge.operation in KERNEL:
+                    beside = tuple(other.position for other in edges if _run_as_one(edge, other, sees, left))
+                    if edge.position in beside:
+                        terms.append((edge.position, edge.operation, value, beside))
+                elif value not in nothing[edge.source]:
+                    terms.append((edge.position, edge.operation, value, ()))
             key: Value = (*terms, number) if apart else tuple(terms)
             place = tables[target].setdefault(key, len(tables[target]))
             of_node[target].append(place)
@@ -162,31 +165,31 @@ def _plan(cells: tuple[Cell, ...], of: tuple[int, ...], sees: str, apart: bool) 
     )
 
 
+def _run_as_one(edge: Edge, other: Edge, sees: str, left: set[int]) -> bool:
+    """Whether `other` is run, and with the same kernel on the same node: what nobody reads is not, for `relus`."""
+    same = (other.source, other.operation) == (edge.source, edge.operation)
+    return same and (sees != "relus" or other.target in left)
+
+
 def _steps(source: int, tables: list[dict[Value, int]]) -> Iterator[_Step]:
-    """Operations on a node's values; of one value the convolutions of equal kernel to several nodes are one."""
-    wanted: dict[tuple[int, int], dict[int, list[int]]] = {}  # (operation, value) -> position -> target's values
-    for position, (start, target) in enumerate(EDGES):
-        if start == source:
-            for key, place in tables[target].items():
-                for term in key:
-                    if isinstance(term, tuple) and term[0] == position:
-                        wanted.setdefault(term[1:], {}).setdefault(position, []).append(place)
-    groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
-    for (operation, value), readers in wanted.items():
-        together = tuple(sorted(readers)) if operation in KERNEL else ()
-        groups.setdefault((operation, together), []).append(value)
-    for (operation, together), values in sorted(groups.items()):
-        values.sort()
+    """Operations on a node's values."""
+    # (operation, positions side by side) -> value -> position -> values of its target
+    wanted: dict[tuple[int, tuple[int, ...]], dict[int, dict[int, list[int]]]] = {}
+    for target, table in enumerate(tables):
+        for terms, place in table.items():
+            for term in terms:
+                if isinstance(term, tuple) and EDGES[term[0]] == (source, target):
+                    position, operation, value, beside = term
+                    of_value = wanted.setdefault((operation, beside), {}).setdefault(value, {})
+                    of_value.setdefault(position, []).append(place)
+    for (operation, beside), values in sorted(wanted.items()):
+        read = tuple(sorted(values))
         adds = []
-        for position in together or range(len(EDGES)):
-            edge = Edge(position, *EDGES[position], operation)
-            pairs = [
-                (row, place) for row, value in enumerate(values) for place in wanted[operation, value].get(position, ())
-            ]
-            if pairs:
-                rows, places = zip(*pairs, strict=True)
-                adds.append((edge, rows, places))
-        yield _Step(source, operation, tuple(values), tuple(adds))
+        for position in beside or sorted({position for readers in values.values() for position in readers}):
+            pairs = [(row, place) for row, value in enumerate(read) for place in values[value].get(position, ())]
+            rows, places = zip(*pairs, strict=True)
+            adds.append((Edge(position, *EDGES[position], operation), rows, places))
+        yield _Step(operation, read, tuple(adds))
 
 
 def _relus(source: int, chosen: list[list[Edge]], of: list[int]) -> Iterator[tuple[int, int, int, tuple[int, ...]]]:
@@ -236,9 +239,10 @@ class Together:
         self._read(x, watch, (last,))
         x = Values(torch.relu(x.table), x.of)
         features.append(x)
-        pooled = x.table.mean((2, 3))
+        pooled = _each(x.table, lambda table: table.mean((-3, -2)))
         classifier = self.supernet.linear("classifier", self.skeleton.width, self.skeleton.classes)
-        logits = F.linear(pooled, classifier.weight.detach(), classifier.bias.detach())
+        weight, bias = classifier.weight.detach(), classifier.bias.detach()
+        logits = _each(pooled, lambda table: F.linear(table, weight, bias))
         if watch.apart:
             watch.runs.append(Run((Part((last, 1), "classifier", ""),), x.of, pooled, logits))
         return Seen(_rows(logits, x.of), _rows(pooled, x.of), tuple(features))
@@ -283,7 +287,7 @@ class Together:
                     if total is None and not watch.apart and len(places) == plan.counts[target]:
                         # the first to be added reaches all values: no need of zeros. What others read is not written to
                         order = [row for _, row in sorted(zip(places, rows, strict=True))]
-                        total = _rows(part, order)
+                        total = _rows(part, order).contiguous()
                         owned[target] = step.operation in KERNEL or total is not part
                         tables[target] = total
                         continue
@@ -405,6 +409,11 @@ def _images(values: torch.Tensor) -> torch.Tensor:
 def _values(images: torch.Tensor, count: int) -> torch.Tensor:
     """[V B, C, H, W], channels last, as [V, B, H, W, C]."""
     return images.movedim(1, -1).unflatten(0, (count, -1))
+
+
+def _each(table: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """What is computed of each value: on a CPU one by one, since the number of values may change the order of sums."""
+    return compute(table) if table.is_cuda else torch.stack([compute(value) for value in table])
 
 
 def _rows(values: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:

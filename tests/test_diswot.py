@@ -234,7 +234,7 @@ def test_float32_scores_are_the_float64_ones_to_a_thousandth() -> None:
             student, fixed = observe(ORDINARY[1]), teacher()
             for probe in (student, fixed):
                 probe._network.float()
-                probe._load = lambda: batch
+                probe.load = lambda: batch
             assert proxy.score(student, fixed) == pytest.approx(exact, rel=1e-3)
 
 

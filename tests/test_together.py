@@ -49,13 +49,11 @@ def pairs(
                 values.data += 0.3 * torch.randn(values.shape, generator=generator, dtype=torch.float64)
     engine = Together(supernet)
     group = Group(chosen, SKELETON, lambda _: engine, sees, lambda: batch, needs, {})
-    return [
-        (
-            GroupProbe(group, number, SKELETON, lambda cell=cell: CellNetwork(cell, supernet, sees), lambda: batch),
-            Probe(cell, SKELETON, lambda cell=cell: CellNetwork(cell, supernet, sees), lambda: batch, needs),
-        )
-        for number, cell in enumerate(chosen)
+    alone = [
+        Probe(cell, SKELETON, lambda cell=cell: CellNetwork(cell, supernet, sees), lambda: batch, needs)
+        for cell in chosen
     ]
+    return [(GroupProbe(group, number, probe), probe) for number, probe in enumerate(alone)]
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> None:

@@ -11,7 +11,7 @@ from common.files import json_hash
 from proxies.base import Proxy, needs_of, reads_images
 
 CODE_EPOCH = 1
-"""Raise it when a change outside the proxies (networks, draws, batches, probe) changes numbers."""
+"""Raise it when a change outside the proxies (networks, draws, batches, probe) changes numbers beyond rounding."""
 
 
 def reads_batch(proxy: Proxy) -> bool:

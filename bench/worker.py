@@ -81,9 +81,9 @@ def _whole(make: Callable[[], nn.Module], own: Macro, skeleton: Macro, sees: str
 def cells_together(setting: Benchmark, device: str) -> int:
     """How many cells to run as one network, as measured in docs/performance.md.
 
-    A map of the first stage takes B H W C floats. On a GPU as many cells as fill 256 MB with one such map each, of which
-    some ten are held at a time. On a CPU 16 MB, so that what one operation leaves is still in the cache for the next;
-    where fewer than eight fit, an operation on one cell is long enough by itself.
+    A map of the first stage takes B H W C floats. On a GPU as many cells as fill 256 MB with one such map each, of
+    which some ten are held at a time. On a CPU 16 MB, so that what one operation leaves is still in the cache for the
+    next; where fewer than eight fit, an operation on one cell is long enough by itself, and 1 is no group at all.
     """
     if setting.space != NB201 or setting.backbone != "own":
         return 1
@@ -101,6 +101,7 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.together = setup.together or cells_together(setup.benchmark, setup.device)
+        self._alone = self.together == 1  # a group of one is still one, so that company does not move the last digits
         self.proxies: list[Proxy] = [registry.create(text, setup.files) for text in setup.proxies]
         self.space = setup.benchmark.space
         self._build = self.space.builder(setup.benchmark.backbone)
@@ -181,23 +182,18 @@ class Worker:
         cell, skeleton = self.space.at(task.cell), self.setup.benchmark.skeleton
         return self._probe(cell, skeleton, task.seed, readers, self._cells(cell, task.seed, task.init))
 
-    def observe(self, tasks: Sequence[Pass]) -> list[Probe]:
-        """The students' probes of passes of one seed, one initialisation and the same readers."""
-        alone = [self._student(task) for task in tasks]
-        if len(tasks) == 1:
-            return alone
-        first = tasks[0]
-        sees = _seen_by(self.proxies[number] for number in first.proxies)
-        group = Group(
+    def _group(self, tasks: Sequence[Pass]) -> Group:
+        """The students of passes of one seed, one initialisation and the same readers."""
+        first, alone = tasks[0], self._student(tasks[0])
+        return Group(
             [self.space.at(task.cell) for task in tasks],
             self.setup.benchmark.skeleton,
             partial(self._engine, first.seed, first.init),
-            sees,
+            _seen_by(self.proxies[number] for number in first.proxies),
             partial(self._batch, first.seed),
-            alone[0].needs,
-            alone[0].views,
+            alone.needs,
+            alone.views,
         )
-        return [GroupProbe(group, number, probe) for number, probe in enumerate(alone)]
 
     def _probe(self, cell: Architecture, skeleton: Macro, seed: int, readers: Sequence[Proxy], network: Build) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
@@ -213,41 +209,51 @@ class Worker:
 
     def score(self, task: Pass) -> list[Outcome]:
         """Every proxy's outcome for a pass, in the order of the pass."""
-        return self._score([task])
+        return self.score_together([task])
 
-    def _score(self, tasks: Sequence[Pass]) -> list[Outcome]:
-        """The outcomes of passes that are observed together, in their order.
+    def score_together(self, tasks: Sequence[Pass]) -> list[Outcome]:
+        """The outcomes of passes of one seed, one initialisation and the same readers, in their order.
 
-        Where memory does not suffice, they are scored again in halves; where something else fails, one at a time: in
-        company a failure of one is one of all.
+        Where a run of several cells fails, all of them fail. They are scored again, one at a time, or in halves where
+        memory did not suffice.
         """
-        outcomes = []
-        for task, student in zip(tasks, self.observe(tasks), strict=True):
-            teacher = self.teacher(task.seed, task.init)
-            for number in task.proxies:
-                score, status, reason = judge(self.proxies[number], student, teacher)
-                outcomes.append(Outcome(number, task.seed, task.cell, score, status, reason))
-        statuses = {outcome.status for outcome in outcomes}
-        if len(tasks) > 1 and statuses & {"oom", "error"}:
-            size = max(1, len(tasks) // 2) if "oom" in statuses else 1
-            if "oom" in statuses:
-                self.together = size
-                if self.setup.device.startswith("cuda"):
-                    torch.cuda.empty_cache()
-            return [again for part in batched(tasks, size) for again in self._score(part)]
-        return outcomes
+        students: list[Probe] = [self._student(task) for task in tasks]
+        if self._alone:
+            return [outcome for each in zip(tasks, students, strict=True) for outcome in self._judged(*each)]
+        group = self._group(tasks)
+        students = [GroupProbe(group, number, student) for number, student in enumerate(students)]
+        found = [self._judged(*each) for each in zip(tasks, students, strict=True)]
+        if len(tasks) == 1 or not group.was_run:
+            return [outcome for outcomes in found for outcome in outcomes]
+        statuses = [{outcome.status for outcome in outcomes} for outcomes in found]
+        failed = [task for task, status in zip(tasks, statuses, strict=True) if status & {"oom", "error"}]
+        size = 1
+        if any("oom" in status for status in statuses):
+            size = self.together = max(1, len(tasks) // 2)
+            del group, students  # and what they hold
+            if self.setup.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+        again = {outcome[:3]: outcome for part in _parts(failed, size) for outcome in self.score_together(part)}
+        return [again.get(outcome[:3], outcome) for outcomes in found for outcome in outcomes]
+
+    def _judged(self, task: Pass, student: Probe) -> list[Outcome]:
+        teacher = self.teacher(task.seed, task.init)
+        return [
+            Outcome(number, task.seed, task.cell, *judge(self.proxies[number], student, teacher))
+            for number in task.proxies
+        ]
 
     def score_all(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes, those that can be observed together at a time."""
         return [
             outcome
             for alike in _alike(tasks)
-            for part in batched(alike, self.together)
-            for outcome in self._score(part)
+            for part in _parts(alike, self.together)
+            for outcome in self.score_together(part)
         ]
 
 
-def batched(tasks: Sequence[Pass], size: int) -> Iterable[Sequence[Pass]]:
+def _parts(tasks: Sequence[Pass], size: int) -> Iterable[Sequence[Pass]]:
     """Runs of at most `size`."""
     return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 

@@ -111,6 +111,11 @@ class Group:
     def _batch(self) -> Batch:
         return self._load()
 
+    @property
+    def was_run(self) -> bool:
+        """Whether a probe has been read, here or in a view, so that a failure may be that of the whole group."""
+        return "_run" in self.__dict__ or bool(self._views) or "_batch" in self.__dict__
+
     @cached_property
     def _run(self) -> tuple[Seen, Watch, _Relus]:
         relus = _Relus(len(self.cells), "relu_codes" in self.needs, "relu_kernel" in self.needs)

@@ -129,6 +129,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_rows(
     store = new_store()
     request = ask(PROXIES, cells_file, seeds=(0, 1))
     monkeypatch.setattr(bench.runner, "CHUNK", 4)
+    monkeypatch.setattr(bench.runner, "cells_together", lambda *_: 1)
     add, count = store.add, 0
 
     def add_or_stop(*args: Any) -> None:
@@ -161,8 +162,8 @@ def test_a_second_run_has_nothing_to_do(cells_file: str, new_store: New) -> None
 def test_only_what_is_missing_is_run(tmp_path: Path, new_store: New, monkeypatch: pytest.MonkeyPatch) -> None:
     store = new_store()
     scored: list[Pass] = []
-    score = Worker.score
-    monkeypatch.setattr(Worker, "score", lambda self, task: scored.append(task) or score(self, task))
+    score = Worker.score_together
+    monkeypatch.setattr(Worker, "score_together", lambda self, tasks: scored.extend(tasks) or score(self, tasks))
     execute(ask("diswot", "all", limit=6), store)
     first = {task.cell for task in scored}
     scored.clear()
@@ -189,8 +190,10 @@ def test_a_member_is_scored_on_the_representative_even_if_that_is_not_wanted(
     path = tmp_path / "member.txt"
     path.write_text(str(FAMILY[3]))
     scored: list[int] = []
-    score = Worker.score
-    monkeypatch.setattr(Worker, "score", lambda self, task: scored.append(task.cell) or score(self, task))
+    score = Worker.score_together
+    monkeypatch.setattr(
+        Worker, "score_together", lambda self, tasks: scored.extend(task.cell for task in tasks) or score(self, tasks)
+    )
     store = new_store()
     execute(ask("diswot", str(path)), store)
     assert scored == [FAMILY[0]]

@@ -268,6 +268,7 @@ def test_a_second_run_has_nothing_to_do_and_the_default_is_not_scored_again(stor
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_rows(store: ScoreStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.runner, "CHUNK", 2)
+    monkeypatch.setattr(bench.runner, "cells_together", lambda *_: 1)
     add, calls = store.add, 0
 
     def add_or_stop(*args: Any) -> None:
@@ -376,6 +377,7 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         who = "teacher" if running else "student"
         return probe(self, cell, skeleton, seed, readers, lambda *args: watch(network(*args), who))
 
+    monkeypatch.setattr(bench.worker, "cells_together", lambda *_: 1)  # a network for each student, to be watched
     monkeypatch.setattr(Worker, "_make_teacher", making)
     monkeypatch.setattr(Worker, "_probe", probing)
     return count

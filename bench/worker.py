@@ -20,7 +20,7 @@ from distill.teachers import load_teacher
 from images.base import Batch, DataSet
 from images.noise import noise
 from proxies import registry
-from proxies.base import NotApplicable, Proxy
+from proxies.base import BACKWARD, NotApplicable, Proxy
 from proxies.probe import Probe
 from proxies.together import Group, GroupProbe
 from proxies.views import views
@@ -82,8 +82,8 @@ def cells_together(setting: Benchmark, device: str) -> int:
     """How many cells to run as one network, as measured in docs/performance.md.
 
     A map of the first stage takes B H W C floats. On a GPU as many cells as fill 256 MB with one such map each, of
-    which some ten are held at a time. On a CPU 16 MB, so that what one operation leaves is still in the cache for the
-    next; where fewer than eight fit, an operation on one cell is long enough by itself, and 1 is no group at all.
+    which some ten are held at a time. On a CPU 8 MB, so that what one operation leaves is still in the cache for the
+    next; where fewer than eight fit, an operation on one cell is long enough by itself: 1 is no group at all.
     """
     if setting.space != NB201 or setting.backbone != "own":
         return 1
@@ -91,7 +91,7 @@ def cells_together(setting: Benchmark, device: str) -> int:
     bytes_of_map = 4 * setting.batch * skeleton.size**2 * skeleton.channels
     if device.startswith("cuda"):
         return max(1, 2**28 // bytes_of_map)
-    fitting = 2**24 // bytes_of_map
+    fitting = 2**23 // bytes_of_map
     return fitting if fitting >= 8 else 1
 
 
@@ -243,12 +243,19 @@ class Worker:
             for number in task.proxies
         ]
 
+    def _size(self, task: Pass) -> int:
+        """How many such passes to run together: on a CPU one, if something is differentiated, since that takes all maps
+        of all cells at a time, and no cache holds them."""
+        needs = [need for number in task.proxies for need in self.proxies[number].needs]
+        differentiated = any(need.rpartition(".")[2] in BACKWARD for need in needs)
+        return 1 if differentiated and not self.setup.device.startswith("cuda") else self.together
+
     def score_all(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes, those that can be observed together at a time."""
         return [
             outcome
             for alike in _alike(tasks)
-            for part in _parts(alike, self.together)
+            for part in _parts(alike, self._size(alike[0]))
             for outcome in self.score_together(part)
         ]
 

@@ -10,7 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.benchmarks import benchmark
+from bench.plan import Pass
+from bench.speed import NoiseSetup
+from bench.worker import Outcome, Worker
 from images.base import Batch
+from proxies import registry
 from proxies.base import BACKWARD, READS_BATCH
 from proxies.probe import Probe
 from proxies.testing import DEGENERATE, ORDINARY, make_batch
@@ -115,3 +120,98 @@ def test_each_need_alone_is_met(need: str) -> None:
 def test_any_cells_in_any_company(chosen: list[int], sees: str, needs: tuple[str, ...]) -> None:
     for mine, alone in pairs([str(cells()[index]) for index in chosen], needs, sees):
         compare(mine, alone)
+
+
+def test_what_a_cell_shows_does_not_depend_on_its_company() -> None:
+    """To the bit, in float32: else scores would depend on what a run had still to do."""
+    chosen = random.Random(5).sample(cells(), 9)
+    engine, batch = Together(Supernet(SKELETON, 0, momentum=0.0)), make_batch(16)
+    for needs in (("forward", "relu_kernel"), ("forward", "gradients", "input_gradients", "gate_gradients")):
+        together, alone = (
+            [
+                GroupProbe(
+                    Group(company, SKELETON, lambda _: engine, "function", lambda: batch, needs, {}),
+                    number,
+                    Probe(cell, SKELETON, no_network, lambda: batch, needs),
+                )
+                for number, cell in enumerate(company)
+            ]
+            for company in (chosen, chosen[4:5])
+        )
+        mine, other = together[4], alone[0]
+        assert torch.equal(mine.logits, other.logits)
+        for a, b in zip(mine.features, other.features, strict=True):
+            assert torch.equal(a, b)
+        if "relu_kernel" in needs:
+            assert torch.equal(mine.relu_kernel, other.relu_kernel)
+        else:
+            assert torch.equal(mine.input_gradients, other.input_gradients)
+            assert all(torch.equal(mine.gradients[name], value) for name, value in other.gradients.items())
+            assert all(torch.equal(mine.gate_gradients[name], value) for name, value in other.gate_gradients.items())
+
+
+def no_network() -> torch.nn.Module:
+    raise AssertionError("a network was built")
+
+
+def scores(together: int, proxies: Sequence[str], chosen: Sequence[int]) -> tuple[Worker, list[Outcome]]:
+    worker = NoiseSetup(benchmark("digits"), tuple(proxies), (), None, "cpu", together=together)()
+    by_init: dict[str, list[int]] = {}
+    for number, proxy in enumerate(worker.proxies):
+        by_init.setdefault(proxy.init, []).append(number)
+    passes = [Pass(0, init, cell, tuple(numbers)) for init, numbers in by_init.items() for cell in chosen]
+    return worker, worker.score_all(passes)
+
+
+LOOSER = {"plain": 1e-3, "zico": 5e-3}
+"""Both carry float32's rounding: plain is a sum of both signs that nearly cancels, zico divides by the difference of
+nearly equal gradients. In float64 what they read is compared above."""
+
+
+def test_every_proxy_scores_in_company_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worker, "_size", lambda self, task: self.together)  # as on a GPU, whatever is needed
+    proxies = [name for name, cls in registry.known().items() if cls.needs]
+    chosen = [1462, *random.Random(8).sample(range(len(cells())), 2), Cell.parse(DEGENERATE[0]).index]
+    (alone, wanted), (_, found) = scores(1, proxies, chosen), scores(7, proxies, chosen)
+    assert len(wanted) == len(proxies) * len(chosen)
+    for mine, other in zip(
+        sorted(found, key=lambda outcome: outcome[:3]), sorted(wanted, key=lambda outcome: outcome[:3]), strict=True
+    ):
+        name = alone.proxies[mine.proxy].name
+        assert (*mine[:3], mine.status) == (*other[:3], other.status), name
+        if other.score is not None:
+            assert mine.score == pytest.approx(other.score, rel=LOOSER.get(name, 1e-5), abs=1e-7), (name, mine.cell)
+
+
+def test_where_memory_does_not_suffice_fewer_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, sizes = Together.run, []
+
+    def limited(self: Together, group: Sequence[Cell], *others: object) -> object:
+        sizes.append(len(group))
+        if len(group) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return run(self, group, *others)  # type: ignore[arg-type]
+
+    _, wanted = scores(16, ["nwot", "diswot"], range(12))
+    monkeypatch.setattr(Together, "run", limited)
+    worker, found = scores(16, ["nwot", "diswot"], range(12))
+    assert found == wanted
+    assert worker.together == 3
+    assert max(sizes) == 12
+    sizes.clear()
+    worker.score_all([Pass(1, "default", cell, (0, 1)) for cell in range(6)])
+    assert sizes == [3, 3]
+
+
+def test_a_failure_in_company_is_only_that_of_who_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, bad = Together.run, Cell.parse(ODD[0])
+
+    def failing(self: Together, group: Sequence[Cell], *others: object) -> object:
+        if bad in group:
+            raise RuntimeError("this one")
+        return run(self, group, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Together, "run", failing)
+    _, found = scores(16, ["nwot"], [0, 1, bad.index, 3])
+    assert [outcome.status for outcome in found] == ["ok", "ok", "error", "ok"]
+    assert "this one" in found[2].reason

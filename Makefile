@@ -81,8 +81,9 @@ figures: $(VENV)/.core  ## every figure again, from what is published under resu
 report: $(VENV)/.report  ## results/report.html, one page that opens from disk, from what is under results/
 	@$(RUN) -m analysis report
 
-speed: $(VENV)/.core  ## our rate beside the conventional loop, as ratios measured in one run
+speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one run; then how time and memory grow
 	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
+	@$(RUN) -m bench growth $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 
 test: $(VENV)/.dev  ## the whole test suite
 	@$(RUN) -m pytest -n 2

@@ -347,12 +347,14 @@ def speed_command(
     rounds: Annotated[int, typer.Option(help="Rounds; medians are reported.")] = 3,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
+    output: Annotated[Path, typer.Option(help="Folder of published rates.")] = Path("results/speed"),
 ) -> None:
-    """Our rate beside the conventional loop, as ratios measured in one run."""
+    """Our rate beside the conventional loops, family by family, as ratios measured in one run."""
     at_least_one("--sample", sample)
     at_least_one("--rounds", rounds)
     at_least_one("--workers", workers)
-    from bench.speed import TOGETHER, measure
+    from bench.provenance import provenance
+    from bench.speed import measure, write
     from common.pool import cores
     from spaces.nb201 import cells
 
@@ -361,11 +363,50 @@ def speed_command(
     found = measure(benchmark, sample, rounds, where, count)
     total = len(cells())
     rows: list[list[object]] = [
-        ["conventional loop", "cell", f"{found.conventional:.3f}", total, f"{found.conventional * total / 60:.1f}"],
-        ["diswot", "pass", f"{found.own:.4f}", found.passes, f"{found.own * found.passes / 60:.1f}"],
-        [TOGETHER, "pass", f"{found.together:.4f}", "", ""],
+        [
+            speed.proxies,
+            f"{speed.conventional * total / 60:.1f}",
+            f"{speed.own * 1000:.1f}",
+            speed.passes,
+            f"{speed.own * speed.passes / 60:.2f}",
+            f"{speed.ratio:.1f}",
+        ]
+        for speed in found.families
     ]
-    print(f"{benchmark}, {where}, {count} workers, {rounds} rounds of {sample} cells, medians")
-    print_table(["loop", "unit", "seconds a unit", "units a sweep", "minutes a sweep (extrapolated)"], rows)
-    print(f"sweep of diswot over {total} cells: {found.sweep_ratio:.1f} times faster than the conventional loop")
-    print(f"{TOGETHER} together: {found.together_ratio:.2f} times the cost of diswot alone, on the same functions")
+    print(f"{benchmark}, {where}, {count} workers, {rounds} rounds of {sample} cells, medians; sweeps of {total} cells")
+    columns = ["proxies", "conventional min a sweep", "ms a pass", "passes", "min a sweep (extrapolated)", "faster"]
+    print_table(columns, rows)
+    if where == "cpu":
+        print(f"a pass of diswot takes {found.over_floor:.2f} times what its multiply-adds take as matrix products")
+        print(f"{count} workers are {found.scaling:.2f} times as fast as one")
+    made = {"benchmark": benchmark, "sample": sample, "rounds": rounds, "workers": count} | provenance(where)
+    print(f"wrote {write(found, benchmark, made, output)}")
+
+
+@app.command("growth")
+def growth_command(
+    proxies: Proxies = "diswot",
+    benchmark: BenchmarkName = "digits",
+    workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
+    device: Device = "auto",
+    data: Data = None,
+    output: Annotated[Path, typer.Option(help="Folder of published rates.")] = Path("results/speed"),
+) -> None:
+    """Time and memory of whole runs: 1,000, 5,000 and all cells, batches of 16 to 256. Needs psutil (`.[dev]`)."""
+    at_least_one("--workers", workers)
+    _, setting = _resolve(proxies, benchmark, "own", "default", None)
+    folder = data_folder(data)
+    from bench.growth import measure, write
+    from bench.provenance import provenance
+    from common.pool import cores
+
+    where = choose_device(device)
+    count = workers or (cores() if where == "cpu" else 1)
+    found = measure(setting, proxies, count, where, folder)
+    rows: list[list[object]] = [
+        [growth.cells, growth.batch, f"{growth.seconds:.1f}", f"{growth.memory:.0f}"] for growth in found
+    ]
+    print(f"{proxies} on {benchmark}, {where}, {count} workers, whole runs")
+    print_table(["cells", "batch", "seconds", "MiB"], rows)
+    made = {"benchmark": benchmark, "proxies": proxies, "workers": count} | provenance(where)
+    print(f"wrote {write(found, benchmark, made, output)}")

@@ -11,24 +11,27 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from bench.benchmarks import Benchmark, CellTeacher, benchmark
 from bench.plan import Pass, Want, passes, visiting_order
-from bench.worker import Outcome, Setup, Worker, score_chunk
+from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
 from common.errors import BadUsage
+from common.files import write_json, write_whole
 from common.pool import Died, Job, cores, run
 from images.base import Batch
 from images.noise import noise as draw
 from proxies import registry
-from spaces.equivalence import representatives
 from spaces.nb201 import Cell, cell_at, cell_set, cells
 from spaces.supernet import Supernet
 from spaces.xautodl_backbone import XautodlNetwork
 
-TOGETHER = "diswot,nwot,kd"
+FOLDER = Path("results/speed")
 
 
 def noise(setting: Benchmark, device: str, seed: int = 0) -> Batch:
@@ -58,29 +61,63 @@ class NoiseSetup(Setup):
         return NoiseWorker(self)
 
 
-@dataclass(frozen=True)
-class Speeds:
-    """Seconds of wall-clock time: one cell of the conventional loop, one pass of ours, and the same with company."""
+class Family(NamedTuple):
+    """Proxies of one run, and the loop that a published script would run for each of them."""
 
+    proxies: str
+    loops: tuple[str, ...]
+    """`pair`: forward and backward pass of teacher and student; `backward`, `forward`: of the student alone."""
+
+
+FAMILIES = (
+    Family("diswot", ("pair",)),
+    Family("nwot", ("forward",)),
+    Family("snip", ("backward",)),
+    Family("jacov", ("backward",)),
+    Family("diswot,nwot,kd", ("pair", "forward", "pair")),
+    Family("snip,grad_norm,fisher,synflow", ("backward",) * 4),
+)
+
+
+class Speed(NamedTuple):
+    """Of a family: wall-clock seconds of a cell in the conventional loops and of a pass of ours."""
+
+    proxies: str
     conventional: float
     own: float
-    together: float
     passes: int
-    """Passes of a sweep of diswot over all cells."""
+    """Of ours that score all cells."""
 
     @property
-    def sweep_ratio(self) -> float:
-        """The conventional loop's time for all cells over ours."""
+    def ratio(self) -> float:
+        """The conventional loops' time for all cells over ours."""
         return self.conventional * len(cells()) / (self.own * self.passes)
 
+
+class Speeds(NamedTuple):
+    """What was measured in one run, in turns."""
+
+    families: list[Speed]
+    one_worker: float
+    """Seconds of a pass of diswot with one worker."""
+    floor: float
+    """Seconds of a forward pass of an average function if all were matrix products at the rate of all workers'."""
+    rate: float
+    """That rate: float32 matrix products of 1024 x 1024, multiply-adds a second, as many processes as workers."""
+
     @property
-    def together_ratio(self) -> float:
-        """Scoring `TOGETHER` over scoring diswot alone, on the same functions."""
-        return self.together / self.own
+    def over_floor(self) -> float:
+        """A pass of diswot over the arithmetic of its forward pass."""
+        return self.families[0].own / self.floor
+
+    @property
+    def scaling(self) -> float:
+        """One worker's time over all workers'."""
+        return self.one_worker / self.families[0].own
 
 
-def conventional_seconds(setting: Benchmark, sample: Sequence[int], device: str) -> list[float]:
-    """Seconds of each cell in the conventional loop, after one cell that does not count."""
+def conventional_seconds(setting: Benchmark, loop: str, sample: Sequence[int], device: str) -> list[float]:
+    """Seconds of each cell in a conventional loop, after one cell that does not count."""
     torch.set_num_threads(cores())
     batch = noise(setting, device)
     supernet = Supernet(setting.skeleton, 0, device=device)
@@ -92,15 +129,40 @@ def conventional_seconds(setting: Benchmark, sample: Sequence[int], device: str)
         student = XautodlNetwork(cell_at(cell), supernet)  # building it is not counted
         start = time.perf_counter()
         found = []
-        for network in (teacher, student):
-            output = network(batch.images.contiguous())
-            loss = F.cross_entropy(output.logits, batch.labels)
-            parameters = list(network.parameters())
-            gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
-            found.append((gradients[-2], output.features[-1].flatten(1)))
-        _score = sum((a - b).square().mean().item() for a, b in zip(*found, strict=True))
+        for network in (teacher, student) if loop == "pair" else (student,):
+            with torch.set_grad_enabled(loop != "forward"):
+                output = network(batch.images.contiguous())
+            if loop != "forward":
+                loss = F.cross_entropy(output.logits, batch.labels)
+                gradients = torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True)
+                found.append((gradients[-2], output.features[-1].flatten(1)))
+        if loop == "pair":
+            _score = sum((a - b).square().mean().item() for a, b in zip(*found, strict=True))
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
     return seconds[1:]
+
+
+def _multiply(_: None, size: int) -> float:
+    """Multiply-adds a second of matrix products on one thread."""
+    a = torch.randn(size, size)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < 0.5:
+        torch.mm(a, a)
+        count += 1
+    return count * size**3 / (time.perf_counter() - start)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def matrix_rate(workers: int) -> float:
+    """Multiply-adds a second of so many processes at once, on the CPU."""
+    job: Job[int, float] = Job(_one_thread, _multiply)
+    found = [rate for _, rate in run(job, [1024] * 3 * workers, workers) if not isinstance(rate, Died)]
+    return statistics.median(found) * workers
 
 
 def own_seconds(setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int) -> float:
@@ -109,16 +171,25 @@ def own_seconds(setting: Benchmark, proxies: str, sample: Sequence[int], device:
     setup = NoiseSetup(setting, named, (), None, device)
     chosen = [registry.create(name) for name in named]
     wants = [Want(number, 0, sample) for number in range(len(chosen))]
-    tasks: list[tuple[Pass, ...]] = [(task,) for task in passes(wants, chosen)]
+    tasks = passes(wants, chosen)
+    # as large as a run's, if that leaves some for every worker
+    size = max(1, min(cells_together(setting, device), len(tasks) // (2 * workers)))
+    parts = [tuple(tasks[start : start + size]) for start in range(0, len(tasks), size)]
     job: Job[tuple[Pass, ...], list[Outcome]] = Job(setup, score_chunk)
     warm = 2 * workers  # by then every worker has drawn its weights and met its teacher
-    start, done = 0.0, 0
-    for _, result in run(job, itertools.chain(tasks[:1] * warm, tasks), workers):
+    start = 0.0
+    results = run(job, itertools.chain(parts[:1] * warm, parts), workers)
+    for done, (_, result) in enumerate(results, 1):
         assert not isinstance(result, Died)
-        done += 1
         if done == warm:
             start = time.perf_counter()
-    return (time.perf_counter() - start) / (done - warm)
+    return (time.perf_counter() - start) / len(tasks)
+
+
+def sweep_passes(proxies: str) -> int:
+    """Passes that score all cells."""
+    chosen = registry.create_all(proxies)
+    return len(passes([Want(number, 0, visiting_order()) for number in range(len(chosen))], chosen))
 
 
 def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> Speeds:
@@ -126,14 +197,47 @@ def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> S
     setting = benchmark(name)
     if not isinstance(setting.teacher, CellTeacher):
         raise BadUsage(f"--benchmark {name}: the conventional loop is that of NAS-Bench-201's cells")
-    conventional, own, together = [], [], []
+    conventional: dict[str, list[float]] = {}
+    own: dict[str, list[float]] = {}
+    one, rates = [], []
     all_cells = visiting_order()
     functions = [cell for cell in all_cells if cell in set(cell_set("functions"))]
     for number in range(rounds):
         part = slice(number * sample, (number + 1) * sample)
-        conventional.append(statistics.fmean(conventional_seconds(setting, all_cells[part], device)))
-        own.append(own_seconds(setting, "diswot", functions[part], device, workers))
-        together.append(own_seconds(setting, TOGETHER, functions[part], device, workers))
-    count = len(set(representatives("function")))
+        for loop in ("pair", "backward", "forward"):
+            spent = conventional_seconds(setting, loop, all_cells[part], device)
+            conventional.setdefault(loop, []).append(statistics.fmean(spent))
+        rates.append(matrix_rate(workers))
+        for family in FAMILIES:
+            spent_own = own_seconds(setting, family.proxies, functions[part], device, workers)
+            own.setdefault(family.proxies, []).append(spent_own)
+        one.append(own_seconds(setting, "diswot", functions[part], device, 1))
     median = statistics.median
-    return Speeds(median(conventional), median(own), median(together), count)
+    families = [
+        Speed(
+            family.proxies,
+            sum(median(conventional[loop]) for loop in family.loops),
+            median(own[family.proxies]),
+            sweep_passes(family.proxies),
+        )
+        for family in FAMILIES
+    ]
+    measured = functions[: rounds * sample]
+    arithmetic = statistics.fmean(setting.skeleton.count_multiply_adds(cell_at(cell)) for cell in measured)
+    rate = median(rates)
+    return Speeds(families, median(one), arithmetic * setting.batch / rate, rate)
+
+
+def write(speeds: Speeds, name: str, provenance: dict[str, Any], folder: Path = FOLDER) -> Path:
+    """`<benchmark>.csv`, a row a family, and what else was measured, where and with what, in a JSON file beside."""
+    path = folder / f"{name}.csv"
+    rows = [{**speed._asdict(), "ratio": speed.ratio} for speed in speeds.families]
+    frame = pd.DataFrame(rows).round({"conventional": 4, "own": 5, "ratio": 1})
+    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    further = {
+        "over_floor": round(speeds.over_floor, 2),
+        "scaling": round(speeds.scaling, 2),
+        "multiply_adds_a_second": float(f"{speeds.rate:.3g}"),
+    }
+    write_json(path.with_suffix(".json"), further | provenance)
+    return path

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pandas as pd
 import pytest
 
 from bench.benchmarks import benchmark
-from bench.speed import NoiseSetup, Speeds, measure, noise
+from bench.speed import FAMILIES, NoiseSetup, Speed, Speeds, matrix_rate, measure, noise, sweep_passes, write
 
 
 def test_ratios_are_of_whole_sweeps() -> None:
-    speeds = Speeds(conventional=0.5, own=0.1, together=0.12, passes=5000)
-    assert speeds.sweep_ratio == pytest.approx(0.5 * 15625 / (0.1 * 5000))
-    assert speeds.together_ratio == pytest.approx(1.2)
+    family = Speed("diswot", conventional=0.5, own=0.1, passes=5000)
+    assert family.ratio == pytest.approx(0.5 * 15625 / (0.1 * 5000))
+    speeds = Speeds([family], one_worker=0.18, floor=0.08, rate=1e9)
+    assert speeds.scaling == pytest.approx(1.8)
+    assert speeds.over_floor == pytest.approx(1.25)
+
+
+def test_a_sweep_has_a_pass_for_each_class_that_its_readers_tell_apart() -> None:
+    assert sweep_passes("diswot") == sweep_passes("snip") == 5044
+    assert sweep_passes("nwot") == sweep_passes("diswot,nwot") == 5402
 
 
 def test_noise_has_the_shape_of_the_benchmark() -> None:
@@ -22,8 +33,19 @@ def test_noise_has_the_shape_of_the_benchmark() -> None:
     assert worker._batch(0).hash == "noise"
 
 
-def test_both_loops_run_and_take_time() -> None:
+def test_matrix_products_have_a_rate() -> None:
+    assert matrix_rate(1) > 1e6
+
+
+def test_all_loops_run_and_take_time_and_are_written(tmp_path: Path) -> None:
     pytest.importorskip("xautodl", reason="the conventional loop runs xautodl's network")
     speeds = measure("digits", sample=2, rounds=1, device="cpu", workers=1)
-    assert speeds.passes == 5044
-    assert min(speeds.conventional, speeds.own, speeds.together) > 0
+    assert [speed.proxies for speed in speeds.families] == [family.proxies for family in FAMILIES]
+    assert all(min(speed.conventional, speed.own) > 0 for speed in speeds.families)
+    pair, forward = speeds.families[0], speeds.families[1]
+    three = next(speed for speed in speeds.families if speed.proxies == "diswot,nwot,kd")
+    assert three.conventional == pytest.approx(2 * pair.conventional + forward.conventional)
+    assert speeds.floor > 0
+    path = write(speeds, "digits", {"device": "cpu"}, tmp_path)
+    assert list(pd.read_csv(path).columns) == ["proxies", "conventional", "own", "passes", "ratio"]
+    assert json.loads(path.with_suffix(".json").read_text())["device"] == "cpu"

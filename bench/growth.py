@@ -1,0 +1,95 @@
+"""How time and memory of a run grow with cells and batch: whole runs in processes of their own, watched from outside.
+
+Memory is the largest sum of the resident memory of the driver and its workers, looked at several times a second: pages
+that they share count for each.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.benchmarks import Benchmark
+from bench.runner import Request, execute
+from bench.store import ScoreStore
+from common.errors import BadInput
+from common.files import write_json, write_whole
+from proxies import registry
+
+FOLDER = Path("results/speed")
+CELLS = (1000, 5000, 15625)
+BATCHES = (16, 64, 256)
+INTERVAL = 0.2
+
+
+class Growth(NamedTuple):
+    """Of one run."""
+
+    cells: int
+    batch: int
+    seconds: float
+    """Start and end of the processes included."""
+    memory: float
+    """MiB"""
+
+
+def measure(
+    setting: Benchmark, proxies: str, workers: int, device: str, data: Path | None = None, cells: Sequence[int] = CELLS
+) -> list[Growth]:
+    """All numbers of `cells` at the benchmark's batch, then the other `BATCHES` with the smallest of them."""
+    sizes = [(count, setting.batch) for count in cells]
+    sizes += [(cells[0], batch) for batch in BATCHES if batch != setting.batch]
+    return [_watched(replace(setting, batch=batch), proxies, count, workers, device, data) for count, batch in sizes]
+
+
+def _watched(setting: Benchmark, proxies: str, cells: int, workers: int, device: str, data: Path | None) -> Growth:
+    with tempfile.TemporaryDirectory() as folder:
+        named = tuple(proxy.label for proxy in registry.create_all(proxies))
+        request = Request(setting, named, (0,), limit=cells, workers=workers, device=device, data=data)
+        start, most = time.monotonic(), 0.0
+        process = multiprocessing.get_context("spawn").Process(target=_run, args=(request, Path(folder) / "scores"))
+        process.start()
+        assert process.pid is not None
+        while process.is_alive():
+            most = max(most, resident(process.pid))
+            process.join(INTERVAL)
+        if process.exitcode:
+            raise BadInput(f"a run of {cells} cells in batches of {setting.batch} ended with {process.exitcode}")
+        return Growth(cells, setting.batch, time.monotonic() - start, most)
+
+
+def _run(request: Request, store: Path) -> None:
+    execute(request, ScoreStore(store))
+
+
+def resident(pid: int) -> float:
+    """MiB of a process and all below it; what has just ended counts nothing."""
+    import psutil
+
+    total = 0
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0.0
+    for process in family:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 2**20
+
+
+def write(found: Sequence[Growth], name: str, provenance: dict[str, Any], folder: Path = FOLDER) -> Path:
+    """`<benchmark>-growth.csv` (cells, batch, seconds, memory), what made it in a JSON file beside."""
+    path = folder / f"{name}-growth.csv"
+    frame = pd.DataFrame([growth._asdict() for growth in found]).round({"seconds": 1, "memory": 0})
+    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    write_json(path.with_suffix(".json"), provenance)
+    return path

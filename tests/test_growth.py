@@ -1,0 +1,23 @@
+"""Growth is measured on real runs; how much they take is never asserted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.benchmarks import benchmark
+from bench.growth import BATCHES, measure, write
+
+
+def test_runs_of_several_sizes_take_time_and_memory(tmp_path: Path) -> None:
+    pytest.importorskip("psutil")
+    found = measure(benchmark("digits"), "params", 1, "cpu", cells=(3, 30))
+    sizes = [(growth.cells, growth.batch) for growth in found]
+    assert sizes == [(3, 64), (30, 64), *((3, batch) for batch in BATCHES if batch != 64)]
+    assert all(growth.seconds > 0 for growth in found)
+    assert all(growth.memory > 50 for growth in found), "an interpreter with torch has more"
+    frame = pd.read_csv(write(found, "digits", {}, tmp_path))
+    assert list(frame.columns) == ["cells", "batch", "seconds", "memory"]
+    assert len(frame) == len(found)

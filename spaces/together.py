@@ -207,6 +207,9 @@ class Together:
         assert isinstance(supernet.skeleton, Skeleton)
         self.supernet = supernet
         self.skeleton = supernet.skeleton
+        self.at_once = supernet.device.type == "cuda"
+        """Whether what concerns each value by itself takes a few launches for all, as suits a GPU; else it is done one by
+        one, which on a CPU is faster, and keeps the order of sums from depending on how many values there are."""
         self._stacks: dict[tuple[str, int, tuple[int, ...]], tuple[torch.Tensor, ...]] = {}
         self._pools: dict[tuple[int, int, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -239,10 +242,10 @@ class Together:
         self._read(x, watch, (last,))
         x = Values(torch.relu(x.table), x.of)
         features.append(x)
-        pooled = _each(x.table, lambda table: table.mean((-3, -2)))
+        pooled = self._each(x.table, lambda table: table.mean((-3, -2)))
         classifier = self.supernet.linear("classifier", self.skeleton.width, self.skeleton.classes)
         weight, bias = classifier.weight.detach(), classifier.bias.detach()
-        logits = _each(pooled, lambda table: F.linear(table, weight, bias))
+        logits = self._each(pooled, lambda table: F.linear(table, weight, bias))
         if watch.apart:
             watch.runs.append(Run((Part((last, 1), "classifier", ""),), x.of, pooled, logits))
         return Seen(_rows(logits, x.of), _rows(pooled, x.of), tuple(features))
@@ -373,7 +376,7 @@ class Together:
         if watch.apart:  # a copy for each value, so that each has a derivative
             scale, shift = scale.clone().requires_grad_(), shift.clone().requires_grad_()
             watch.runs.append(run._replace(scale=scale, shift=shift))
-        if x.is_cuda and len(x) > 1:  # a few launches for all
+        if self.at_once:
             flat = x.flatten(1, 3)
             variance, mean = torch.var_mean(flat, 1, correction=0)
             factor = (variance + eps).rsqrt() * scale
@@ -384,10 +387,14 @@ class Together:
         ]
         return each[0][None] if len(each) == 1 else torch.stack(each)
 
+    def _each(self, table: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """What is computed of each value."""
+        return compute(table) if self.at_once else torch.stack([compute(value) for value in table])
+
     def _pool(self, x: torch.Tensor) -> torch.Tensor:
         """3 x 3 averages over the pixels that are there."""
         images = _images(x)
-        if x.is_cuda:
+        if self.at_once:
             pooled = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
         else:  # on a CPU a convolution by ones is several times faster than torch's pool
             size, channels = images.shape[-1], images.shape[1]
@@ -409,11 +416,6 @@ def _images(values: torch.Tensor) -> torch.Tensor:
 def _values(images: torch.Tensor, count: int) -> torch.Tensor:
     """[V B, C, H, W], channels last, as [V, B, H, W, C]."""
     return images.movedim(1, -1).unflatten(0, (count, -1))
-
-
-def _each(table: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """What is computed of each value: on a CPU one by one, since the number of values may change the order of sums."""
-    return compute(table) if table.is_cuda else torch.stack([compute(value) for value in table])
 
 
 def _rows(values: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:

@@ -38,7 +38,7 @@ def exact_batch() -> Batch:
 
 
 def pairs(
-    texts: Sequence[str], needs: Sequence[str], sees: str, init: str = "default"
+    texts: Sequence[str], needs: Sequence[str], sees: str, init: str = "default", at_once: bool = False
 ) -> list[tuple[GroupProbe, Probe]]:
     """For each cell its probe in a group and by itself, in float64, of the same weights and images."""
     batch, chosen = exact_batch(), [Cell.parse(text) for text in texts]
@@ -53,6 +53,7 @@ def pairs(
             for values in (leaf.weight, leaf.bias):
                 values.data += 0.3 * torch.randn(values.shape, generator=generator, dtype=torch.float64)
     engine = Together(supernet)
+    engine.at_once = at_once
     group = Group(chosen, SKELETON, lambda _: engine, sees, lambda: batch, needs, {})
     alone = [
         Probe(cell, SKELETON, lambda cell=cell: CellNetwork(cell, supernet, sees), lambda: batch, needs)
@@ -97,12 +98,36 @@ def compare(mine: Probe, alone: Probe) -> None:
             close(c.input, d.input)
 
 
+@pytest.mark.parametrize("at_once", [False, True])  # as on a CPU, as on a GPU
 @pytest.mark.parametrize("sees", SEES)
 @pytest.mark.parametrize("needs", [("forward", "relu_codes", "relu_kernel", "blocks"), (*READS_BATCH, "weights")])
-def test_a_group_shows_of_each_cell_what_it_shows_alone(needs: tuple[str, ...], sees: str) -> None:
-    sample = [str(cell) for cell in random.Random(3).sample(cells(), 10)]
-    for mine, alone in pairs([*ODD, *sample, sample[0]], needs, sees):
+def test_a_group_shows_of_each_cell_what_it_shows_alone(needs: tuple[str, ...], sees: str, at_once: bool) -> None:
+    sample = [str(cell) for cell in random.Random(3).sample(cells(), 6)]
+    for mine, alone in pairs([*ODD, *sample, sample[0]], needs, sees, at_once=at_once):
         compare(mine, alone)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_shows_what_a_cpu_shows() -> None:
+    chosen = [Cell.parse(text) for text in ODD]
+    needs = ("forward", "gradients", "input_gradients")
+    found = []
+    for device in ("cpu", "cuda"):
+        batch = make_batch(16)
+        there = Batch(batch.images.to(device), batch.labels.to(device), batch.hash)
+        engine = Together(Supernet(SKELETON, 0, momentum=0.0, device=device))
+        group = Group(
+            chosen, SKELETON, lambda _, engine=engine: engine, "executed", lambda there=there: there, needs, {}
+        )
+        found.append(
+            [
+                GroupProbe(group, number, Probe(cell, SKELETON, no_network, lambda there=there: there, needs))
+                for number, cell in enumerate(chosen)
+            ]
+        )
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine.logits, other.logits.cpu(), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(mine.input_gradients, other.input_gradients.cpu(), rtol=1e-2, atol=1e-4)
 
 
 @pytest.mark.parametrize("need", [*READS_BATCH])

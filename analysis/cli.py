@@ -209,7 +209,7 @@ def figures_command(
 
     chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
 
-    from analysis.figures import draw_all, draw_subgraphs
+    from analysis.figures import draw_all, draw_speeds, draw_subgraphs
     from analysis.labels import load_labels
     from distill.tables import table_path
 
@@ -226,6 +226,8 @@ def figures_command(
             print(f"wrote {path}")
         for path in draw_subgraphs(each, output=output):
             print(f"wrote {path}")
+    for path in draw_speeds(output=output):
+        print(f"wrote {path}")
 
 
 @app.command("report")

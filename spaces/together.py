@@ -208,8 +208,8 @@ class Together:
         self.supernet = supernet
         self.skeleton = supernet.skeleton
         self.at_once = supernet.device.type == "cuda"
-        """Whether what concerns each value by itself takes a few launches for all, as suits a GPU; else it is done one by
-        one, which on a CPU is faster, and keeps the order of sums from depending on how many values there are."""
+        """Whether what concerns each value by itself takes a few launches for all, as suits a GPU; else it is done one
+        by one, which on a CPU is faster, and keeps the order of sums from depending on how many values there are."""
         self._stacks: dict[tuple[str, int, tuple[int, ...]], tuple[torch.Tensor, ...]] = {}
         self._pools: dict[tuple[int, int, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.figures.speed import draw, draw_all, read
 from bench.benchmarks import benchmark
 from bench.speed import FAMILIES, NoiseSetup, Speed, Speeds, matrix_rate, measure, noise, sweep_passes, write
+from common.errors import BadInput
 
 
 def test_ratios_are_of_whole_sweeps() -> None:
@@ -49,3 +51,20 @@ def test_all_loops_run_and_take_time_and_are_written(tmp_path: Path) -> None:
     path = write(speeds, "digits", {"device": "cpu"}, tmp_path)
     assert list(pd.read_csv(path).columns) == ["proxies", "conventional", "own", "passes", "ratio"]
     assert json.loads(path.with_suffix(".json").read_text())["device"] == "cpu"
+
+
+def test_the_figure_shows_minutes_a_sweep_and_ratios(tmp_path: Path) -> None:
+    families = [Speed("diswot", 1.2, 0.12, 5044), Speed("snip,fisher", 2.4, 0.36, 5044)]
+    write(
+        Speeds(families, 0.2, 0.1, 1e9), "cifar100", {"benchmark": "cifar100", "workers": 2, "device": "cpu"}, tmp_path
+    )
+    (tmp_path / "cifar100-growth.csv").write_text("cells,batch,seconds,memory\n")
+    assert [path.name for path in draw_all(tmp_path, tmp_path)] == ["cifar100-speed.svg", "cifar100-speed.png"]
+    axes = draw(*read(tmp_path / "cifar100.csv")).axes[0]
+    own, conventional = (line.get_xdata() for line in axes.lines)
+    assert list(own) == pytest.approx([0.12 * 5044 / 60, 0.36 * 5044 / 60])
+    assert list(conventional) == pytest.approx([1.2 * 15625 / 60, 2.4 * 15625 / 60])
+    assert [text.get_text() for text in axes.texts] == [f"{family.ratio:.0f} times" for family in families]
+    (tmp_path / "cifar100.json").unlink()
+    with pytest.raises(BadInput, match="make speed"):
+        draw_all(tmp_path, tmp_path)

@@ -116,12 +116,11 @@ def test_a_gpu_shows_what_a_cpu_shows() -> None:
         batch = make_batch(16)
         there = Batch(batch.images.to(device), batch.labels.to(device), batch.hash)
         engine = Together(Supernet(SKELETON, 0, momentum=0.0, device=device))
-        group = Group(
-            chosen, SKELETON, lambda _, engine=engine: engine, "executed", lambda there=there: there, needs, {}
-        )
+        run, load = (lambda _, engine=engine: engine), (lambda there=there: there)
+        group = Group(chosen, SKELETON, run, "executed", load, needs, {})
         found.append(
             [
-                GroupProbe(group, number, Probe(cell, SKELETON, no_network, lambda there=there: there, needs))
+                GroupProbe(group, number, Probe(cell, SKELETON, no_network, load, needs))
                 for number, cell in enumerate(chosen)
             ]
         )

@@ -2,6 +2,7 @@
 
 from analysis.figures.draw import FOLDER, draw_all
 from analysis.figures.single import scatter
+from analysis.figures.speed import draw_all as draw_speeds
 from analysis.figures.subgraph import draw_all as draw_subgraphs
 
-__all__ = ["FOLDER", "draw_all", "draw_subgraphs", "scatter"]
+__all__ = ["FOLDER", "draw_all", "draw_speeds", "draw_subgraphs", "scatter"]

@@ -211,7 +211,10 @@ def compare_command(
     student: Student = _STUDENT,
     teacher: TeacherName = "",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4.")] = "0-4",
-    process: Annotated[Path | None, typer.Option(help="Process that replay, mean, shuffled, uniform are of.")] = None,
+    process: Annotated[
+        list[Path] | None,
+        typer.Option(help="Process that replay, mean, ... are of; of any, the first or another, replay@NAME-OF-FILE."),
+    ] = None,
     against: Annotated[str, typer.Option(help="Loss that the others are compared with, seed by seed.")] = "kd",
     epochs: Epochs = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder of the tables.")] = None,
@@ -226,10 +229,10 @@ def compare_command(
     from common.progress import Progress
     from distill.comparison import Pair, compare
     from distill.objectives import check
-    from distill.process import read_process
+    from distill.process import read_processes
 
     pair, names = Pair(benchmark, student, teacher, epochs), list(dict.fromkeys(losses.split(",")))
-    learned = None if process is None else read_process(process)
+    learned = read_processes(process or [])
     for name in names:
         check(name, learned)
     check(against, learned)

@@ -179,7 +179,7 @@ def process_command(
     folder = data_folder(data)
 
     from common.progress import Progress
-    from distill.comparison import Pair, learn
+    from distill.comparison import Pair, learn, process_name
     from distill.distpro import Settings
     from distill.pathways import between
 
@@ -189,7 +189,7 @@ def process_command(
         raise BadUsage(f"--stages '{stages}' and --transforms '{transforms}' leave no pathway")
     where, steps = choose_device(device), pair.recipe.steps
     rehearsed = benchmark.endswith(REHEARSAL)
-    path = output or (_REHEARSED if rehearsed else _PROCESSES) / f"{pair.name}-{normalisation}-{seed}.json"
+    path = output or (_REHEARSED if rehearsed else _PROCESSES) / f"{process_name(pair, settings, seed)}.json"
     checkpoint = _CHECKPOINTS / f"process-{path.stem}.pt"
     with Progress(f"process {pair.name}", steps, "steps") as bar:
         learned = learn(

@@ -244,6 +244,11 @@ def begin(
     return Search(student, teacher, between, train_images, outer, plan, settings)
 
 
+def process_name(pair: Pair, settings: Settings, seed: int) -> str:
+    """What the file of a process that was learned on a pair is called, less its ending."""
+    return f"{pair.name}-{settings.normalisation}-{seed}"
+
+
 def summaries(rows: Sequence[Row], against: str = BASELINE) -> list[Summary]:
     """One for each loss, best mean first; `over_kd` is over the loss `against`, where that is another."""
     tests: dict[str, dict[int, float]] = {}
@@ -308,6 +313,13 @@ def _stored(table: Path, record: Path, settings: dict[str, Any], described: dict
     for name, value in described.items():
         if before["losses"].get(name, value) != value:
             raise BadInput(f"the rows of '{name}' in {table} are of another process or weights: move the table away")
+    return read_rows(table)
+
+
+def read_rows(table: Path) -> list[Row]:
+    """The rows of a table, none where there is no table yet. Raises BadInput for a damaged one."""
+    if not table.exists():
+        return []
     try:
         with table.open(newline="") as file:
             rows = list(csv.DictReader(file))

@@ -1,8 +1,8 @@
 """What a student can minimise on a pair of networks, by name: one training compares them all.
 
-A name in `OBJECTIVES`, or a variant (`VARIANTS` in distill/process.py) of a learned process: `replay` of the pair's own,
-`replay@NAME` of another. What is learned beside the student, connectors and transforms, is part of the objective, and
-thrown away after training.
+A name in `OBJECTIVES`, or a variant (`VARIANTS` in distill/process.py) of a learned process: `replay` of the pair's
+own, `replay@NAME` of another. What is learned beside the student, connectors and transforms, is part of the objective,
+and thrown away after training.
 """
 
 from __future__ import annotations

@@ -279,6 +279,10 @@ def process_speed_command(
     print(f"{pair.name}: passes of the inner loss, {where}, one thread")
     rows: list[list[object]] = [[one.name, f"{1000 * one.seconds:.0f}", f"{one.ratio:.2f}"] for one in passes]
     print_table(["pass", "ms", "ratio"], rows)
+    by_name = {one.name: one.seconds for one in passes}
+    backward = by_name["forward and backward"] - by_name["forward"]
+    share = by_name["forward mode"] / (2 * backward)
+    print(f"forward mode takes {share:.2f} of two backward passes without their forward passes")
 
 
 @app.command("speed")

@@ -39,7 +39,7 @@ def write_leaderboard(
 
 def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, output: Path) -> Iterator[list[Path]]:
     """The leaderboards against all kinds of label, `kinds`, `pairs`, `sets`, `variance`, `ablation`, `teachers`,
-    `subgraph` and `reliability`-<benchmark>, and `distillation` of its pairs; those where what they are of is published.
+    `subgraph` and `reliability`-<benchmark>, and `distillation` of its pairs; those of which something is published.
     Raises BadInput.
     """
     for kind in TABLES:

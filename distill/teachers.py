@@ -29,7 +29,7 @@ from spaces.resnet import shape_named, teacher_network
 from spaces.supernet import Supernet
 
 FOLDER = Path(__file__).parent / "weights"
-NETWORKS = {"digits": "nb201-1462", "cifar10": "resnet56", "cifar100": "resnet56", "cifar10-small": "resnet8"}
+NETWORKS = {"digits": "nb201-1462", "cifar10": "resnet56", "cifar100": "resnet56", "cifar10-small": "wrn-10-1"}
 """The network of a teacher whose name says only the recipe; 1462 is the cell of six 3x3 convolutions."""
 TEACHER_STREAM = 1_000_000
 """Added to the seed of the images a teacher trains on: none that its students will use."""

@@ -181,9 +181,9 @@ def _distil(
     wanted = [[loss, seed] for loss in losses for seed in seeds]
     there = [[row.loss, row.seed] for row in read_rows(folders.distillation / f"{pair.name}.csv")]
     missing = [one for one in wanted if one not in there]
-    # of a stopped run those that it meant to train are its own, wherever it was stopped
-    ours = record.facts.get("trained", [])
-    record.facts |= {"losses": losses, "seeds": list(seeds), "trained": ours + [x for x in missing if x not in ours]}
+    # those that a stopped run meant to train are this command's own
+    ours = [one for one in wanted if one in missing or one in record.facts.get("trained", [])]
+    record.facts |= {"losses": losses, "seeds": list(seeds), "trained": ours}
     steps = pair.recipe.steps * len(seeds)
     with (
         record.step("distillation", not missing) as tell,

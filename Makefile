@@ -2,6 +2,7 @@
 #   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
 #   make bench PROXY=diswot TEACHER=resnet56
 #   make search PROXY=diswot METHODS=evolve,random MAX_PARAMS=50k      make search METHODS=random ACCURACY=distilled
+#   make student PROXY=diswot METHOD=evolve MAX_PARAMS=50k SEEDS=0-4      make student PROCESS=FILE   to learn none
 #   make bench PROXY=all EXECUTOR=ray ADDRESS=head:6379   on the machines of a Ray cluster
 PYTHON ?= python3
 VENV ?= .venv
@@ -26,7 +27,7 @@ EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filt
 # a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
 WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
 
-.PHONY: bench correlate search subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
+.PHONY: bench correlate search student subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
@@ -44,6 +45,12 @@ search: $(VENV)/.search $(EXTRA)  ## find a student with a proxy: Algorithm 1 an
 		$(if $(MAX_FLOPS),--max-flops $(MAX_FLOPS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(SCORED) $(SCORES)
 	@$(RUN) -m analysis searches --benchmark $(BENCH)
+
+student: $(VENV)/.search $(EXTRA) $(WEIGHTS)  ## from a proxy to a distilled student: search, learn a process, distil, report
+	@file=$$($(RUN) -m search student --proxy $(PROXY) --benchmark $(BENCH) $(if $(METHOD),--method $(METHOD)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MAX_PARAMS),--max-params $(MAX_PARAMS)) \
+		$(if $(MAX_FLOPS),--max-flops $(MAX_FLOPS)) $(if $(PROCESS),--process $(PROCESS)) \
+		$(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE)) $(SCORES)) && $(RUN) -m analysis student "$$file"
 
 subgraph: $(VENV)/.core $(EXTRA)  ## cut a student out of the teacher's graph by L1 gates: make subgraph BUDGET=0.7 GATES=edges
 	@$(RUN) -m search subgraph --budget $(or $(BUDGET),0.7) $(if $(GATES),--gates $(GATES)) --benchmark $(BENCH) \

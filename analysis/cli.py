@@ -203,13 +203,13 @@ def figures_command(
     costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
     output: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
 ) -> None:
-    """Figures from published scores: <benchmark>-<against>-<figure>.svg and .png."""
+    """Figures from published scores, subgraphs and processes: <benchmark>-<against>-<figure>.svg and .png, ..."""
     from bench.benchmarks import benchmark as named
     from common.errors import BadInput
 
     chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
 
-    from analysis.figures import draw_all, draw_speeds, draw_subgraphs
+    from analysis.figures import draw_all, draw_processes, draw_speeds, draw_subgraphs
     from analysis.labels import load_labels
     from distill.tables import table_path
 
@@ -226,7 +226,7 @@ def figures_command(
             print(f"wrote {path}")
         for path in draw_subgraphs(each, output=output):
             print(f"wrote {path}")
-    for path in draw_speeds(output=output):
+    for path in (*draw_processes(output=output), *draw_speeds(output=output)):
         print(f"wrote {path}")
 
 
@@ -280,6 +280,17 @@ def searches_command(
         print(json.dumps([entry(one) for one in found], indent=2))
         return
     print_judged(found, missing, benchmark, against)
+
+
+@app.command("student")
+def student_command(
+    file: Annotated[Path, typer.Argument(help="A record that `python -m search student` has written.")],
+    figures: Annotated[Path | None, typer.Option(help="Folder for the figure; default: beside that of FILE.")] = None,
+) -> None:
+    """A student that was found and distilled: accuracy beside KD and vanilla, cost of each step, learned weights."""
+    from analysis.student import print_report, report
+
+    print_report(report(file, figures))
 
 
 @app.command("proxy-docs")

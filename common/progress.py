@@ -51,7 +51,7 @@ class Progress:
         if self._bar is not None:
             text = f"{rate:.1f} {self.unit}/s"
             self._bar.update(self._task, completed=self.done, rate=text, failures=failures)
-        elif now - self._last >= LINE_EVERY:
+        elif self.done and now - self._last >= LINE_EVERY:  # there is no rate to tell before
             self._last = now
             left = (self.total - self.done) / rate
             line = f"{self.title}: {self.done}/{self.total}, {rate:.1f} {self.unit}/s, {left:.0f} s left"

@@ -179,7 +179,7 @@ def process_command(
     folder = data_folder(data)
 
     from common.progress import Progress
-    from distill.comparison import Pair, learn
+    from distill.comparison import Pair, learn, process_name
     from distill.distpro import Settings
     from distill.pathways import between
 
@@ -189,7 +189,7 @@ def process_command(
         raise BadUsage(f"--stages '{stages}' and --transforms '{transforms}' leave no pathway")
     where, steps = choose_device(device), pair.recipe.steps
     rehearsed = benchmark.endswith(REHEARSAL)
-    path = output or (_REHEARSED if rehearsed else _PROCESSES) / f"{pair.name}-{normalisation}-{seed}.json"
+    path = output or (_REHEARSED if rehearsed else _PROCESSES) / f"{process_name(pair, settings, seed)}.json"
     checkpoint = _CHECKPOINTS / f"process-{path.stem}.pt"
     with Progress(f"process {pair.name}", steps, "steps") as bar:
         learned = learn(
@@ -211,7 +211,10 @@ def compare_command(
     student: Student = _STUDENT,
     teacher: TeacherName = "",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4.")] = "0-4",
-    process: Annotated[Path | None, typer.Option(help="Process that replay, mean, shuffled, uniform are of.")] = None,
+    process: Annotated[
+        list[Path] | None,
+        typer.Option(help="Process that replay, mean, ... are of; of any, the first or another, replay@NAME-OF-FILE."),
+    ] = None,
     against: Annotated[str, typer.Option(help="Loss that the others are compared with, seed by seed.")] = "kd",
     epochs: Epochs = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder of the tables.")] = None,
@@ -226,10 +229,10 @@ def compare_command(
     from common.progress import Progress
     from distill.comparison import Pair, compare
     from distill.objectives import check
-    from distill.process import read_process
+    from distill.process import read_processes
 
     pair, names = Pair(benchmark, student, teacher, epochs), list(dict.fromkeys(losses.split(",")))
-    learned = None if process is None else read_process(process)
+    learned = read_processes(process or [])
     for name in names:
         check(name, learned)
     check(against, learned)
@@ -276,6 +279,10 @@ def process_speed_command(
     print(f"{pair.name}: passes of the inner loss, {where}, one thread")
     rows: list[list[object]] = [[one.name, f"{1000 * one.seconds:.0f}", f"{one.ratio:.2f}"] for one in passes]
     print_table(["pass", "ms", "ratio"], rows)
+    by_name = {one.name: one.seconds for one in passes}
+    backward = by_name["forward and backward"] - by_name["forward"]
+    share = by_name["forward mode"] / (2 * backward)
+    print(f"forward mode takes {share:.2f} of two backward passes without their forward passes")
 
 
 @app.command("speed")

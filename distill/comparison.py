@@ -24,7 +24,7 @@ import images
 from common.errors import BadInput, BadUsage
 from common.files import json_hash, write_json, write_whole
 from distill.distpro import Search, Settings, split_streams
-from distill.objectives import Student, describe, objective
+from distill.objectives import NONE, Processes, Student, describe, objective
 from distill.pathways import Pathway, Pathways
 from distill.process import Process
 from distill.recipes import Recipe, recipe
@@ -133,7 +133,7 @@ def compare(
     seeds: Sequence[int],
     output: Path,
     scratch: Path,
-    process: Process | None = None,
+    processes: Processes = NONE,
     data: Path | None = None,
     device: str = "cpu",
     watch: Callable[[int], None] | None = None,
@@ -148,7 +148,7 @@ def compare(
     teacher = load_teacher(pair.recipe.teacher)
     table, record = output / f"{pair.name}.csv", output / f"{pair.name}.json"
     settings = pair.settings(teacher, data)
-    described = {name: describe(name, process) for name in losses}
+    described = {name: describe(name, processes) for name in losses}
     rows = _stored(table, record, settings, described)
     made_by = {hardware(device)} | set(_record(record).get("hardware", []))
     known = _record(record).get("losses", {}) | described
@@ -164,7 +164,7 @@ def compare(
         about = json_hash([settings, {name: described[name] for name in missing}, seed])[:16]
         checkpoint = scratch / "checkpoints" / f"compare-{pair.name}-{about}.pt"
         tell = None if watch is None else partial(_tell, watch, before)
-        trained = train(pair, teacher, missing, seed, data_set, process, device, checkpoint, tell)
+        trained = train(pair, teacher, missing, seed, data_set, processes, device, checkpoint, tell)
         rows += [_row(name, seed, result) for name, result in zip(missing, trained, strict=True)]
         present = {row.loss for row in rows}
         write_whole(table, _as_csv(rows))
@@ -189,7 +189,7 @@ def train(
     losses: Sequence[str],
     seed: int,
     data_set: images.DataSet,
-    process: Process | None = None,
+    processes: Processes = NONE,
     device: str = "cpu",
     checkpoint: Path | None = None,
     watch: Callable[[int], None] | None = None,
@@ -202,7 +202,7 @@ def train(
     for name in losses:
         network = pair.network(seed).to(device)
         blank = stream.batch(0)[0][:2]
-        what = objective(name, tapped.look(blank), Tapped(network).look(blank), seed, process, device)
+        what = objective(name, tapped.look(blank), Tapped(network).look(blank), seed, processes, device)
         groups.append(Group(Student(network, what), (0.0,), what))
     val, test = (held_out(data_set, split, device) for split in ("val", "test"))
     return Lockstep(groups, [stream], [], plan, tapped.look).run(val, test, checkpoint, watch=watch)
@@ -242,6 +242,11 @@ def begin(
     generator = torch.Generator().manual_seed(seed)
     between = Pathways(pathways, teacher.look(blank), student.look(blank), generator).to(device)
     return Search(student, teacher, between, train_images, outer, plan, settings)
+
+
+def process_name(pair: Pair, settings: Settings, seed: int) -> str:
+    """What the file of a process that was learned on a pair is called, less its ending."""
+    return f"{pair.name}-{settings.normalisation}-{seed}"
 
 
 def summaries(rows: Sequence[Row], against: str = BASELINE) -> list[Summary]:
@@ -308,6 +313,13 @@ def _stored(table: Path, record: Path, settings: dict[str, Any], described: dict
     for name, value in described.items():
         if before["losses"].get(name, value) != value:
             raise BadInput(f"the rows of '{name}' in {table} are of another process or weights: move the table away")
+    return read_rows(table)
+
+
+def read_rows(table: Path) -> list[Row]:
+    """The rows of a table, none where there is no table yet. Raises BadInput for a damaged one."""
+    if not table.exists():
+        return []
     try:
         with table.open(newline="") as file:
             rows = list(csv.DictReader(file))

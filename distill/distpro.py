@@ -26,11 +26,12 @@ from torch.func import functional_call
 
 from common.errors import BadInput, BadUsage, unknown
 from common.files import write_tensors
+from distill.forward_mode import Rules
 from distill.pathways import Pathways
 from distill.process import Process
 from distill.recipes import Recipe
 from distill.taps import Seen, Tapped
-from distill.training import learning_rate, optimiser
+from distill.training import learning_rate, optimiser, read_checkpoint
 from images import DataSet
 from images.stream import Resident, Stream
 
@@ -97,7 +98,7 @@ def directional(
     function: Callable[[Tensors], torch.Tensor], parameters: Tensors, direction: Mapping[str, torch.Tensor]
 ) -> torch.Tensor:
     """d/de function(parameters + e direction) at e = 0, by one forward-mode pass; no graph is kept."""
-    with torch.no_grad(), forward.dual_level():
+    with torch.no_grad(), forward.dual_level(), Rules():
         dual = {name: forward.make_dual(value.detach(), direction[name]) for name, value in parameters.items()}
         value, tangent = forward.unpack_dual(function(dual))
         return torch.zeros_like(value) if tangent is None else tangent
@@ -236,13 +237,7 @@ class Search:
 
     def load(self, path: Path) -> None:
         """Go on from a saved state. Raises BadInput for a damaged file and for that of another search."""
-        try:
-            state = torch.load(path, weights_only=True, map_location=self.device)
-            about = state["about"]
-        except Exception as error:  # torch raises half a dozen kinds for a damaged file
-            raise BadInput(f"cannot read the checkpoint {path}: delete it to search from the start") from error
-        if about != self._about():
-            raise BadInput(f"the checkpoint {path} is of another search: delete it to search from the start")
+        state = read_checkpoint(path, self._about(), "search", self.device)
         self.student.load_state_dict(state["student"])
         self.pathways.load_state_dict(state["pathways"])
         self.sgd.load_state_dict(state["sgd"])

@@ -1,13 +1,14 @@
 """What a student can minimise on a pair of networks, by name: one training compares them all.
 
-A name in `OBJECTIVES`, or a variant of a learned process (`VARIANTS` in distill/process.py). What is learned beside the
-student, connectors and transforms, is part of the objective, and thrown away after training.
+A name in `OBJECTIVES`, or a variant (`VARIANTS` in distill/process.py) of a learned process: `replay` of the pair's
+own, `replay@NAME` of another. What is learned beside the student, connectors and transforms, is part of the objective,
+and thrown away after training.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -129,41 +130,47 @@ OBJECTIVES: dict[str, Maker] = {
 """By name, from what the two networks show of a batch, whose shapes alone matter, and a generator."""
 
 
+Processes = Mapping[str, Process]
+"""By what stands behind the @ of a variant; by the empty name that of variants without one."""
+NONE: Processes = {}
+
+
 def objective(
-    name: str, teacher: Seen, student: Seen, seed: int, process: Process | None = None, device: str = "cpu"
+    name: str, teacher: Seen, student: Seen, seed: int, processes: Processes = NONE, device: str = "cpu"
 ) -> Objective:
     """The objective of a name; what it learns is drawn by (seed, name), a variant's transforms by the seed alone.
 
     Raises BadUsage for an unknown name.
     """
-    check(name, process)
-    # all variants of a process start from the same transforms: they differ in the weights
-    drawn_as = "process" if name in VARIANTS else name
+    check(name, processes)
+    variant, _, of = name.partition("@")
+    # all variants, of equal pathways of any process, start from the same transforms: they differ in the weights
+    drawn_as = "process" if variant in VARIANTS else name
     key = hashlib.blake2b(f"objective/{drawn_as}/{seed}".encode(), digest_size=8)
     generator = torch.Generator().manual_seed(int.from_bytes(key.digest(), "little", signed=True))
     made: Objective
-    if name in VARIANTS:
-        assert process is not None
-        made = Processed(name, process.variant(name, seed), teacher, student, generator)
+    if variant in VARIANTS:
+        made = Processed(name, processes[of].variant(variant, seed), teacher, student, generator)
     else:
         made = OBJECTIVES[name](teacher, student, generator)
     return made.to(device)
 
 
-def check(name: str, process: Process | None) -> None:
-    """Raises BadUsage for an unknown name and for a variant without a process."""
-    if name not in OBJECTIVES and name not in VARIANTS:
+def check(name: str, processes: Processes) -> None:
+    """Raises BadUsage for an unknown name and for a variant without its process."""
+    variant, _, of = name.partition("@")
+    if variant not in VARIANTS and name not in OBJECTIVES:
         raise unknown("objective", name, [*OBJECTIVES, *VARIANTS])
-    if name in VARIANTS and process is None:
-        raise BadUsage(f"'{name}' is a variant of a process: name its file with --process")
+    if variant in VARIANTS and of not in processes:
+        raise BadUsage(f"'{name}' is a variant of a process: name its file{f', {of}.json,' * bool(of)} with --process")
 
 
-def describe(name: str, process: Process | None) -> dict[str, Any]:
+def describe(name: str, processes: Processes) -> dict[str, Any]:
     """What is minimised, as it stands in the table's JSON."""
-    check(name, process)
-    if name in VARIANTS:
-        assert process is not None
-        return {"loss": f"CE + sum of weighted pathways, {name}", "process": process.hash}
+    check(name, processes)
+    variant, _, of = name.partition("@")
+    if variant in VARIANTS:
+        return {"loss": f"CE + sum of weighted pathways, {variant}", "process": processes[of].hash}
     if name in LOSSES:
         loss = LOSSES[name]
         return {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.errors import BadInput, unknown
+from common.errors import BadInput, BadUsage, unknown
 from common.files import json_hash, write_json
 
 VERSION = 1
@@ -121,6 +121,19 @@ def read_process(path: Path) -> Process:
         raise BadInput(f"no process {path}: `python -m distill process` learns one") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"cannot read the process {path} ({error}): restore the file or learn it again") from error
+
+
+def read_processes(paths: Sequence[Path]) -> dict[str, Process]:
+    """Of each file by its name without the ending; the first of them by the empty name too, as the pair's own.
+
+    Raises BadInput as `read_process` does, and BadUsage for two files of one name.
+    """
+    found: dict[str, Process] = {}
+    for path in paths:
+        if path.stem in found:
+            raise BadUsage(f"--process {path}: another process is called {path.stem} too")
+        found[path.stem] = read_process(path)
+    return {"": next(iter(found.values())), **found} if found else {}
 
 
 def _rounded(values: Any) -> Any:

@@ -110,9 +110,18 @@ _RECIPES = {
         )
         for name, classes in _CIFAR.items()
     },
+    "cifar10-small": Recipe(
+        benchmark="cifar10",
+        skeleton=Skeleton(channels=8, cells_per_stage=1, classes=10, size=32),
+        teacher="cifar10-small",
+        epochs=1,
+        epoch_steps=200,
+        batch=32,
+        learning_rate=0.1,
+    ),
 }
-
-
+SMALL = "-small"
+"""Ending of the name of a recipe on CIFAR for one core and minutes: small networks that learn something."""
 EXECUTED = "-executed"
 """Ending of the name of a recipe that trains cells as the benchmark executes them (docs/equivalence.md)."""
 REHEARSAL = "-rehearsal"
@@ -141,8 +150,8 @@ def recipe(name: str) -> Recipe:
 def teacher_recipe(benchmark: str) -> Recipe:
     """How a benchmark's teachers are trained, by default. Raises BadUsage where there is none.
 
-    On CIFAR the 240 epochs of the distillation literature (RepDistiller, mdistiller): batch 64, learning rate .05. On
-    `digits` the network is twice as wide and three times as deep as the students.
+    On CIFAR the 240 epochs of the distillation literature (RepDistiller, mdistiller): batch 64, learning rate .05; one
+    of them where the recipe is small. On `digits` the network is twice as wide and three times as deep as the students.
     """
     students = recipe(benchmark)
     if benchmark == "digits":
@@ -153,7 +162,7 @@ def teacher_recipe(benchmark: str) -> Recipe:
         teacher="",
         init="kaiming",
         schedule="steps",
-        epochs=240,
+        epochs=1 if benchmark.endswith(SMALL) else 240,
         epoch_steps=_steps(64),
         batch=64,
         learning_rate=0.05,

@@ -29,8 +29,8 @@ from spaces.resnet import shape_named, teacher_network
 from spaces.supernet import Supernet
 
 FOLDER = Path(__file__).parent / "weights"
-NETWORKS = {"digits": "nb201-1462", "cifar10": "resnet56", "cifar100": "resnet56"}
-"""The network of a teacher whose name says only the benchmark; 1462 is the cell of six 3x3 convolutions."""
+NETWORKS = {"digits": "nb201-1462", "cifar10": "resnet56", "cifar100": "resnet56", "cifar10-small": "wrn-10-1"}
+"""The network of a teacher whose name says only the recipe; 1462 is the cell of six 3x3 convolutions."""
 TEACHER_STREAM = 1_000_000
 """Added to the seed of the images a teacher trains on: none that its students will use."""
 
@@ -53,7 +53,7 @@ class TeacherSpec:
 
 def spec(name: str, epochs: int | None = None) -> TeacherSpec:
     """The spec of a name, with another horizon on request. Raises BadUsage for an unknown benchmark or network."""
-    benchmark, dash, network = name.partition("-")
+    benchmark, dash, network = (name, "", "") if name in NETWORKS else name.partition("-")
     if benchmark not in NETWORKS or (dash and not network):
         raise unknown("teacher", name, [*NETWORKS, "cifar100-resnet110", "cifar100-wrn-40-2"])
     recipe = teacher_recipe(benchmark)

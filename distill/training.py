@@ -124,6 +124,20 @@ def reproducible() -> None:
     torch.backends.cudnn.deterministic = True
 
 
+def read_checkpoint(path: Path, about: dict[str, Any], what: str, device: torch.device) -> dict[str, Any]:
+    """The state that was saved with what it is `about`. Raises BadInput for a damaged file and for that of another
+    training, or `what` else goes on from it.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
+        found = state["about"]
+    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+        raise BadInput(f"cannot read the checkpoint {path}: delete it to begin the {what} anew") from error
+    if found != about:
+        raise BadInput(f"the checkpoint {path} is of another {what}: delete it to begin anew")
+    return state
+
+
 class Lockstep:
     """The training of groups of students from the first step or from a checkpoint.
 
@@ -240,13 +254,7 @@ class Lockstep:
 
     def load(self, path: Path) -> None:
         """Go on from a saved state. Raises BadInput for a damaged file and for that of another training."""
-        try:
-            state = torch.load(path, weights_only=True, map_location=self.device)
-            about = state["about"]
-        except Exception as error:  # torch raises half a dozen kinds for a damaged file
-            raise BadInput(f"cannot read the checkpoint {path}: delete it to train from the start") from error
-        if about != self._about():
-            raise BadInput(f"the checkpoint {path} is of another training: delete it to train from the start")
+        state = read_checkpoint(path, self._about(), "training", self.device)
         for group, of_network in zip(self.groups, state["networks"], strict=True):
             group.network.load_state_dict(of_network)
         for sgd, of_sgd in zip(self.optimisers, state["optimisers"], strict=True):

@@ -152,6 +152,70 @@ def search_command(
     print(f"wrote {', '.join(map(str, paths))}")
 
 
+@app.command("student")
+def student_command(
+    proxy: Annotated[str, typer.Option(help="Proxy to search by.")] = "diswot",
+    method: Annotated[str, typer.Option(help="One method of search; evolve is DisWOT's Algorithm 1.")] = "evolve",
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Recipe to find and distil a student for.")] = "digits",
+    seeds: Annotated[str, typer.Option(help="Seeds of the trainings, such as 0-4.")] = "0-4",
+    budget: Annotated[int, typer.Option(help="Cells that the search may evaluate.")] = 200,
+    max_params: Annotated[str | None, typer.Option(help="Parameters at most, such as 0.5M.")] = None,
+    max_flops: Annotated[str | None, typer.Option(help="Multiply-adds of one image at most, such as 80M.")] = None,
+    process: Annotated[
+        Path | None, typer.Option(help="Process to distil by, of any pair; default: learn the student's own.")
+    ] = None,
+    store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = Path(
+        "results/store/scores.sqlite"
+    ),
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
+    proxy_module: Annotated[list[Path] | None, typer.Option(help="Python file that defines proxies.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+) -> None:
+    """From a proxy to a distilled student: find it, learn the process that distils it, train it by that, by KD and
+    without a teacher. The last line is the file that `python -m analysis student` reports of.
+
+    The same command goes on where it was stopped, to the same student, process and accuracies.
+    """
+    at_least_one("--budget", budget)
+    from bench.benchmarks import benchmark as named
+    from bench.plan import select
+    from distill.recipes import REHEARSAL
+    from distill.recipes import recipe as recipe_of
+    from search.constraints import limit
+    from search.methods import choose
+
+    recipe_of(benchmark)
+    setting, chosen = named(benchmark.removesuffix(REHEARSAL)), choose(method)
+    if len(chosen) > 1:
+        raise BadUsage(f"--method '{method}': a student is found by one method")
+    most = {"params": max_params, "flops": max_flops}
+    limits = [limit(what, text) for what, text in most.items() if text is not None]
+    numbers, folder, files = parse_seeds(seeds), data_folder(data), tuple(proxy_module or ())
+    judge = _one(proxy, files)
+
+    from bench.ondemand import OnDemand
+    from bench.runner import Request
+    from bench.store import ScoreStore
+    from search.searches import Plan
+    from search.student import PROCESS_SEED, Folders, student
+
+    if process is None and PROCESS_SEED in numbers:
+        raise BadUsage(f"--seeds {seeds}: seed {PROCESS_SEED} is of the search of the process")
+    request = Request(
+        setting, (judge.label,), (0,), device=choose_device(device), data=folder, files=files, retry=retry
+    )
+    scores = OnDemand(request, ScoreStore(store))
+    plan = Plan(setting, "all", tuple(limits), 1, budget)
+    folders = Folders(output / "store/rehearsal" if benchmark.endswith(REHEARSAL) else output, output / "store")
+    path = student(
+        plan, select("all", space=setting.space), chosen[0], request, scores, benchmark, numbers, process, folders
+    )
+    scores.close()
+    print(path)
+
+
 @app.command("subgraph")
 def subgraph_command(
     budget: Annotated[str, typer.Option(help="Parameters at most, such as 20k, or a share of the teacher's graph.")],

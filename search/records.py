@@ -89,7 +89,7 @@ def ranges(seeds: Sequence[int]) -> str:
     return ",".join(text)
 
 
-def _name(settings: dict[str, Any]) -> str:
+def name_of(settings: dict[str, Any]) -> str:
     """With what tells this search from others: seeds other than 0, cells other than all, limits."""
     told = {} if settings["cells"] == "all" else {"cells": Path(settings["cells"]).stem}
     if (seeds := settings["evaluation"]["seeds"]) != [0]:
@@ -101,7 +101,7 @@ def _name(settings: dict[str, Any]) -> str:
 
 def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:
     """`<benchmark>-<objective>-<method>[.<setting>=<value>].csv` and `.json`. Equal searches give equal bytes."""
-    path = folder / f"{_name(settings)}.csv"
+    path = folder / f"{name_of(settings)}.csv"
     text = io.StringIO()
     rows = [asdict(one) for one in runs]
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")

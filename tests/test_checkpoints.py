@@ -166,7 +166,7 @@ def test_a_damaged_checkpoint_is_bad_input_in_one_line_and_left_alone(
     damage(path)
     before = path.read_bytes()
     with pytest.raises(
-        BadInput, match=r"cannot read the checkpoint .*a\.pt: delete it to train from the start"
+        BadInput, match=r"cannot read the checkpoint .*a\.pt: delete it to begin the training anew"
     ) as error:
         begin().run(VAL, TEST, path)
     assert "\n" not in str(error.value)
@@ -198,7 +198,7 @@ def test_the_checkpoint_of_another_training_is_bad_input_in_one_line_and_left_al
     before = path.read_bytes()
     other = OTHERS[name]()
     of_networks = [state(group.network) for group in other.groups]
-    with pytest.raises(BadInput, match=r"a\.pt is of another training: delete it to train from the start") as error:
+    with pytest.raises(BadInput, match=r"a\.pt is of another training: delete it to begin anew") as error:
         other.run(VAL, TEST, path)
     assert "\n" not in str(error.value)
     assert path.read_bytes() == before

@@ -92,6 +92,16 @@ def test_a_process_is_learned_written_and_replayed(command: Command, tmp_path: P
     )
     assert other.code == 1
     assert "of another process or weights" in other.error
+    # unless it says so in its name; both start from the same transforms
+    both = command(
+        *("distill", *COMPARE, "--student", "resnet8", "--seeds", "0", "--losses", "replay@process,replay@other"),
+        *("--process", "process.json", "--process", "other.json"),
+    )
+    assert both.code == 0, both.err
+    found = rows(tmp_path / "tables/digits-rehearsal-resnet8-from-random-digits.csv")
+    assert found["replay@process", "0"]["test"] == found["replay", "0"]["test"]
+    record = json.loads((tmp_path / "tables/digits-rehearsal-resnet8-from-random-digits.json").read_text())
+    assert record["losses"]["replay@other"]["process"] == process.variant("mean").hash
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,7 @@ def test_a_process_is_learned_written_and_replayed(command: Command, tmp_path: P
     [
         (["compare", "--losses", "kdd"], "unknown objective 'kdd'"),
         (["compare", "--losses", "replay"], "name its file with --process"),
+        (["compare", "--losses", "replay@a"], "name its file, a.json, with --process"),
         (["compare", "--process", "none.json"], "no process none.json"),
         (["compare", "--student", "resnet9"], "the depth must be 6 n + 2"),
         (["compare", "--student", "resnet"], "the depth must be 6 n + 2"),

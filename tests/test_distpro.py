@@ -383,5 +383,5 @@ def test_a_checkpoint_of_another_search_or_half_of_one_is_bad_input(tmp_path: Pa
     with pytest.raises(BadInput, match="of another search"):
         search(Settings("sigmoid")).load(path)
     path.write_bytes(path.read_bytes()[: os.path.getsize(path) // 2])
-    with pytest.raises(BadInput, match="delete it to search from the start"):
+    with pytest.raises(BadInput, match="delete it to begin the search anew"):
         search().load(path)

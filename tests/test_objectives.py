@@ -24,6 +24,7 @@ from spaces.supernet import Supernet
 IMAGES, LABELS = stream_of(1).batch(0)
 NAMES = tuple(map(str, between(("stage1", "pooled"), ("T1",))))
 PROCESS = Process(NAMES, (0.0, 0.5, 1.0), ((0.1, 0.2, 0.4), (0.3, 0.2, 0.1), (0.0, 0.0, 1.0)))
+OTHER = PROCESS.constant([0.5, 0.0, 0.0])
 
 
 def wide(channels: int = 6) -> Tapped:
@@ -32,7 +33,7 @@ def wide(channels: int = 6) -> Tapped:
 
 def made(name: str, teacher: Tapped | None = None, network: nn.Module | None = None, seed: int = 0) -> Objective:
     teacher, own = teacher or wide(), Tapped(network or student())
-    return objective(name, teacher.look(IMAGES), own.look(IMAGES), seed, PROCESS)
+    return objective(name, teacher.look(IMAGES), own.look(IMAGES), seed, {"": PROCESS, "other": OTHER})
 
 
 def trained(names: list[str], channels: int = 6) -> list[CellNetwork]:
@@ -110,12 +111,21 @@ def test_the_replay_of_a_constant_process_is_the_constant_run() -> None:
     teacher, networks = wide(), []
     for name in ("replay", "mean", "shuffled"):
         network = student()
-        what = objective(name, teacher.look(IMAGES), Tapped(network).look(IMAGES), 0, constant)
+        what = objective(name, teacher.look(IMAGES), Tapped(network).look(IMAGES), 0, {"": constant})
         group = Group(Student(network, what), (0.0,), what)
         Lockstep([group], [stream_of(1)], [], TINY, teacher.look).run(held_out("val"), held_out("test"))
         networks.append(network)
     assert equal(state(networks[0]), state(networks[1]))
     assert equal(state(networks[0]), state(networks[2]))
+
+
+def test_a_variant_names_its_process_and_starts_from_the_same_transforms() -> None:
+    teacher, network = wide(), student().train()
+    own, other = made("replay", teacher, network), made("replay@other", teacher, network)
+    assert equal(state(own), state(other))
+    of_teacher, seen = teacher.look(IMAGES), Tapped(network)(IMAGES)
+    expected = F.cross_entropy(seen.logits, LABELS) + 0.5 * own.pathways(of_teacher, seen)[0]
+    torch.testing.assert_close(other(of_teacher, seen, LABELS, 0.7), expected)
 
 
 def test_students_side_by_side_are_trained_as_alone() -> None:
@@ -212,14 +222,19 @@ def test_the_smooth_form_is_its_four_terms() -> None:
 
 
 def test_every_objective_is_described_and_no_two_alike() -> None:
-    described = [repr(describe(name, PROCESS)) for name in [*OBJECTIVES, *VARIANTS]]
+    processes = {"": PROCESS, "other": OTHER}
+    described = [repr(describe(name, processes)) for name in [*OBJECTIVES, *VARIANTS, "replay@other"]]
     assert len(set(described)) == len(described)
-    assert describe("replay", PROCESS) != describe("replay", PROCESS.variant("mean"))
-    assert describe("at", None)["b"] == 1000
+    assert describe("replay@other", processes) == describe("replay", {"": OTHER})
+    assert describe("at", {})["b"] == 1000
 
 
 def test_a_wrong_name_and_a_variant_without_a_process_are_bad_usage() -> None:
     with pytest.raises(BadUsage, match="did you mean 'diswot"):
-        describe("diswot", None)
+        describe("diswot", {})
     with pytest.raises(BadUsage, match="--process"):
-        describe("replay", None)
+        describe("replay", {})
+    with pytest.raises(BadUsage, match=r"name its file, other\.json, with --process"):
+        describe("replay@other", {"": PROCESS})
+    with pytest.raises(BadUsage, match="unknown objective 'kd@other'"):
+        describe("kd@other", {"": PROCESS, "other": OTHER})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from common.errors import BadInput, BadUsage
-from distill.process import VARIANTS, Process, read_process
+from distill.process import VARIANTS, Process, read_process, read_processes
 
 FIXTURE = Path(__file__).parent / "fixtures" / "process-v1.json"
 NAMES = ("stage1-stage1-T4", "stage1-pooled-T1", "stage3-pooled-T4")
@@ -126,3 +126,14 @@ def test_no_file_and_no_json_are_bad_input(tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text('{"version": 1, "pathw')
     with pytest.raises(BadInput, match="restore the file"):
         read_process(tmp_path / "half.json")
+
+
+def test_processes_are_known_by_the_names_of_their_files_and_the_first_as_the_pairs_own(tmp_path: Path) -> None:
+    first, second = read_process(FIXTURE), read_process(FIXTURE).variant("mean")
+    for name, process in (("a", first), ("b", second)):
+        process.write(tmp_path / f"{name}.json")
+    found = read_processes([tmp_path / "b.json", tmp_path / "a.json"])
+    assert found == {"": second, "a": first, "b": second}
+    assert read_processes([]) == {}
+    with pytest.raises(BadUsage, match="another process is called a too"):
+        read_processes([tmp_path / "a.json", tmp_path / "a.json"])

@@ -13,6 +13,7 @@ from tiny import SKELETON, TINY
 from common.errors import BadUsage
 from distill import runs
 from distill.recipes import MODES, SCHEDULES, Recipe, recipe, recipe_hash, teacher_recipe
+from distill.teachers import spec
 from spaces.skeleton import Skeleton
 
 ACCURACIES = Path(__file__).resolve().parent.parent / "results" / "accuracies"
@@ -105,6 +106,17 @@ def test_executed_and_rehearsal_are_recipes_of_their_own() -> None:
     assert rehearsal.teacher == "random:digits"
     assert rehearsal.steps < plan.steps
     assert len({recipe_hash(each.describe("vanilla", "t", "d")) for each in (plan, executed, rehearsal)}) == 3
+
+
+def test_the_small_recipe_is_of_cifars_images_and_has_a_teacher_of_its_own() -> None:
+    small, teacher = recipe("cifar10-small"), teacher_recipe("cifar10-small")
+    assert small.benchmark == teacher.benchmark == "cifar10"
+    assert small.skeleton.size == recipe("cifar10").skeleton.size
+    assert teacher.epochs == 1
+    assert replace(teacher, epochs=240, skeleton=recipe("cifar10").skeleton, precision="bfloat16") == teacher_recipe(
+        "cifar10"
+    )
+    assert spec(small.teacher).network == "wrn-10-1"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -23,8 +23,8 @@ REFERENCE := epe_nas,fisher,flops,grad_norm,jacov,l2_norm,nwot,params,plain,snip
 CHECKED := --cells valid --limit $(or $(LIMIT),300) --data $(DATA) $(if $(WORKERS),--workers $(WORKERS)) \
 	$(if $(DEVICE),--device $(DEVICE)) $(SCORES)
 EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filter ray,$(EXECUTOR)),$(VENV)/.ray)
-# a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
-WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
+# the recipes `<benchmark>-short` and `-executed` have their benchmark's teacher, a rehearsal an untrained one
+WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(patsubst %-short,%,$(BENCH:-executed=)).json)
 
 .PHONY: bench correlate search subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
 

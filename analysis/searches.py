@@ -101,13 +101,13 @@ def judge(
     sampled = by_cell[against].index
     for kind, each in (chosen or {}).items():
         by_cell[kind] = by_cell[kind].combine_first(label_cells(each, "all"))
-    by_cell["judged"] = by_cell[against]
+    accuracies, vanilla = by_cell[against], by_cell.get("vanilla", pd.Series(dtype=float))
     prices = costs.seconds(spent, setting.name)
     found, missing = [], set()
     for path in finished(setting.name, folder):
         settings, runs = _read(path)
-        found.append(_judged(settings, runs, by_cell, sampled, setting, prices))
-        missing |= set(runs["cell"].dropna().astype(int)) - set(by_cell["judged"].index)
+        found.append(_judged(settings, runs, accuracies, vanilla, sampled, setting, prices))
+        missing |= set(runs["cell"].dropna().astype(int)) - set(accuracies.index)
     if not found:
         raise BadInput(f"no searches on {setting.name} in {folder}: `python -m search` makes them")
     slowest = [one.seconds for one in found if (one.method, one.objective, one.within) == ("random", "distilled", "")]
@@ -145,7 +145,8 @@ def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 def _judged(
     settings: dict[str, Any],
     runs: pd.DataFrame,
-    by_cell: Mapping[str, pd.Series],
+    accuracies: pd.Series,
+    vanilla: pd.Series,
     sampled: pd.Index,
     setting: Benchmark,
     prices: Mapping[str, float],
@@ -155,7 +156,6 @@ def _judged(
     if "latency" in settings:
         costs_of["latency"] = of_record(settings["latency"]).of
     allowed = pd.Index(within(select(settings["cells"], space=setting.space), limits, costs_of, setting.space))
-    accuracies = by_cell["judged"]
     stands_for = np.array(setting.space.representatives("function"))
     known = accuracies[accuracies.index.intersection(allowed)]
     labelled = known[known.index.intersection(sampled)]
@@ -175,7 +175,7 @@ def _judged(
         searches=len(runs),
         unlabelled=int(accuracy.isna().sum()),
         accuracy=mean(accuracy),
-        vanilla=mean(_labels(cells, by_cell.get("vanilla", pd.Series(dtype=float)))),
+        vanilla=mean(_labels(cells, vanilla)),
         regret=mean(known.max() - accuracy),
         rank=mean(better),
         ranked=len(of_functions),

@@ -39,7 +39,7 @@ correlate: $(VENV)/.core
 
 search: $(VENV)/.search $(EXTRA)  ## find a student with a proxy: Algorithm 1 and its rivals, then how good they are
 	@$(RUN) -m search $(or $(METHODS),all) --proxy $(PROXY) $(if $(ACCURACY),--accuracy $(ACCURACY)) \
-		--benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(SHORTER),--shorter $(SHORTER)) --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(CELLS),--cells $(CELLS)) $(if $(MAX_PARAMS),--max-params $(MAX_PARAMS)) \
 		$(if $(MAX_FLOPS),--max-flops $(MAX_FLOPS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(SCORED) $(SCORES)

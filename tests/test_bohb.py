@@ -116,17 +116,17 @@ def test_the_command_counts_both_lengths(command: Command, tmp_path: Path) -> No
     words = ("--accuracy", "long.csv.gz", "--shorter", "short.csv.gz", "--budget", "12", "--runs", "2")
     ended = command("search", "bohb,tpe", *words)
     assert ended.code == 0, ended.err
-    settings = json.loads((tmp_path / "results/searches/digits-long-bohb.json").read_text())
+    settings = json.loads((tmp_path / "results/searches/digits-long-bohb.shorter=short.json").read_text())
     assert settings["functions"] == len(both)
     assert settings["evaluation"]["shorter"]["accuracy"] == "short"
-    with (tmp_path / "results/searches/digits-long-bohb.csv").open(newline="") as file:
+    with (tmp_path / "results/searches/digits-long-bohb.shorter=short.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     for row in found:
         whole_ones, short = int(row["functions"]), int(row["glimpses"])
         assert whole_ones + short * 12 / 200 <= 12
         assert short >= whole_ones
         assert 200 * whole_ones <= float(row["seconds"]) <= 200 * whole_ones + 12 * short
-    with (tmp_path / "results/searches/digits-long-tpe.csv").open(newline="") as file:
+    with (tmp_path / "results/searches/digits-long-tpe.shorter=short.csv").open(newline="") as file:
         assert {row["glimpses"] for row in csv.DictReader(file)} == {"0"}
 
 
@@ -135,7 +135,7 @@ def test_a_length_is_that_of_the_images_seen_where_recipes_say_it(command: Comma
     words = ("--accuracy", "long.csv.gz", "--shorter", "short.csv.gz", "--budget", "12", "--runs", "2")
     tables(tmp_path, {"long": 1, "short": 1}, long={"steps": 600, "batch": 32}, short={"steps": 30, "batch": 64})
     assert command("search", "bohb", *words).code == 0
-    with (tmp_path / "results/searches/digits-long-bohb.csv").open(newline="") as file:
+    with (tmp_path / "results/searches/digits-long-bohb.shorter=short.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             spent = int(row["evaluations"]) + int(row["glimpses"]) / 10
             assert 12 - 1.1 < spent <= 12 + 1e-9

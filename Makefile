@@ -24,8 +24,8 @@ REFERENCE := epe_nas,fisher,flops,grad_norm,jacov,l2_norm,nwot,params,plain,snip
 CHECKED := --cells valid --limit $(or $(LIMIT),300) --data $(DATA) $(if $(WORKERS),--workers $(WORKERS)) \
 	$(if $(DEVICE),--device $(DEVICE)) $(SCORES)
 EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filter ray,$(EXECUTOR)),$(VENV)/.ray)
-# a recipe `<benchmark>-executed` has its benchmark's teacher, a rehearsal an untrained one
-WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(BENCH:-executed=).json)
+# the recipes `<benchmark>-short` and `-executed` have their benchmark's teacher, a rehearsal an untrained one
+WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(patsubst %-short,%,$(BENCH:-executed=)).json)
 
 .PHONY: bench correlate search student subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
 
@@ -40,7 +40,7 @@ correlate: $(VENV)/.core
 
 search: $(VENV)/.search $(EXTRA)  ## find a student with a proxy: Algorithm 1 and its rivals, then how good they are
 	@$(RUN) -m search $(or $(METHODS),all) --proxy $(PROXY) $(if $(ACCURACY),--accuracy $(ACCURACY)) \
-		--benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(SHORTER),--shorter $(SHORTER)) --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(CELLS),--cells $(CELLS)) $(if $(MAX_PARAMS),--max-params $(MAX_PARAMS)) \
 		$(if $(MAX_FLOPS),--max-flops $(MAX_FLOPS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(SCORED) $(SCORES)

@@ -44,8 +44,9 @@ def write(found: Sequence[Judged], path: Path, where: str, against: str = "disti
         "accuracy below the best label that the search could have answered, a label that was picked for being high; "
         f"rank: the answer's place among {ranked} functions of the sample. Seconds: all passes or trainings that a "
         "search asks for, had nothing been there before, on one thread; speed-up: over random search by distilled "
-        "accuracy. Reported: DisWOT's paper on NAS-Bench-201 and CIFAR-100, without deviations; its data, recipe and "
-        "hardware are others, so the order in that part can be held against ours, the numbers cannot."
+        "accuracy, with as many seeds within the same functions where there is one. Reported: DisWOT's paper on "
+        "NAS-Bench-201 and CIFAR-100, without deviations; its data, recipe and hardware are others, so the order in "
+        "that part can be held against ours, the numbers cannot."
     )
     rows = [
         [

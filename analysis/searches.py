@@ -44,12 +44,14 @@ NONE = Mean(math.nan, math.nan, math.nan, math.nan)
 class Judged:
     """The searches of one method by one objective. Accuracies are means over seeds of training, in percent.
 
-    `seeds` are those of the scores or trainings that were searched by, `within` the cells and limits, nothing for all.
-    `regret` is the best label of any cell that the search could have answered minus that of its answer;
+    `seeds` are those of the scores or trainings that were searched by, `within` the cells and limits, nothing for all;
+    of trainings, how many functions there were that had shorter ones too, where these were asked for.
+    `regret` is the best label of any cell within the limits minus that of its answer;
     `rank` the place that the answer takes among the `ranked` functions of those cells in the sample, 1 the best. Both
     are over the searches whose answer has a label; `unlabelled` have none. `seconds` are those of all passes or
     trainings that the search asks for, had nothing been there before, on one thread; `speedup` is how many times
-    cheaper that is than random search by distilled accuracy.
+    cheaper that is than random search by distilled accuracy with as many seeds within the same cells and limits, where
+    there is one, else within all.
     """
 
     objective: str
@@ -101,18 +103,20 @@ def judge(
     sampled = by_cell[against].index
     for kind, each in (chosen or {}).items():
         by_cell[kind] = by_cell[kind].combine_first(label_cells(each, "all"))
-    by_cell["judged"] = by_cell[against]
+    accuracies, vanilla = by_cell[against], by_cell.get("vanilla", pd.Series(dtype=float))
     prices = costs.seconds(spent, setting.name)
     found, missing = [], set()
     for path in finished(setting.name, folder):
         settings, runs = _read(path)
-        found.append(_judged(settings, runs, by_cell, sampled, setting, prices))
-        missing |= set(runs["cell"].dropna().astype(int)) - set(by_cell["judged"].index)
+        found.append(_judged(settings, runs, accuracies, vanilla, sampled, setting, prices))
+        missing |= set(runs["cell"].dropna().astype(int)) - set(accuracies.index)
     if not found:
         raise BadInput(f"no searches on {setting.name} in {folder}: `python -m search` makes them")
-    slowest = [one.seconds for one in found if (one.method, one.objective, one.within) == ("random", "distilled", "")]
-    reference = slowest[0] if slowest else math.nan
-    return [replace(one, speedup=reference / one.seconds) for one in found], sorted(missing)
+    random = [one for one in found if (one.method, one.objective) == ("random", "distilled")]
+    beside = {(one.seeds, one.within): one.seconds for one in random}
+    anywhere = next((one.seconds for one in random if not one.within), math.nan)
+    speedups = [beside.get((one.seeds, one.within), anywhere) / one.seconds for one in found]
+    return [replace(one, speedup=speedup) for one, speedup in zip(found, speedups, strict=True)], sorted(missing)
 
 
 def finished(benchmark: str, folder: Path = FOLDER) -> list[Path]:
@@ -145,7 +149,8 @@ def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 def _judged(
     settings: dict[str, Any],
     runs: pd.DataFrame,
-    by_cell: Mapping[str, pd.Series],
+    accuracies: pd.Series,
+    vanilla: pd.Series,
     sampled: pd.Index,
     setting: Benchmark,
     prices: Mapping[str, float],
@@ -155,7 +160,6 @@ def _judged(
     if "latency" in settings:
         costs_of["latency"] = of_record(settings["latency"]).of
     allowed = pd.Index(within(select(settings["cells"], space=setting.space), limits, costs_of, setting.space))
-    accuracies = by_cell["judged"]
     stands_for = np.array(setting.space.representatives("function"))
     known = accuracies[accuracies.index.intersection(allowed)]
     labelled = known[known.index.intersection(sampled)]
@@ -171,11 +175,11 @@ def _judged(
         by=evaluation["by"],
         method=settings["method"],
         seeds=len(evaluation["seeds"]),
-        within=", ".join([*_other_cells(settings["cells"]), *(f"{one.what} <= {one.most:.10g}" for one in limits)]),
+        within=", ".join([*_cells(settings), *(f"{one.what} <= {one.most:.10g}" for one in limits)]),
         searches=len(runs),
         unlabelled=int(accuracy.isna().sum()),
         accuracy=mean(accuracy),
-        vanilla=mean(_labels(cells, by_cell.get("vanilla", pd.Series(dtype=float)))),
+        vanilla=mean(_labels(cells, vanilla)),
         regret=mean(known.max() - accuracy),
         rank=mean(better),
         ranked=len(of_functions),
@@ -186,8 +190,12 @@ def _judged(
     )
 
 
-def _other_cells(cells: str) -> list[str]:
-    return [] if cells == "all" else [cells]
+def _cells(settings: dict[str, Any]) -> list[str]:
+    """Among which cells a search was, where it was not among all that its objective can evaluate."""
+    named = [] if settings["cells"] == "all" else [settings["cells"]]
+    if "shorter" in settings["evaluation"]:
+        named.append(f"{settings['functions']:,} functions trained shorter too")
+    return named
 
 
 def _labels(cells: pd.Series, by_cell: pd.Series) -> pd.Series:

@@ -39,7 +39,9 @@ def _tables(benchmark: str, output: Path | None) -> Path:
 @app.command("run")
 def run_command(
     benchmark: Benchmark = "digits",
-    seeds: Annotated[str, typer.Option(help="Seeds, such as 0-2; trained in whole blocks of three.")] = "0-2",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds, such as 0-2; trained in blocks of three, of a short recipe one by one.")
+    ] = "0-2",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the visiting order.")] = None,
     cells: Annotated[
         Path | None, typer.Option(help="File with a cell a line: train these, into tables of their own.")
@@ -50,7 +52,10 @@ def run_command(
     data: Data = None,
     device: Device = "auto",
 ) -> None:
-    """Train missing cells, vanilla and distilled, from equal initialisation and data order. Resumable."""
+    """Train missing cells, vanilla and distilled, from equal initialisation and data order. Resumable.
+
+    Of the recipe `<benchmark>-short`, a tenth of the steps, distilled only.
+    """
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
     if benchmark.endswith(CHOSEN):

@@ -91,7 +91,7 @@ class Pair:
     def settings(self, teacher: Teacher, data: Path | None) -> dict[str, Any]:
         """What decides the numbers of the pair, whatever is minimised."""
         plan = self.recipe
-        fields = asdict(plan)
+        fields = plan.record()
         del fields["kd_weight"], fields["temperature"]
         network = self.network(0)
         student = str(network.cell) if isinstance(network, CellNetwork) else self.student

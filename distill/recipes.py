@@ -10,6 +10,8 @@ from common.files import json_hash
 from spaces.skeleton import Skeleton
 
 MODES = ("vanilla", "distilled")
+BLOCK = 3
+"""Seeds that are trained side by side, vanilla and distilled."""
 
 ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 """The cell of the digits' teachers, trained and untrained. Here, where it can be named without importing torch."""
@@ -30,7 +32,8 @@ class Recipe:
     that of a step's forward pass: `float32`, or `bfloat16` where autocast has it; losses, batch statistics, teachers
     and all measuring are float32. `sees` says what of a cell is trained: the live `function`, or every operation that
     its network executes (spaces/network.py). Reported is the accuracy after the last step; nothing is selected on
-    validation or test images. Raise `version` when a change of code changes the numbers.
+    validation or test images. `alone` trains only distilled students, each by itself, in place of `BLOCK` seeds of both
+    modes side by side. Raise `version` when a change of code changes the numbers.
     """
 
     benchmark: str
@@ -49,17 +52,35 @@ class Recipe:
     precision: str = "float32"
     sees: str = "function"
     version: int = 2
+    alone: bool = False
 
     @property
     def steps(self) -> int:
         """Batches of the whole training."""
         return self.epochs * self.epoch_steps
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Those that are trained."""
+        return ("distilled",) if self.alone else MODES
+
+    @property
+    def block(self) -> int:
+        """Seeds are trained so many at a time, 0-2, 3-5, ...: how a stack of networks rounds depends on its size."""
+        return 1 if self.alone else BLOCK
+
+    def record(self) -> dict[str, Any]:
+        """All fields; without `alone` where it is not, since tables of before do not say it and keep their identity."""
+        fields = asdict(self)
+        if not self.alone:
+            del fields["alone"]
+        return fields
+
     def describe(self, mode: str, teacher_hash: str, data_hash: str) -> dict[str, Any]:
         """What stands in the table's JSON: the fields that matter to `mode`, the content hashes of data and teacher."""
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
-        fields = asdict(self) | {"mode": mode, "optimiser": "SGD, Nesterov", "schedule": SCHEDULES[self.schedule]}
+        fields = self.record() | {"mode": mode, "optimiser": "SGD, Nesterov", "schedule": SCHEDULES[self.schedule]}
         fields["steps"] = self.steps
         fields["data_hash"] = data_hash
         if mode == "vanilla":
@@ -124,6 +145,8 @@ SMALL = "-small"
 """Ending of the name of a recipe on CIFAR for one core and minutes: small networks that learn something."""
 EXECUTED = "-executed"
 """Ending of the name of a recipe that trains cells as the benchmark executes them (docs/equivalence.md)."""
+SHORT = "-short"
+"""Ending of the name of a recipe of a tenth of the steps, distilled only, which BOHB looks at first (search/tpe.py)."""
 REHEARSAL = "-rehearsal"
 """Ending of the name of a recipe that goes through everything in seconds, to numbers that mean nothing."""
 CHOSEN = "-chosen"
@@ -131,17 +154,20 @@ CHOSEN = "-chosen"
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a benchmark's accuracy tables, `<benchmark>-executed`, `<benchmark>-rehearsal` or of either
-    `<name>-chosen`.
+    """The recipe of a benchmark's accuracy tables, `<benchmark>-short`, `<benchmark>-rehearsal`, of any of them
+    `<name>-executed`, and of any of all these `<name>-chosen`.
 
     Raises BadUsage where there is none.
     """
     name = name.removesuffix(CHOSEN)
-    benchmark = name.removesuffix(EXECUTED).removesuffix(REHEARSAL)
+    cells = name.removesuffix(EXECUTED)
+    benchmark = cells.removesuffix(SHORT if cells.endswith(SHORT) else REHEARSAL)
     if benchmark not in _RECIPES:
         raise unknown("benchmark with a training recipe", name, _RECIPES)
     found = _RECIPES[benchmark]
-    if name.removesuffix(EXECUTED).endswith(REHEARSAL):
+    if cells.endswith(SHORT):  # the schedule ends within them: what 12 of NAS-Bench-201's 200 epochs are
+        found = replace(found, epochs=1, epoch_steps=found.steps // 10, alone=True)
+    if cells.endswith(REHEARSAL):
         small = replace(found.skeleton, channels=4, cells_per_stage=1)
         found = replace(found, skeleton=small, teacher=f"random:{benchmark}", epochs=2, epoch_steps=4, batch=32)
     return replace(found, sees="executed") if name.endswith(EXECUTED) else found

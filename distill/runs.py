@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from common.errors import BadInput
 from common.files import content_hash, json_hash, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
-from distill.recipes import CHOSEN, MODES, Recipe, recipe, recipe_hash
+from distill.recipes import BLOCK, CHOSEN, Recipe, recipe, recipe_hash
 from distill.tables import COLUMNS, AccuracyTable, read_table, table_path, write_table
 from distill.teachers import Teacher, hardware, held_out, load_teacher
 from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered, reproducible
@@ -50,20 +50,18 @@ CREATE TABLE accuracy (
 _CHANGES = {1: "ALTER TABLE accuracy ADD COLUMN best REAL;" + _MADE_BY}
 
 
-BLOCK = 3
-"""Seeds are trained in blocks of so many, 0-2, 3-5, ...: how a stack of networks rounds depends on its size."""
-
-
 class Run(NamedTuple):
-    """One run: a cell with the seeds of a block, each vanilla and distilled."""
+    """One run: a cell with the seeds of a block, each in the modes of the recipe."""
 
     cell: int
     block: int
+    size: int = BLOCK
+    """Of the block."""
 
     @property
     def seeds(self) -> range:
-        """3 block, 3 block + 1, 3 block + 2."""
-        return range(BLOCK * self.block, BLOCK * (self.block + 1))
+        """size block, size block + 1, ..."""
+        return range(self.size * self.block, self.size * (self.block + 1))
 
 
 class Done(NamedTuple):
@@ -168,20 +166,20 @@ class _Trainer:
         return torch.from_numpy(np.load(file, allow_pickle=False)).to(self.device)
 
     def train(self, task: Run) -> Done:
-        """The seeds of a block, vanilla and distilled, side by side as one network."""
+        """The seeds of a block, in the modes of the recipe, side by side as one network."""
         start = time.perf_counter()
         recipe, seeds = self.recipe, task.seeds
         streams, answers = zip(*map(self.material, seeds), strict=True)
         # a draw for each student: what is trained is shared with nobody
-        draws = [Supernet(recipe.skeleton, seed, recipe.init) for seed in seeds for _ in MODES]
+        draws = [Supernet(recipe.skeleton, seed, recipe.init) for seed in seeds for _ in recipe.modes]
         network = CellNetwork(cell_at(task.cell), Stack(draws, len(seeds)), recipe.sees).to(self.device)
         weights = {"vanilla": 0.0, "distilled": recipe.kd_weight}
-        group = Group(network, tuple(weights[mode] for _ in seeds for mode in MODES))
-        about = json_hash([asdict(recipe), self.teacher.hash])[:16]
+        group = Group(network, tuple(weights[mode] for _ in seeds for mode in recipe.modes))
+        about = json_hash([recipe.record(), self.teacher.hash])[:16]
         checkpoint = self.scratch / "checkpoints" / f"{recipe.benchmark}-{about}-{task.cell}-{task.block}.pt"
         results = Lockstep([group], streams, answers, recipe).run(self.val, self.test, checkpoint)
         checkpoint.unlink(missing_ok=True)
-        students = [(seed, mode) for seed in seeds for mode in MODES]
+        students = [(seed, mode) for seed in seeds for mode in recipe.modes]
         return Done(dict(zip(students, results, strict=True)), time.perf_counter() - start)
 
 
@@ -211,25 +209,25 @@ def describe(benchmark: str, data: Path | None) -> dict[str, dict[str, Any]]:
     plan = recipe(benchmark)
     teacher_hash, of_data = load_teacher(plan.teacher).hash, data_hash(plan.benchmark, data)
     sample = {"sample": "chosen cells"} if benchmark.endswith(CHOSEN) else {}
-    return {mode: plan.describe(mode, teacher_hash, of_data) | sample for mode in MODES}
+    return {mode: plan.describe(mode, teacher_hash, of_data) | sample for mode in plan.modes}
 
 
-def wanted(seeds: list[int], cells: Iterable[int]) -> list[Run]:
-    """Every cell with every block that has one of the seeds."""
-    blocks = sorted({seed // BLOCK for seed in seeds})
-    return [Run(cell, block) for cell in cells for block in blocks]
+def wanted(seeds: list[int], cells: Iterable[int], size: int = BLOCK) -> list[Run]:
+    """Every cell with every block of so many seeds that has one of these."""
+    blocks = sorted({seed // size for seed in seeds})
+    return [Run(cell, block, size) for cell in cells for block in blocks]
 
 
 def to_train(benchmark: str, limit: int | None, chosen: Sequence[int] | None, output: Path) -> list[int]:
     """The cells of a run: the first `limit` of the visiting order, or what stands for those that were `chosen` and are
     not in the tables of the sample.
     """
-    sees = recipe(benchmark).sees
+    sees, modes = recipe(benchmark).sees, recipe(benchmark).modes
     if chosen is None:
         return visiting_order(sees)[:limit]
     sampled: set[int] = set()
-    if table_path(sample := benchmark.removesuffix(CHOSEN), MODES[0], output).exists():
-        sampled = set.intersection(*(set(read_table(table_path(sample, mode, output)).rows["cell"]) for mode in MODES))
+    if table_path(sample := benchmark.removesuffix(CHOSEN), modes[0], output).exists():
+        sampled = set.intersection(*(set(read_table(table_path(sample, mode, output)).rows["cell"]) for mode in modes))
     stands_for = representatives("function") if sees == "function" else range(len(representatives("cell")))
     return sorted({stands_for[cell] for cell in chosen} - sampled)[:limit]
 
@@ -245,7 +243,7 @@ def run_missing(
     device: str = "cpu",
     chosen: Sequence[int] | None = None,
 ) -> dict[str, Path]:
-    """Train what is neither in the store nor in the tables under `output`, then write both tables.
+    """Train what is neither in the store nor in the tables under `output`, then write the tables.
 
     Cells that were `chosen` go into tables of their own, `<benchmark>-chosen`, less those that the sample has. Raises
     BadInput where it has them all.
@@ -258,17 +256,17 @@ def run_missing(
     plan = recipe(benchmark)
     hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
     database = _with_tables(benchmark, hashes, store, output)
-    tasks = _missing(database, list(hashes.values()), wanted(seeds, cells))
+    tasks = _missing(database, list(hashes.values()), wanted(seeds, cells, plan.block))
     set_up = partial(_set_up, plan, data, device, store.parent)
     _ask_teacher(set_up, sorted({seed for task in tasks for seed in task.seeds}), workers)
-    students = BLOCK * len(MODES)
+    students = plan.block * len(plan.modes)
     with Progress(f"distill {benchmark}", students * len(tasks), "trainings") as bar:
         for task, outcome in run(Job(set_up, _train), tasks, workers):
             if isinstance(outcome, Died):  # no row: the next run tries it again
                 print(f"cell {task.cell}, seeds {task.seeds[0]}-{task.seeds[-1]}: {outcome.reason}", file=sys.stderr)
                 bar.advance(students, failed=students)
                 continue
-            for mode in MODES:
+            for mode in plan.modes:
                 database.add(hashes[mode], _rows(task, outcome, mode, plan.epochs), [hardware(device)])
             bar.advance(students, failed=sum(result.status != "ok" for result in outcome.results.values()))
     return export(benchmark, store, output, data)

@@ -10,7 +10,7 @@ import json
 import math
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def train_teacher(
         "name": name,
         "network": plan.network,
         "seed": plan.seed,
-        "recipe": asdict(recipe),
+        "recipe": recipe.record(),
         "val": measured[0],
         "test": measured[1],
         "hash": weights_hash(network),

@@ -32,8 +32,9 @@ class Objective:
     """What an evaluation has cost, by representative, where that is known: of trainings."""
     shorter: Objective | None = None
     """The same by shorter trainings, for methods that look at them first."""
-    epochs: float = 1.0
-    """How long an evaluation trains."""
+    length: float = 1.0
+    """How long an evaluation trains, in `unit`."""
+    unit: str = "evaluations"
 
 
 def by_proxy(request: Request, scores: OnDemand) -> Objective:
@@ -58,12 +59,15 @@ def by_accuracy(which: str, benchmark: Benchmark, seeds: Sequence[int], shorter:
     def evaluate(cell: int) -> float:
         return table.accuracy[stands_for[cell]]
 
-    own = Objective(name, settings, table.sees, table.cells, evaluate, table.seconds, epochs=table.epochs)
+    own = Objective(
+        name, settings, table.sees, table.cells, evaluate, table.seconds, length=table.length, unit=table.unit
+    )
     if shorter is None:
         return own
     first = by_accuracy(shorter, benchmark, seeds)
-    if not first.epochs < own.epochs:
-        raise BadUsage(f"--shorter {shorter} trains {first.epochs:g} epochs, --accuracy {which} {own.epochs:g}")
+    if first.unit != own.unit or not first.length < own.length:
+        lengths = f"trains {first.length:g} {first.unit}, --accuracy {which} {own.length:g} {own.unit}"
+        raise BadUsage(f"--shorter {shorter} {lengths}: it has to be shorter, in the same unit")
     if first.sees != own.sees:
         raise BadUsage(f"--shorter {shorter}: one table labels functions, the other cells, so they cannot be joined")
     both = sorted(set(own.cells) & set(first.cells))

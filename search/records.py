@@ -90,10 +90,12 @@ def ranges(seeds: Sequence[int]) -> str:
 
 
 def name_of(settings: dict[str, Any]) -> str:
-    """With what tells this search from others: seeds other than 0, cells other than all, limits."""
+    """With what tells this search from others: seeds other than 0, cells other than all, shorter trainings, limits."""
     told = {} if settings["cells"] == "all" else {"cells": Path(settings["cells"]).stem}
     if (seeds := settings["evaluation"]["seeds"]) != [0]:
         told["seeds"] = ranges(seeds)
+    if "shorter" in settings["evaluation"]:
+        told["shorter"] = settings["evaluation"]["shorter"]["accuracy"]
     told |= {what: f"{most:.10g}" for what, most in settings["limits"].items()}
     name = f"{settings['benchmark']}-{settings['objective']}-{settings['method']}".replace(":", ".")
     return "".join([name, *(f".{what}={value}" for what, value in told.items())])

@@ -71,7 +71,7 @@ def search(method: Method, objective: Objective, plan: Plan, space: Space) -> li
         return lambda architecture: by.evaluate(index_of(architecture, plan.benchmark.space))
 
     first = objective.shorter if method.glimpses else None
-    shorter = Shorter(evaluating(first), first.epochs / objective.epochs) if first else None
+    shorter = Shorter(evaluating(first), first.length / objective.length) if first else None
 
     done = []
     runs = 1 if method.exhaustive else plan.runs

@@ -4,8 +4,8 @@
 
 after Gu & Tresp (ECAI 2020, arXiv 2001.11612), whose granularity and schedule are not published: a reconstruction. c_e
 is what a gate's element costs. The penalty is met by proximal steps, so that gates reach exactly 0; a gate at 0 stays
-there, and with it goes what no longer lies on a path from input to output. Lambda grows until the student fits the
-budget; the last path is never cut. Classes of images are not looked at.
+there, and with it goes what no longer lies on a path from input to output. Lambda grows until what is open is a student
+that fits the budget; the last path is never cut. Classes of images are not looked at.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def select(
     schedule: Schedule | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Selection:
-    """Train weights and gates side by side until the student's parameters fit `budget`.
+    """Train weights and gates side by side until what is open is a student whose parameters fit `budget`.
 
     Weights follow the recipe's optimiser at its first learning rate, with its weight decay, which gates do not have.
     Raises BadUsage for a budget that no connected student meets, and where the steps were too few.
@@ -104,13 +104,16 @@ def select(
         losses.append(loss.item())
         if watch is not None:
             watch(step + 1)
-        student = graph.student(network.gates.detach().cpu())
-        if student.parameters <= budget and step >= schedule.warm:
+        left = network.gates.detach().cpu()
+        student = graph.student(left)
+        # of several operations on an edge a student has one: until the others are closed, nothing is decided
+        decided = len(graph.kept(left)) == len(network.open)
+        if decided and student.parameters <= budget and step >= schedule.warm:
             return Selection(student, gates, penalties, losses)
-    raise BadUsage(
-        f"after {schedule.steps} steps the student still has {student.parameters:,} parameters, more than {budget:,}: "
-        "give it more steps or a penalty that grows faster"
-    )
+    why = f"the student still has {student.parameters:,} parameters, more than {budget:,}"
+    if student.parameters <= budget:
+        why = f"{len(network.open)} gates are still open, of which a student has {len(graph.kept(left))}"
+    raise BadUsage(f"after {schedule.steps} steps {why}: give it more steps or a penalty that grows faster")
 
 
 @torch.no_grad()

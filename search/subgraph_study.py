@@ -166,7 +166,7 @@ class _Worker:
             Group(task.student.build(task.seed, plan.recipe.init).to(self.device), (weight,))
             for weight in (plan.recipe.kd_weight if mode == "distilled" else 0.0 for mode in plan.modes)
         ]
-        about = json_hash([asdict(plan.recipe), self.teacher.hash, task.student.record(), plan.modes, task.seed])
+        about = json_hash([plan.recipe.record(), self.teacher.hash, task.student.record(), plan.modes, task.seed])
         checkpoint = self.checkpoints / f"subgraph-{about[:16]}.pt"
         results = Lockstep(groups, [stream], [answers], plan.recipe).run(*self.splits, checkpoint)
         checkpoint.unlink(missing_ok=True)

@@ -27,8 +27,10 @@ class Trained:
     recipe_hash: str
     cells: list[int]
     """Those that have an accuracy: there is nothing else to search among."""
-    epochs: float
+    length: float
     """Of a training."""
+    unit: str
+    """What its length is counted in: `images`, or `epochs` where the recipe does not say how many steps there were."""
 
 
 def read(which: str, benchmark: Benchmark, seeds: Sequence[int]) -> Trained:
@@ -54,4 +56,7 @@ def read(which: str, benchmark: Benchmark, seeds: Sequence[int]) -> Trained:
     accuracy, seconds = (dict(zip(cells, map(float, complete[column]), strict=True)) for column in ("val", "seconds"))
     stands_for = space.representatives(sees)
     known = [cell for cell in space.cell_set("all") if stands_for[cell] in accuracy]
-    return Trained(sees, accuracy, seconds, table.hash, known, float(rows["epochs"].max()))
+    length, unit = float(rows["epochs"].max()), "epochs"
+    if "steps" in table.recipe:  # an epoch of a short recipe is not one of the long
+        length, unit = float(table.recipe["steps"] * table.recipe["batch"]), "images"
+    return Trained(sees, accuracy, seconds, table.hash, known, length, unit)

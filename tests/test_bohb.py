@@ -93,15 +93,20 @@ def test_it_is_refused_without_shorter_trainings_and_part_of_all_with_them() -> 
             choose(text, shorter=True)
 
 
-def tables(folder: Path, epochs: dict[str, int]) -> list[int]:
-    """Two tables of the first 60 functions, the longer one worth more; returns the cells of both."""
+def tables(folder: Path, epochs: dict[str, int], **steps: dict[str, int]) -> list[int]:
+    """Two tables of the first 60 functions, the longer one worth more; returns the cells of both.
+
+    `steps` and their `batch` are in the recipe of the table that the keyword names.
+    """
     cells = list(cell_set("functions"))[:60]
     for name, length in epochs.items():
         rows = [
             (cell, 0, 50 + 10 * random.Random(cell).random() + length / 10, 60.0, 60.0, length, float(length), "ok")
             for cell in (cells if name == "long" else cells[:50])
         ]
-        table = AccuracyTable(pd.DataFrame(rows, columns=list(COLUMNS)), {"epochs": length, "mode": "distilled"})
+        table = AccuracyTable(
+            pd.DataFrame(rows, columns=list(COLUMNS)), {"epochs": length, "mode": "distilled", **steps.get(name, {})}
+        )
         write_table(folder / f"{name}.csv.gz", table, {})
     return cells[:50]
 
@@ -111,25 +116,42 @@ def test_the_command_counts_both_lengths(command: Command, tmp_path: Path) -> No
     words = ("--accuracy", "long.csv.gz", "--shorter", "short.csv.gz", "--budget", "12", "--runs", "2")
     ended = command("search", "bohb,tpe", *words)
     assert ended.code == 0, ended.err
-    settings = json.loads((tmp_path / "results/searches/digits-long-bohb.json").read_text())
+    settings = json.loads((tmp_path / "results/searches/digits-long-bohb.shorter=short.json").read_text())
     assert settings["functions"] == len(both)
     assert settings["evaluation"]["shorter"]["accuracy"] == "short"
-    with (tmp_path / "results/searches/digits-long-bohb.csv").open(newline="") as file:
+    with (tmp_path / "results/searches/digits-long-bohb.shorter=short.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     for row in found:
         whole_ones, short = int(row["functions"]), int(row["glimpses"])
         assert whole_ones + short * 12 / 200 <= 12
         assert short >= whole_ones
         assert 200 * whole_ones <= float(row["seconds"]) <= 200 * whole_ones + 12 * short
-    with (tmp_path / "results/searches/digits-long-tpe.csv").open(newline="") as file:
+    with (tmp_path / "results/searches/digits-long-tpe.shorter=short.csv").open(newline="") as file:
         assert {row["glimpses"] for row in csv.DictReader(file)} == {"0"}
+
+
+def test_a_length_is_that_of_the_images_seen_where_recipes_say_it(command: Command, tmp_path: Path) -> None:
+    """Epochs of two recipes may differ: here both tables have one, the shorter a tenth of the steps."""
+    words = ("--accuracy", "long.csv.gz", "--shorter", "short.csv.gz", "--budget", "12", "--runs", "2")
+    tables(tmp_path, {"long": 1, "short": 1}, long={"steps": 600, "batch": 32}, short={"steps": 30, "batch": 64})
+    assert command("search", "bohb", *words).code == 0
+    with (tmp_path / "results/searches/digits-long-bohb.shorter=short.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            spent = int(row["evaluations"]) + int(row["glimpses"]) / 10
+            assert 12 - 1.1 < spent <= 12 + 1e-9
+    tables(tmp_path, {"long": 200, "short": 1}, short={"steps": 30, "batch": 64})
+    ended = command("search", "bohb", *words)
+    assert (ended.code, "trains 1920 images, --accuracy long.csv.gz 200 epochs" in ended.error) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["--shorter", "short.csv.gz"], "--shorter: it goes with --accuracy"),
-        (["--accuracy", "long.csv.gz", "--shorter", "long.csv.gz"], "long.csv.gz trains 200 epochs, --accuracy"),
+        (
+            ["--accuracy", "long.csv.gz", "--shorter", "long.csv.gz"],
+            "long.csv.gz trains 200 epochs, --accuracy long.csv.gz 200 epochs: it has to be shorter",
+        ),
         (["--accuracy", "long.csv.gz", "--shorter", "none.csv.gz"], "none.csv.gz"),
     ],
 )

@@ -218,6 +218,24 @@ def test_any_seed_of_a_block_trains_the_block(tmp_path: Path, seeds: tuple[int, 
 
 
 @pytest.mark.usefixtures("tiny")
+def test_alone_is_the_distilled_student_of_each_seed_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same start, images and teacher as side by side with others: only sums are rounded otherwise."""
+    beside = train(tmp_path / "beside", limit=2)
+    plan = dataclasses.replace(distill.runs.recipe("digits"), alone=True)
+    monkeypatch.setattr(distill.runs, "recipe", lambda benchmark: plan)
+    alone = train(tmp_path / "alone", limit=2, seeds=(0, 2))
+    assert list(alone) == ["distilled"]
+    assert [path.name for path in (tmp_path / "alone/tables").glob("*.csv.gz")] == ["digits-distilled.csv.gz"]
+    joined = rows(alone)["distilled"].merge(rows(beside)["distilled"], on=["cell", "seed"], suffixes=("", "_beside"))
+    assert sorted(joined["seed"]) == [0, 0, 2, 2]
+    assert (joined["test"] - joined["test_beside"]).abs().max() < 2, "percent of 64 scenes: one falls the other way"
+    store = AccuracyStore(tmp_path / "alone/store/accuracies.sqlite")
+    assert len(store.rows(read_table(alone["distilled"]).hash)) == 4
+    with pytest.raises(BadInput, match="was made by another recipe"):
+        train(tmp_path / "beside", limit=2)
+
+
+@pytest.mark.usefixtures("tiny")
 def test_cells_are_trained_to_the_same_numbers_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = train(tmp_path / "a", limit=3, seeds=(0, 3))
     order = visiting_order()

@@ -119,6 +119,18 @@ def test_the_small_recipe_is_of_cifars_images_and_has_a_teacher_of_its_own() -> 
     assert spec(small.teacher).network == "wrn-10-1"
 
 
+@pytest.mark.parametrize("name", ["digits", "cifar100"])
+def test_a_short_recipe_is_a_tenth_of_the_steps_of_distilled_students_alone(name: str) -> None:
+    plan, short = recipe(name), recipe(f"{name}-short")
+    assert short.steps == plan.steps // 10
+    assert replace(short, epochs=plan.epochs, epoch_steps=plan.epoch_steps, alone=False) == plan
+    assert (short.modes, short.block, plan.modes, plan.block) == (("distilled",), 1, MODES, 3)
+    assert recipe(f"{name}-short-executed") == replace(short, sees="executed")
+    for other in (f"{name}-short-rehearsal", f"{name}-rehearsal-short"):
+        with pytest.raises(BadUsage):
+            recipe(other)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_published_table_names_the_recipe_of_the_code(mode: str) -> None:
     """Data, teacher and settings: were one of them changed, the published accuracies would be another recipe's."""

@@ -132,6 +132,25 @@ def test_without_random_search_by_accuracy_there_is_no_speedup(tmp_path: Path) -
     assert math.isnan(one.speedup)
 
 
+def test_where_shorter_trainings_were_asked_for_random_search_among_the_same_functions_is_the_measure(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "searches"
+    lengths = {"by": "accuracy", "accuracy": "distilled", "seeds": [0], "shorter": {"accuracy": "digits-short"}}
+    record(folder, [A], method="random", seconds=620.0)
+    record(folder, [A], method="tpe", seconds=310.0)
+    record(folder, [A], method="random", seconds=200.0, evaluation=lengths, functions=2)
+    record(folder, [A], method="bohb", seconds=50.0, evaluation=lengths, functions=2)
+    found, _ = judge(DIGITS, labels(), folder)
+    told = "2 functions trained shorter too"
+    assert {(one.method, one.seeds, one.within, one.speedup) for one in found} == {
+        ("random", 2, "", 1),
+        ("tpe", 2, "", 2),
+        ("random", 1, told, 1),
+        ("bohb", 1, told, 4),
+    }
+
+
 def test_mean_has_students_interval() -> None:
     values = [1.0, 2.0, 4.0, math.nan]
     interval = stats.ttest_1samp(values[:3], 0).confidence_interval(0.95)

@@ -105,6 +105,23 @@ def test_a_planted_subgraph_is_found_exactly() -> None:
     assert (closed[1:] >= closed[:-1]).all()  # and for good
 
 
+def test_of_several_operations_on_an_edge_all_but_one_are_closed_before_it_ends() -> None:
+    """The largest gates of all that are open fit the budget from the first step: that decides nothing."""
+    network = GatedNetwork(SPACE_GRAPH, Supernet(SMALL, 0))
+    teacher = live(CellNetwork(Cell.parse(ALL_3X3), Supernet(SMALL, 1)))
+    whole = count_parameters(Cell.parse(ALL_3X3), SMALL)
+    found = select(network, stream(400), teacher, PLAN, whole, Schedule(warm=5, growth=0.05, steps=400))
+    opened = [choice for choice, gate in zip(SPACE_GRAPH.choices, found.gates[-1], strict=True) if gate]
+    assert found.student == CellStudent(as_cell(opened), SMALL), "one an edge, all on paths"
+    before = [choice for choice, gate in zip(SPACE_GRAPH.choices, found.gates[-2], strict=True) if gate]
+    assert len({choice.position for choice in before}) < len(before)
+    with pytest.raises(BadUsage, match="after 20 steps 24 gates are still open, of which a student has 6"):
+        select(
+            GatedNetwork(SPACE_GRAPH, Supernet(SMALL, 0)), stream(20), teacher, PLAN, whole,
+            Schedule(1, 0.0, 20, 0.001),
+        )  # fmt: skip
+
+
 def test_without_a_penalty_nothing_is_cut() -> None:
     network = GatedNetwork(EDGES_GRAPH, Supernet(SMALL, 0))
     teacher = CellNetwork(Cell.parse(ALL_3X3), Supernet(SMALL, 1))

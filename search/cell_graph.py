@@ -16,15 +16,12 @@ import torch
 from torch import nn
 
 from common.errors import BadUsage
-from search.graph import Student, nearest, of_scale_one
+from search.graph import ALIKE, Student, nearest, of_scale_one
 from spaces.nb201 import CONV1, CONV3, EDGES, KERNEL, NONE, OPERATIONS, POOL, SKIP, Cell
 from spaces.skeleton import Skeleton, count_multiply_adds, count_parameters
 
 if TYPE_CHECKING:
     from search.gates import GatedNetwork
-
-ALIKE = 0.1
-"""Random subgraphs are of equal size within this share of the found student's parameters, where there are any."""
 
 
 class Choice(NamedTuple):

@@ -39,7 +39,10 @@ class _Block(nn.Module):
         self.bn2 = _norm(draw, f"{name}/bn2", o, gated)
         self.shortcut: nn.Module | None = None
         if block.is_projected:
-            conv = draw.conv(f"{name}/shortcut", i, o, 1, block.stride)
+            # every stride-th pixel is read in front of it: a strided 1x1 convolution of five channels, channels last,
+            # kills the process in torch 2.13's backward pass
+            self.stride = block.stride
+            conv = draw.conv(f"{name}/shortcut", i, o, 1)
             self.shortcut = nn.Sequential(conv, _norm(draw, f"{name}/shortcut/bn", o, gated))
 
     def forward(
@@ -52,7 +55,8 @@ class _Block(nn.Module):
         y = self.bn2(self.conv2(y))
         if gate is not None:
             y = gate * y
-        return (y + (x if self.shortcut is None else self.shortcut(x))).relu()
+        beside = x if self.shortcut is None else self.shortcut(x[:, :, :: self.stride, :: self.stride])
+        return (y + beside).relu()
 
 
 class _Frame(nn.Module):

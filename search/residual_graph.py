@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from search.graph import Student, nearest, of_scale_one
+from search.graph import ALIKE, Student, nearest, of_scale_one
 from spaces.resnet import ResNetBlock, ResNetShape
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 GROUPS = 8
 """Groups of channels a block."""
+DRAWS = 20
+"""Times that a random subgraph is looked for."""
 
 
 @dataclass(frozen=True)
@@ -160,25 +162,35 @@ class ResidualGraph:
         return GatedResidual(self, Draw(seed, init, role="gates "))
 
     def rivals(self, found: Student, budget: int, count: int, rng: random.Random) -> dict[str, list[Student]]:
-        """Random are gates closed in random order until no more is left than `found` has."""
+        """Random are gates closed in random order, those left out whose closing would leave too little, until what is
+        left is of equal size; different ones, as many as are found in some draws."""
         target = found.parameters
+        alike: dict[Student, None] = {}
+        for _ in range(DRAWS * count):
+            drawn = self._random(target, min(budget, int((1 + ALIKE) * target)), rng)
+            if drawn is not None and drawn != found:
+                alike[drawn] = None
+            if len(alike) == count:
+                break
         return {
-            "random": [self._random(target, rng) for _ in range(count)],
+            "random": [*alike],
             "largest": [],
             "width": nearest(self._cuts(narrow=True, shallow=False), target, budget),
             "depth": nearest(self._cuts(narrow=False, shallow=True), target, budget),
             "both": nearest(self._cuts(narrow=True, shallow=True), target, budget),
         }
 
-    def _random(self, most: int, rng: random.Random) -> Student:
+    def _random(self, target: int, most: int, rng: random.Random) -> Student | None:
         gates = torch.ones(len(self.names))
         for number in rng.sample(range(len(gates)), len(gates)):
             if self.student(gates).parameters <= most:
-                break
+                return self.student(gates)
             closed = gates.clone()
             closed[number] = 0
-            gates = (self.settled(gates, closed, 0) > 0).float()
-        return self.student(gates)
+            closed = (self.settled(gates, closed, 0) > 0).float()
+            if self.student(closed).parameters >= (1 - ALIKE) * target:
+                gates = closed
+        return self.student(gates) if self.student(gates).parameters <= most else None
 
     def _cuts(self, narrow: bool, shallow: bool) -> list[Student]:
         shape, base, deepest = self.shape, self.shape.widths[0], max(self.shape.depths)

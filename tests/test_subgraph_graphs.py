@@ -163,14 +163,34 @@ def test_all_subgraphs_of_a_cell_are_known() -> None:
     assert on_paths(of_teacher(equal[0])) == of_teacher(equal[0])
 
 
-def test_random_resnets_are_hardly_smaller_than_the_student_and_cuts_within_the_budget() -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_random_resnets_are_others_of_equal_size_and_nothing_is_above_the_budget(seed: int) -> None:
     gates = torch.ones(len(CHANNELS.names))
     gates[1:40:2] = 0
     found = CHANNELS.student(CHANNELS.settled(gates * 0 + 1, gates, 0))
-    rivals = CHANNELS.rivals(found, found.parameters, 5, random.Random(3))
-    assert len(rivals["random"]) == 5
-    assert len({each.label for each in rivals["random"]}) > 1
+    rivals = CHANNELS.rivals(found, found.parameters, 5, random.Random(seed))
+    assert len({each.label for each in rivals["random"]} - {found.label}) == len(rivals["random"]) == 5
+    assert all(0.9 * found.parameters <= each.parameters for each in rivals["random"])
     assert all(each.parameters <= found.parameters for kind in rivals.values() for each in kind)
-    dearest = 9 * 2 * 32 * 32  # a block of the last stage
-    assert all(found.parameters - each.parameters < dearest for each in rivals["random"])
-    assert all(len(rivals[kind]) == 1 for kind in ("width", "depth", "both"))
+
+
+def test_where_one_block_is_more_than_a_tenth_random_resnets_have_it_if_the_student_does() -> None:
+    """Of 16 subgraphs one other is of equal size, but for the first block; where a draw could only overshoot, none."""
+    opened = [torch.tensor([float(bit) for bit in f"{number:04b}"]) for number in range(16)]
+    every = [BLOCKS.student(gates) for gates in opened]
+    for found in every:
+        alike = {
+            each
+            for each in every
+            if each != found and abs(each.parameters - found.parameters) <= 0.1 * found.parameters
+        }
+        rivals = BLOCKS.rivals(found, 10**6, 16, random.Random(1))["random"]
+        assert set(rivals) <= alike
+    assert any(BLOCKS.rivals(found, 10**6, 16, random.Random(1))["random"] for found in every)
+
+
+def test_a_narrow_resnet_is_trained_without_killing_the_process() -> None:
+    """Strided 1x1 convolutions of five channels do, in torch 2.13."""
+    network = ResidualNetwork(whole(resnet.ResNetShape((1, 1, 1), 10, (5, 10, 20), 5), 16), Draw(0))
+    for _ in range(20):
+        network(torch.randn(32, 3, 16, 16)).logits.sum().backward()

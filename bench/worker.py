@@ -176,7 +176,7 @@ class Worker:
             raise BadInput(f"the teacher '{teacher.name}' was trained anew while it was in use: start again")
         return found.network.requires_grad_(True).to(self.setup.device)  # for who differentiates in its weights
 
-    def _student(self, task: Pass) -> Probe:
+    def observe(self, task: Pass) -> Probe:
         """The student's probe of a pass, by itself."""
         readers = [self.proxies[number] for number in task.proxies]
         cell, skeleton = self.space.at(task.cell), self.setup.benchmark.skeleton
@@ -184,7 +184,7 @@ class Worker:
 
     def _group(self, tasks: Sequence[Pass]) -> Group:
         """The students of passes of one seed, one initialisation and the same readers."""
-        first, alone = tasks[0], self._student(tasks[0])
+        first, alone = tasks[0], self.observe(tasks[0])
         return Group(
             [self.space.at(task.cell) for task in tasks],
             self.setup.benchmark.skeleton,
@@ -217,7 +217,7 @@ class Worker:
         Where a run of several cells fails, all of them fail. They are scored again, one at a time, or in halves where
         memory did not suffice.
         """
-        students: list[Probe] = [self._student(task) for task in tasks]
+        students: list[Probe] = [self.observe(task) for task in tasks]
         if self._alone:
             return [outcome for each in zip(tasks, students, strict=True) for outcome in self._judged(*each)]
         group = self._group(tasks)

@@ -254,4 +254,4 @@ def test_blocks_are_the_stem_and_the_residual_blocks() -> None:
 
 
 def shortcut(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return x if block.shortcut is None else block.shortcut(x)
+    return x if block.shortcut is None else block.shortcut(x[:, :, :: block.stride, :: block.stride])

@@ -254,8 +254,9 @@ class ExactWorker(Worker):
 def outcomes(
     texts: tuple[str, ...], indices: tuple[int, ...], setting: Benchmark, worker_class: type[Worker] = Worker
 ) -> list[dict[str, float | None]]:
-    """For each cell the score of each proxy, all proxies of an initialisation reading one probe."""
-    worker = worker_class(Setup(setting, texts, (), None, "cpu"))
+    """For each cell the score of each proxy, all proxies of an initialisation reading one probe of one network: that it
+    is the same in a group is shown in test_together.py."""
+    worker = worker_class(Setup(setting, texts, (), None, "cpu", together=1))
     inits = {proxy.init for proxy in worker.proxies}
     found = []
     for index in indices:

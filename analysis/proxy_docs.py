@@ -34,6 +34,7 @@ SEES = {
     "function": "live operations only, so cells of one function share a score",
     "relus": "what the ReLUs in front of all convolutions read, dead ones too",
     "executed": "every operation that runs, dead ones and those fed by zeros too",
+    "parameters": "every operation that runs, and where the bias behind one that is fed by zeros leads",
     "cell": "the cell as it is written, whatever of it is live",
 }
 

@@ -90,7 +90,8 @@ class Proxy(Named):
     Fields are hyper-parameters; every field, and `version`, is part of a score's identity. `init` is the
     initialisation the networks are built with (`default | kaiming | gaussian`, spaces/supernet.py). `sees` says what
     the score can depend on, so that equal cells are scored once: the live `function`, what the `relus` in front of all
-    convolutions read, dead ones too, every `executed` operation, or the `cell` itself (spaces/equivalence.py).
+    convolutions read, dead ones too, every `executed` operation, all `parameters`, or the `cell` itself
+    (spaces/equivalence.py).
     """
 
     needs: ClassVar[tuple[str, ...]]

@@ -47,7 +47,7 @@ class GradNormAll(Proxy):
     name: ClassVar[str] = "grad_norm_all"
     family: ClassVar[str] = "gradient"
     needs: ClassVar[tuple[str, ...]] = ("noise.gradients",)
-    sees: ClassVar[str] = "cell"  # `executed` does not tell where the output of such a convolution leads
+    sees: ClassVar[str] = "parameters"
     reference: ClassVar[Reference] = Reference(
         title="Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition",
         year=2021,

@@ -70,7 +70,7 @@ class SwapRegularised(Swap):
     """
 
     name: ClassVar[str] = "swap_regularised"
-    sees: ClassVar[str] = "cell"
+    sees: ClassVar[str] = "executed"
     reference: ClassVar[Reference] = replace(
         Swap.reference, reported="Spearman .90 CIFAR-100 (validation accuracy), reported by its authors"
     )

@@ -6,6 +6,8 @@ Two cells are the same function when renaming their convolutions of equal kernel
 every convolution's input equal. Only live operations count (`function`). With every executed operation counted, dead
 and zero-fed convolutions included, the same rule groups the cells by `executed` graph. Between the two lies what the
 ReLUs in front of all convolutions read (`relus`): there the kernel of a convolution that nothing reads does not count.
+Finer than both is what all `parameters` do, whatever their values: a convolution that reads zeros puts out the bias of
+its batch norm, a term that no pool changes.
 
 Exact at initialisation, where convolutions are drawn independently from one distribution (docs/equivalence.md).
 """
@@ -19,7 +21,7 @@ from functools import cache
 from common.errors import unknown
 from spaces.nb201 import NONE, POOL, SKIP, Cell, cells
 
-SEES = ("function", "relus", "executed", "cell")
+SEES = ("function", "relus", "executed", "parameters", "cell")
 """What a score can depend on, coarsest first; each level's classes refine those of the level before."""
 
 _INPUT = -1
@@ -29,7 +31,7 @@ _Terms = list[tuple[int, int]]  # (convolution number or _INPUT, how often poole
 
 def canonical_form(cell: Cell, sees: str = "function") -> tuple[object, ...]:
     """Equal for two cells exactly when they are the same at a level of `SEES`."""
-    kinds, inputs, output = _terms(cell, executed=sees != "function")
+    kinds, inputs, output = _terms(cell, sees)
     if sees == "relus":
         read = {term for terms in (*inputs, output) for term, _ in terms}
         kinds = [kind if number in read else _UNREAD for number, kind in enumerate(kinds)]
@@ -43,19 +45,22 @@ def canonical_form(cell: Cell, sees: str = "function") -> tuple[object, ...]:
     return best
 
 
-def _terms(cell: Cell, executed: bool) -> tuple[list[int], list[_Terms], _Terms]:
+def _terms(cell: Cell, sees: str) -> tuple[list[int], list[_Terms], _Terms]:
     """Kind and input terms of every convolution, in edge order, and the output's terms."""
     kinds: list[int] = []
     inputs: list[_Terms] = []
     nodes: list[_Terms] = [[(_INPUT, 0)], [], [], []]
-    for edge in cell.edges() if executed else cell.live_edges():
+    constants: set[int] = set()
+    for edge in cell.live_edges() if sees == "function" else cell.edges():
         source = nodes[edge.source]
         if edge.operation == SKIP:
             nodes[edge.target] += source
         elif edge.operation == POOL:
-            nodes[edge.target] += [(term, pools + 1) for term, pools in source]
+            nodes[edge.target] += [(term, pools + (term not in constants)) for term, pools in source]
         elif edge.operation != NONE:
-            if source:  # a convolution of nothing is executed, but adds nothing
+            if not source:  # executed, but all that it adds is a bias, which is zero at initialisation
+                constants.add(len(kinds))
+            if source or sees == "parameters":
                 nodes[edge.target].append((len(kinds), 0))
             kinds.append(edge.operation)
             inputs.append(source)

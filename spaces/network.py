@@ -115,7 +115,7 @@ class CellNetwork(nn.Module):
     """The network of one cell: `cell` and `skeleton` say what was built, `forward` gives an `Output`.
 
     `sees` says what has to be run for the asker: the live `function`, what the `relus` of all convolutions read, or
-    every operation (`executed`, `cell`). The network holds the supernet's own leaf modules, not copies: build from a
+    every operation (`executed` and finer). The network holds the supernet's own leaf modules, not copies: build from a
     supernet of its own what is to be trained.
     """
 

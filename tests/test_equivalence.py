@@ -36,7 +36,7 @@ D = 4
 INSIDE, BETWEEN = 1e-12, 1e-8
 """Largest distance allowed inside a class, smallest between two. Observed: 5e-16 and 1.7e-7 (docs/equivalence.md)."""
 
-LEVELS = ("function", "relus", "executed")
+LEVELS = ("function", "relus", "executed", "parameters")
 
 operations = st.tuples(*[st.integers(0, 4)] * 6)
 relaxed = settings(deadline=None)  # six convolutions of a kernel have 720 orders to try
@@ -48,6 +48,7 @@ def normal(seed: int, *shape: int) -> torch.Tensor:
 
 X = normal(0, B, C, S, S)
 WEIGHTS = {k: normal(k, 6, C, C * k * k) for k in (1, 3)}
+BIASES = {k: normal(10 + k, 6, C, 1, 1) for k in (1, 3)}
 READ = normal(5, 4, D, B * C * S * S) / (B * C * S * S) ** 0.5
 """How a tensor is read off as `D` numbers: for the output 0, for the input of a 1x1 convolution 1, of a 3x3 3."""
 
@@ -58,7 +59,7 @@ def run(
     """Outputs [n, B, C, S, S] of n cells with operations [n, 6], edge k's convolution holding weight `slots[:, k]`.
 
     Second, [n, D]: what the convolutions read, dead ones too, summed over them; each with a mark of its kernel and
-    weight, or, for `relus`, with none.
+    weight, or, for `relus`, with none. For `parameters` batch norms have a bias, otherwise zero.
     """
     nodes = [X.expand(len(ops), B, C, S, S), *(torch.zeros(len(ops), B, C, S, S, dtype=X.dtype) for _ in range(3))]
     seen = torch.zeros(len(ops), D, dtype=X.dtype)
@@ -73,6 +74,8 @@ def run(
                 x = (WEIGHTS[k][slots[rows, edge]][:, None] @ columns).view(x.shape)
                 x = x - x.mean((1, 3, 4), keepdim=True)
                 x = x / (x.square().mean((1, 3, 4), keepdim=True) + eps).sqrt()
+                if sees == "parameters":
+                    x = x + BIASES[k][slots[rows, edge]][:, None]
             elif op == POOL:
                 x = avg_pool2d(x.flatten(0, 1), 3, stride=1, padding=1, count_include_pad=False).view(x.shape)
             nodes[target][rows] += x
@@ -142,7 +145,7 @@ def test_members_of_a_class_compute_the_same(sees: str) -> None:
     assert distance.max() < INSIDE, f"{cells()[distance.argmax()]} is not its class"
 
 
-@pytest.mark.parametrize(("sees", "count"), [("function", 5044), ("relus", 5402), ("executed", 6023)])
+@pytest.mark.parametrize(("sees", "count"), [("function", 5044), ("relus", 5402), ("executed", 6023), ("parameters", 6273)])
 def test_different_classes_compute_different_things(sees: str, count: int) -> None:
     first = sorted(set(representatives(sees)))
     distance = nearest(invariants(sees)[first])

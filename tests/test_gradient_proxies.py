@@ -283,7 +283,8 @@ def test_grad_norm_all_tells_where_a_convolution_of_nothing_leads() -> None:
     assert canonical_form(Cell.parse(STARVED), "executed") == canonical_form(Cell.parse(to_nowhere), "executed")
     assert score("grad_norm", STARVED) == pytest.approx(score("grad_norm", to_nowhere), rel=1e-12)
     assert score("grad_norm_all", STARVED) > score("grad_norm_all", to_nowhere) * (1 + 1e-6)
-    assert registry.create("grad_norm_all").sees == "cell"
+    assert canonical_form(Cell.parse(STARVED), "parameters") != canonical_form(Cell.parse(to_nowhere), "parameters")
+    assert registry.create("grad_norm_all").sees == "parameters"
 
 
 # degenerate cells and batches

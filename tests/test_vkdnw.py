@@ -192,12 +192,19 @@ def test_the_draw_of_weights_its_kind_and_the_number_of_tensors_matter(cell: str
     assert registry.create("vkdnw").init == registry.create("vkdnw_entropy").init == "kaiming"
 
 
-def test_no_level_below_the_cell_is_fine_enough() -> None:
-    """Two cells of one executed graph: where a convolution of nothing leads changes what its tensors say."""
+def test_the_executed_graph_is_not_fine_enough_but_all_parameters_are() -> None:
+    """Where a convolution of nothing leads changes what its tensors say, the order of edges only which of few count."""
     to_output, to_nowhere = STARVED, "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"
     assert canonical_form(Cell.parse(to_output), "executed") == canonical_form(Cell.parse(to_nowhere), "executed")
     assert score("vkdnw_entropy", to_output) != pytest.approx(score("vkdnw_entropy", to_nowhere), rel=1e-3)
-    assert registry.create("vkdnw").sees == registry.create("vkdnw_entropy").sees == "cell"
+    one_first, three_first = (
+        f"|{first}~0|+|{second}~0|none~1|+|none~0|skip_connect~1|skip_connect~2|"
+        for first, second in (("nor_conv_1x1", "nor_conv_3x3"), ("nor_conv_3x3", "nor_conv_1x1"))
+    )
+    assert canonical_form(Cell.parse(one_first), "parameters") == canonical_form(Cell.parse(three_first), "parameters")
+    few = [score("vkdnw_entropy:tensors=4", cell) for cell in (one_first, three_first)]
+    assert few[0] != pytest.approx(few[1], rel=1e-3)
+    assert registry.create("vkdnw").sees == registry.create("vkdnw_entropy").sees == "parameters"
 
 
 def test_at_least_one_tensor() -> None:

@@ -86,6 +86,7 @@ def test_other_gates_cut_within_the_budget_too(
     command: Command, tmp_path: Path, few_scenes: None, gates: str, teacher: str
 ) -> None:
     words = [*EDGES, "--gates", gates, "--teacher", teacher, "--channels", "8", "--seeds", "3", "--no-vanilla"]
+    words += ["--growth", "2"] if gates == "operations" else []  # until an edge has one of its four
     ended = command("search", *words)
     assert ended.code == 0, ended.err
     (path,) = (tmp_path / "results/subgraphs").glob("*.csv")

@@ -227,6 +227,14 @@ def test_the_table_says_whether_the_student_wins(tmp_path: Path, lead: float, sa
     assert [path.read_bytes() for path in write(cuts, tmp_path / "made", "digits")] == first
 
 
+def test_subgraphs_of_another_size_are_not_said_to_be_of_equal_size(tmp_path: Path) -> None:
+    cut = read("digits", made_up(tmp_path, 3))[1]
+    cut.rows.loc[cut.rows["kind"] == "random", "parameters"] = 1000  # of 900
+    said = verdict(lines(cut))
+    assert "no other subgraph has the size of the L1 student, 900 parameters; those nearest have 1,000" in said
+    assert "equal size" not in said
+
+
 def test_seeds_that_do_not_tell_are_said_not_to(tmp_path: Path) -> None:
     (cut,) = (cut for cut in read("digits", made_up(tmp_path, -0.02)) if cut.settings["gates"] == "edges")
     assert "does not beat the mean random subgraph" in verdict(lines(cut))

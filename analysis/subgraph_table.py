@@ -15,7 +15,7 @@ from analysis.searches import Mean, mean
 from analysis.typeset import Table, between, number
 from analysis.typeset import write as write_table
 from common.errors import BadInput
-from search.subgraph_words import FOLDER, FOUND, RIVALS
+from search.subgraph_words import ALIKE, FOLDER, FOUND, RIVALS
 
 KINDS = {FOUND: "found by L1 gates", **RIVALS}
 """What the kinds of networks are, in the order of the table."""
@@ -96,10 +96,17 @@ def _facts(name: str, value: Mean) -> dict[str, float]:
 
 def verdict(frame: pd.DataFrame) -> str:
     """Whether the found student beats the mean of other subgraphs of equal size, in a sentence."""
-    row = frame.set_index("kind").loc["random"]
+    by_kind = frame.set_index("kind")
+    row, own = by_kind.loc["random"], by_kind.loc[FOUND, "parameters"]
     budget = f"{row['gates']}, at most {row['budget']:,} parameters"
     if not math.isfinite(row["over"]):
         return f"{budget}: there is no other subgraph to compare with."
+    if abs(row["parameters"] - own) > ALIKE * own:
+        return (
+            f"{budget}: no other subgraph has the size of the L1 student, {own:,.0f} parameters; those nearest have "
+            f"{row['parameters']:,.0f}, and it differs from their mean by {row['over']:+.2f} points "
+            f"({between(row['over_low'], row['over_high'])}) over {row['seeds']} seeds."
+        )
     said = f"by {row['over']:+.2f} points ({between(row['over_low'], row['over_high'])}) over {row['seeds']} seeds"
     if row["over_low"] > 0:
         return f"{budget}: the L1 student beats the mean random subgraph of equal size {said}."

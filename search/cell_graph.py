@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from common.errors import BadUsage
-from search.graph import ALIKE, Student, nearest, of_scale_one
+from search.graph import Student, nearest, of_scale_one
+from search.subgraph_words import ALIKE
 from spaces.nb201 import CONV1, CONV3, EDGES, KERNEL, NONE, OPERATIONS, POOL, SKIP, Cell
 from spaces.skeleton import Skeleton, count_multiply_adds, count_parameters
 

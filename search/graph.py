@@ -9,9 +9,6 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-ALIKE = 0.1
-"""Random subgraphs are of equal size within this share of the found student's parameters, where there are any."""
-
 
 class Student(Protocol):
     """A network smaller than the teacher's. Equal students are equal, hashable and travel to workers."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from search.graph import ALIKE, Student, nearest, of_scale_one
+from search.graph import Student, nearest, of_scale_one
+from search.subgraph_words import ALIKE
 from spaces.resnet import ResNetBlock, ResNetShape
 
 if TYPE_CHECKING:

@@ -18,13 +18,15 @@ FOLDER = Path("results/subgraphs")
 FOUND = "l1"
 """The kind of the student that gates have found."""
 RIVALS = {
-    "random": "other subgraphs of equal size",
+    "random": "other subgraphs of equal size, or the nearest",
     "largest": "the subgraph of most parameters",
     "width": "the teacher, narrower",
     "depth": "the teacher, shallower",
     "both": "the teacher, narrower and shallower",
 }
 """The networks beside it, by kind."""
+ALIKE = 0.1
+"""Random subgraphs are of equal size within this share of the found student's parameters, where there are any."""
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6}
 
 

@@ -86,8 +86,8 @@ def test_other_gates_cut_within_the_budget_too(
     command: Command, tmp_path: Path, few_scenes: None, gates: str, teacher: str
 ) -> None:
     words = [*EDGES, "--gates", gates, "--teacher", teacher, "--channels", "8", "--seeds", "3", "--no-vanilla"]
-    # of operations all but one on every edge have to close
-    ended = command("search", *words, "--steps", 400)
+    words += ["--growth", "2"] if gates == "operations" else []  # until an edge has one of its four
+    ended = command("search", *words)
     assert ended.code == 0, ended.err
     (path,) = (tmp_path / "results/subgraphs").glob("*.csv")
     budget = json.loads(path.with_suffix(".json").read_text())["budget"]
@@ -225,6 +225,14 @@ def test_the_table_says_whether_the_student_wins(tmp_path: Path, lead: float, sa
     assert page.count("random subgraph of equal size") == 2
     first = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in write(cuts, tmp_path / "made", "digits")] == first
+
+
+def test_subgraphs_of_another_size_are_not_said_to_be_of_equal_size(tmp_path: Path) -> None:
+    cut = read("digits", made_up(tmp_path, 3))[1]
+    cut.rows.loc[cut.rows["kind"] == "random", "parameters"] = 1000  # of 900
+    said = verdict(lines(cut))
+    assert "no other subgraph has the size of the L1 student, 900 parameters; those nearest have 1,000" in said
+    assert "equal size" not in said
 
 
 def test_seeds_that_do_not_tell_are_said_not_to(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def gates(cut: Cut) -> Figure:
         beside.set_ylabel("lambda", color=MIDDLE)
         axes.set_zorder(beside.get_zorder() + 1)
         axes.patch.set_visible(False)
+    for axes in grid.values():  # only now: panels share the axis, and the first would set its end for all
         axes.set_ylim(bottom=0)
     _legend(figure, elements if named else None)
     label_below(grid, "step")

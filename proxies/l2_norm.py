@@ -19,7 +19,7 @@ class L2Norm(Proxy):
     name: ClassVar[str] = "l2_norm"
     family: ClassVar[str] = "weights"
     needs: ClassVar[tuple[str, ...]] = ("weights",)
-    sees: ClassVar[str] = "executed"
+    sees: ClassVar[str] = "cell"
     reference: ClassVar[Reference] = replace(
         GradNorm.reference, reported="Spearman .746 CIFAR-10 on the valid cells (scores of NAS-Bench-Suite-Zero)"
     )

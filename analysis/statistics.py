@@ -81,10 +81,7 @@ def spearman_draws(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -
     """
     merged = _merge(groups, scores, labels)
     *columns, label = [_blocks(column) for column in merged.columns.T]
-    found = np.full((RESAMPLES, len(columns)), math.nan)
-    for row, weights in zip(found, merged.draws(), strict=True):
-        row[:] = _weighted_spearman(columns, label, weights)
-    return found
+    return np.concatenate([_weighted_spearman(columns, label, merged.weights(some)) for some in merged.portions()])
 
 
 def seeds_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
@@ -105,14 +102,18 @@ def seeds_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -
     def blocks(drawn: tuple[int, ...]) -> np.ndarray:
         return _blocks(merged.columns[:, drawn].mean(axis=1))
 
-    def draw(columns: range) -> np.ndarray:
-        return blocks(tuple(sorted(rng.choice(columns, size=len(columns)).tolist())))
+    def draw(columns: range) -> tuple[int, ...]:
+        return tuple(sorted(rng.choice(columns, size=len(columns)).tolist()))
 
+    of_seeds: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+    for number in range(RESAMPLES):
+        of_seeds.setdefault((draw(range(k)), draw(range(k, merged.columns.shape[1]))), []).append(number)
     values = [
-        _weighted_spearman([draw(range(k))], draw(range(k, merged.columns.shape[1])), weights)[0]
-        for weights in merged.draws()
+        _weighted_spearman([blocks(of_score)], blocks(of_label), merged.weights(some))[:, 0]
+        for (of_score, of_label), numbers in of_seeds.items()
+        for some in merged.portions(numbers)
     ]
-    return quantiles(values)
+    return quantiles(np.concatenate(values))
 
 
 def quantiles(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
@@ -133,18 +134,24 @@ class _Merged:
     of: np.ndarray
     counts: np.ndarray
 
-    def draws(self) -> Iterator[np.ndarray]:
-        """How often each distinct observation is there in each draw of `interval`, [m] as floats."""
-        for multiplicity in _multiplicities(int(self.of.max(initial=-1)) + 1, RESAMPLES):
-            yield self.counts * multiplicity[self.of]
+    def weights(self, draws: np.ndarray) -> np.ndarray:
+        """How often each distinct observation is there in these draws of `interval`, [m, d] as floats."""
+        multiplicities = _multiplicities(int(self.of.max(initial=-1)) + 1, RESAMPLES)
+        return self.counts[:, None] * multiplicities[:, draws].take(self.of, axis=0)
+
+    def portions(self, draws: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """All draws, or those named, some at a time: NumPy is slow on one, and a cache does not hold [m, d] of all."""
+        chosen = np.arange(RESAMPLES) if draws is None else np.array(draws)
+        for start in range(0, len(chosen), 32):
+            yield chosen[start : start + 32]
 
 
 @functools.lru_cache(maxsize=4)  # a table asks for the same draws a hundred times
 def _multiplicities(classes: int, resamples: int) -> np.ndarray:
-    """How often each class is in each draw of `interval`, [resamples, classes]."""
+    """How often each class is in each draw of `interval`, [classes, resamples]."""
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     draws = [rng.integers(max(classes, 1), size=classes) for _ in range(resamples)]
-    return np.array([np.bincount(drawn, minlength=classes) for drawn in draws], dtype=np.uint16)
+    return np.array([np.bincount(drawn, minlength=classes) for drawn in draws], dtype=np.uint16).T.copy()
 
 
 def _merge(groups: np.ndarray, *columns: np.ndarray) -> _Merged:
@@ -160,25 +167,37 @@ def _blocks(values: np.ndarray) -> np.ndarray:
 
 
 def _weighted_ranks(blocks: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean ranks, less their mean, in a sample that holds observation i `weights[i]` times."""
-    of_block = np.bincount(blocks, weights)
-    return (np.cumsum(of_block) - (of_block + weights.sum()) / 2)[blocks]
+    """Mean ranks [m, d], less their mean, in d samples that hold observation i `weights[i]` times."""
+    order = np.argsort(blocks, kind="stable")
+    ends = np.cumsum(np.bincount(blocks))
+    starts = np.concatenate([[0], ends[:-1]])
+    below = np.zeros((len(blocks) + 1, weights.shape[1]))
+    np.cumsum(weights.take(order, axis=0), axis=0, out=below[1:])
+    ranks = below.take(starts[blocks], axis=0) + below.take(ends[blocks], axis=0)
+    return (ranks - below[-1]) / 2
 
 
 def _weighted_spearman(columns: Sequence[np.ndarray], label: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Spearman [p] of columns and a label, all as `_blocks`; NaN where a side is constant.
+    """Spearman [d, p] of columns and a label, all as `_blocks`, in d samples; NaN where a side is constant.
 
     Twice a rank is a whole number, so that sums of products are exact, and a constant side is 0 exactly, for less than
     some 200,000 observations.
     """
     of_label = _weighted_ranks(label, weights)
     weighted = weights * of_label
-    found = np.empty((2, len(columns)))
-    for moments, blocks in zip(found.T, columns, strict=True):
-        ranks = _weighted_ranks(blocks, weights)
-        moments[:] = ranks @ weighted, (weights * ranks) @ ranks
+    of_label = _products(weighted, of_label)
+    found = np.empty((len(of_label), len(columns)))
     with np.errstate(invalid="ignore"):
-        return np.clip(found[0] / np.sqrt(found[1] * (weighted @ of_label)), -1, 1)
+        for number, blocks in enumerate(columns):
+            ranks = _weighted_ranks(blocks, weights)
+            own = _products(weights * ranks, ranks)
+            found[:, number] = _products(weighted, ranks) / np.sqrt(own * of_label)
+    return np.clip(found, -1, 1)
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of columns."""
+    return np.einsum("md,md->d", a, b)
 
 
 def kendall_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
@@ -291,18 +310,21 @@ def corrected_correlation(scores: np.ndarray, labels: np.ndarray, groups: np.nda
     merged = _merge(groups, scores, labels.mean(axis=1), labels)
     blocks = [_blocks(column) for column in merged.columns.T]
 
-    def both(weights: np.ndarray) -> tuple[float, float]:
+    def both(weights: np.ndarray) -> Iterator[tuple[float, float]]:
         ranks = np.stack([_weighted_ranks(column, weights) for column in blocks])
-        products = (weights * ranks) @ ranks.T
+        products = np.ascontiguousarray((weights * ranks).transpose(2, 0, 1)) @ ranks.transpose(2, 1, 0)
+        own = np.sqrt(products.diagonal(axis1=1, axis2=2))
         with np.errstate(invalid="ignore"):
-            found = products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
-        of_mean = spearman_brown(float(found[2:, 2:][np.triu_indices(k, 1)].mean()), k)
-        return float(found[0, 1]), float(found[0, 1]) / math.sqrt(of_mean) if of_mean > 0 else math.nan
+            found = products / (own[:, :, None] * own[:, None])
+        for r in found:
+            of_mean = spearman_brown(float(r[2:, 2:][np.triu_indices(k, 1)].mean()), k)
+            yield float(r[0, 1]), float(r[0, 1]) / math.sqrt(of_mean) if of_mean > 0 else math.nan
 
-    observed, corrected = both(merged.counts)
+    ((observed, corrected),) = both(merged.counts[:, None])
     if math.isnan(corrected):
         return Corrected(n, observed, *[math.nan] * 3)
-    return Corrected(n, observed, corrected, *quantiles([both(weights)[1] for weights in merged.draws()]))
+    drawn = [value for some in merged.portions() for _, value in both(merged.weights(some))]
+    return Corrected(n, observed, corrected, *quantiles(drawn))
 
 
 def variance_shares(scores: np.ndarray, factors: Sequence[str]) -> dict[str, float]:

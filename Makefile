@@ -93,7 +93,7 @@ speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one
 	@$(RUN) -m bench growth $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 
 test: $(VENV)/.dev  ## the whole test suite
-	@$(RUN) -m pytest -n 2
+	@$(RUN) -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	@$(RUN) -m ruff check .

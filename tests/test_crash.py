@@ -20,7 +20,7 @@ from bench.runner import Request, execute
 from bench.store import ScoreStore, StoredRow
 from proxies.registry import create
 
-LIMIT = 300
+LIMIT = 160
 PROXIES = ("diswot", "nwot")
 WORDS = ["run", ",".join(PROXIES), "--limit", str(LIMIT), "--workers", "2", "--store", "s.sqlite"]
 

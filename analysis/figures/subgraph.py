@@ -86,6 +86,7 @@ def _gate(axes: Axes, values: pd.Series, number: int, named: bool) -> None:
         look = {"color": INK if number % 2 else ACCENT, "linestyle": LINES[number // 2 % len(LINES)]}
     else:
         look = {"color": MIDDLE if len(closed) else INK, "linestyle": ":" if len(closed) else "-"}
+        look["rasterized"] = True  # a hundred of them fill an SVG with megabytes
     axes.plot(shown.index, shown, linewidth=0.9, **look)
     if len(closed):
         axes.plot(closed.index[:1], [0], linestyle="", marker="x", markersize=5, color=look["color"], clip_on=False)

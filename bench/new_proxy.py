@@ -31,7 +31,8 @@ class {cls}(Proxy):
     family: ClassVar[str] = "activation"
     # what the probe must record: "forward", "gradients", "teacher" and others, listed in proxies/base.py
     needs: ClassVar[tuple[str, ...]] = ("forward",)
-    # what the score can depend on: the live "function", all "relus", every "executed" operation, all "parameters", or the "cell"
+    # what the score can depend on: the live "function", all "relus", every "executed" operation, all "parameters", the
+    # "cell" itself
     sees: ClassVar[str] = "function"
     reference: ClassVar[Reference] = Reference(title="{name} (unpublished)", year={year}, arxiv="", bibtex="")
 

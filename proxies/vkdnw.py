@@ -36,9 +36,9 @@ class VkdnwEntropy(Proxy):
     F = mean_n J_n^T (diag p_n - p_n p_n^T) J_n, [P, P]: p_n the softmax output for image n, J_n [K, P] the derivatives
     of its logits in P single weights, the first of each of the first `tensors` parameter tensors in the network's
     order, those of dead operations too. Where they end within a cell, as the default does at full size, the order of
-    its edges counts: equal cells are scored in the order of the first of them. N(0, 1) noise for images; batch norms as in evaluation, with the statistics
-    they start from, mean 0 and variance 1. Deciles between two eigenvalues are interpolated linearly. In nats, below
-    log 9; 0 where all deciles are 0, as without a path from the input.
+    its edges counts: equal cells are scored in the order of the first of them. N(0, 1) noise for images; batch norms as
+    in evaluation, with the statistics they start from, mean 0 and variance 1. Deciles between two eigenvalues are
+    interpolated linearly. In nats, below log 9; 0 where all deciles are 0, as without a path from the input.
 
     This is the paper's formula. The authors' public notebook ranks by another statistic of the eigenvalues and adds
     the logarithm of the rank by FLOPs: the number published for `single` cannot be pinned to one formula.

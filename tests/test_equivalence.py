@@ -145,7 +145,9 @@ def test_members_of_a_class_compute_the_same(sees: str) -> None:
     assert distance.max() < INSIDE, f"{cells()[distance.argmax()]} is not its class"
 
 
-@pytest.mark.parametrize(("sees", "count"), [("function", 5044), ("relus", 5402), ("executed", 6023), ("parameters", 6273)])
+@pytest.mark.parametrize(
+    ("sees", "count"), [("function", 5044), ("relus", 5402), ("executed", 6023), ("parameters", 6273)]
+)
 def test_different_classes_compute_different_things(sees: str, count: int) -> None:
     first = sorted(set(representatives(sees)))
     distance = nearest(invariants(sees)[first])

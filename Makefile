@@ -3,6 +3,7 @@
 #   make bench PROXY=diswot TEACHER=resnet56
 #   make search PROXY=diswot METHODS=evolve,random MAX_PARAMS=50k      make search METHODS=random ACCURACY=distilled
 #   make student PROXY=diswot METHOD=evolve MAX_PARAMS=50k SEEDS=0-4      make student PROCESS=FILE   to learn none
+#   make pair BENCH=cifar100 STUDENT=resnet20 LOSSES=vanilla,kd,diswot+,replay EPOCHS=240 DATA=~/data DEVICE=cuda
 #   make bench PROXY=all EXECUTOR=ray ADDRESS=head:6379   on the machines of a Ray cluster
 PYTHON ?= python3
 VENV ?= .venv
@@ -20,6 +21,7 @@ COMMON := --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LIMIT),--l
 SCORED := $(if $(TEACHER),--teacher '$(TEACHER)')
 CLUSTER := $(if $(EXECUTOR),--executor $(EXECUTOR)) $(if $(ADDRESS),--address $(ADDRESS))
 TRAINING := $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
+PAIR := --benchmark $(BENCH) --student $(or $(STUDENT),1649) $(TRAINING)
 REFERENCE := epe_nas,fisher,flops,grad_norm,jacov,l2_norm,nwot,params,plain,snip,synflow,zen
 CHECKED := --cells valid --limit $(or $(LIMIT),300) --data $(DATA) $(if $(WORKERS),--workers $(WORKERS)) \
 	$(if $(DEVICE),--device $(DEVICE)) $(SCORES)
@@ -27,7 +29,7 @@ EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filt
 # the recipes `<benchmark>-short` and `-executed` have their benchmark's teacher, a rehearsal an untrained one
 WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(patsubst %-short,%,$(BENCH:-executed=)).json)
 
-.PHONY: bench correlate search student subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
+.PHONY: bench correlate search student pair subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
@@ -51,6 +53,11 @@ student: $(VENV)/.search $(EXTRA) $(WEIGHTS)  ## from a proxy to a distilled stu
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MAX_PARAMS),--max-params $(MAX_PARAMS)) \
 		$(if $(MAX_FLOPS),--max-flops $(MAX_FLOPS)) $(if $(PROCESS),--process $(PROCESS)) \
 		$(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE)) $(SCORES)) && $(RUN) -m analysis student "$$file"
+
+pair: $(VENV)/.core $(EXTRA) $(WEIGHTS)  ## one teacher, one student: learn their process, then train by each of LOSSES and compare
+	@file=$$($(RUN) -m distill process --seed 100 $(PAIR) | tee /dev/stderr | sed -n 's/^wrote //p') && test -n "$$file" && \
+		$(RUN) -m distill compare --losses $(or $(LOSSES),vanilla,kd,diswot+,replay) --process "$$file" $(PAIR) \
+		$(if $(SEEDS),--seeds $(SEEDS))
 
 subgraph: $(VENV)/.core $(EXTRA)  ## cut a student out of the teacher's graph by L1 gates: make subgraph BUDGET=0.7 GATES=edges
 	@$(RUN) -m search subgraph --budget $(or $(BUDGET),0.7) $(if $(GATES),--gates $(GATES)) --benchmark $(BENCH) \

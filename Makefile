@@ -10,6 +10,7 @@ VENV ?= .venv
 PROXY ?= diswot
 BENCH ?= digits
 AGAINST ?= distilled
+LOSSES ?= vanilla,kd,diswot+,replay
 RUN := $(VENV)/bin/python
 
 # one thread a process: workers share the cores, and sums keep their order
@@ -56,7 +57,7 @@ student: $(VENV)/.search $(EXTRA) $(WEIGHTS)  ## from a proxy to a distilled stu
 
 pair: $(VENV)/.core $(EXTRA) $(WEIGHTS)  ## one teacher, one student: learn their process, then train by each of LOSSES and compare
 	@file=$$($(RUN) -m distill process --seed 100 $(PAIR) | tee /dev/stderr | sed -n 's/^wrote //p') && test -n "$$file" && \
-		$(RUN) -m distill compare --losses $(or $(LOSSES),vanilla,kd,diswot+,replay) --process "$$file" $(PAIR) \
+		$(RUN) -m distill compare --losses $(LOSSES) --process "$$file" $(PAIR) \
 		$(if $(SEEDS),--seeds $(SEEDS))
 
 subgraph: $(VENV)/.core $(EXTRA)  ## cut a student out of the teacher's graph by L1 gates: make subgraph BUDGET=0.7 GATES=edges

@@ -177,7 +177,7 @@ def tables_command(
     if not settings:
         raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
 
-    from analysis.tables import write_all, write_leaderboard
+    from analysis.tables import write_all, write_leaderboard, write_pairs
     from distill.tables import table_path
 
     for setting in settings:
@@ -189,6 +189,8 @@ def tables_command(
             continue
         for paths in written:
             print(f"wrote {', '.join(map(str, paths))}")
+    for paths in write_pairs(benchmark, output) if not against else ():
+        print(f"wrote {', '.join(map(str, paths))}")
 
 
 @app.command("figures")

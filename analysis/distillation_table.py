@@ -15,9 +15,10 @@ AGAINST = ("kd", "vanilla", "uniform")
 """What every loss is compared with, seed by seed, where it was trained."""
 
 
-def tables(benchmark: str, folder: Path = FOLDER) -> dict[str, list[Row]]:
-    """The trainings of each pair of a benchmark, by the pair's name. Raises BadInput for a damaged table."""
-    return {path.stem: read_rows(path) for path in sorted(folder.glob(f"{benchmark}-*.csv"))}
+def tables(benchmark: str | None = None, folder: Path = FOLDER) -> dict[str, list[Row]]:
+    """The trainings of each pair, of one benchmark or all, by the pair's name. Raises BadInput for a damaged table."""
+    found = folder.glob(f"{benchmark}-*.csv" if benchmark else "*.csv")
+    return {path.stem: read_rows(path) for path in sorted(found)}
 
 
 def lines(rows: list[Row]) -> pd.DataFrame:

@@ -39,8 +39,7 @@ def write_leaderboard(
 
 def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, output: Path) -> Iterator[list[Path]]:
     """The leaderboards against all kinds of label, `kinds`, `pairs`, `sets`, `variance`, `ablation`, `teachers`,
-    `subgraph` and `reliability`-<benchmark>, and `distillation` of its pairs; those of which something is published.
-    Raises BadInput.
+    `subgraph` and `reliability`-<benchmark>; those of which something is published. Raises BadInput.
     """
     for kind in TABLES:
         yield write_leaderboard(setting, kind, kind, cells, scores, spent, output)
@@ -62,8 +61,6 @@ def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, 
         yield ablation.write(repeated, output / f"ablation-{setting.name}", where)
     if studied := teacher_table.rows(teacher_table.studies(setting, "distilled", which, scores)):
         yield teacher_table.write(studied, output / f"teachers-{setting.name}", where)
-    for pair, trainings in distillation_table.tables(setting.name).items():
-        yield distillation_table.write(trainings, output / f"distillation-{pair}", pair)
     if cuts := subgraph_table.read(setting.name):
         yield subgraph_table.write(cuts, output / f"subgraph-{setting.name}", setting.name)
     if finished(setting.name):
@@ -72,6 +69,12 @@ def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, 
         yield search_table.write(found, output / f"searches-{setting.name}", setting.name)
     report = reliability.report(setting)
     yield reliability_table.write(report, output / f"reliability-{setting.name}", f"{setting.name}, test accuracy")
+
+
+def write_pairs(benchmark: str | None, output: Path) -> Iterator[list[Path]]:
+    """`distillation-<pair>` of all pairs of a benchmark, of any where none is named. Raises BadInput."""
+    for pair, trainings in distillation_table.tables(benchmark).items():
+        yield distillation_table.write(trainings, output / f"distillation-{pair}", pair)
 
 
 def _set(labels: Labels) -> str:

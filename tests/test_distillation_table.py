@@ -48,3 +48,4 @@ def test_pairs_are_those_of_the_benchmark(tmp_path: Path) -> None:
     for name in ("digits-1-from-digits", "cifar10-1-from-cifar10"):
         (tmp_path / f"{name}.csv").write_text("loss,seed,val,test,best,status\nkd,0,1,2,3,ok\n")
     assert tables("digits", tmp_path) == {"digits-1-from-digits": [Row("kd", 0, 1, 2, 3, "ok")]}
+    assert list(tables(None, tmp_path)) == ["cifar10-1-from-cifar10", "digits-1-from-digits"]

@@ -461,7 +461,7 @@ class DefaultNotPlain(Sound):
         (VersionZero, "versions count from 1"),
         (NeedsAList, "`needs` must be a tuple"),
         (NeedsTheUnknown, "unknown needs {'forwards'}"),
-        (SeesTheUnknown, "`sees` must be one of function, relus, executed, cell"),
+        (SeesTheUnknown, "`sees` must be one of function, relus, executed, parameters, cell"),
         (InitUnknown, "`init` must be one of default, kaiming, gaussian"),
         (DefaultMissing, "field sizes needs a plain default"),
         (DefaultNotPlain, "field sizes needs a plain default"),

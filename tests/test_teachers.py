@@ -257,7 +257,7 @@ def test_a_trained_teacher_loads_with_the_hash_and_accuracies_of_its_record(tmp_
     teacher = load_teacher(NAME, tmp_path)
     assert teacher.record == json.loads(json.dumps(record))
     assert teacher.hash == record["hash"]
-    assert record["recipe"] == SMALL.fields()
+    assert record["recipe"] == SMALL.record()
     assert (record["name"], record["network"], record["seed"]) == (NAME, "nb201-9930", 0)
     assert record["hardware"] == hardware("cpu")
     for name in ("val", "test"):

@@ -79,6 +79,8 @@ def _run_until_death(
             for future in done:
                 result = future.result()
                 yield in_flight.pop(future), result
+        # waited for: the end of a process that is a child of multiprocessing itself would cut the pool's farewell short
+        pool.shutdown()
     except BrokenProcessPool:
         return list(in_flight.values())
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -55,6 +56,10 @@ def die_always(folder: Path, state: int, task: int) -> int:
             file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
     return task
+
+
+def squares_of_a_pool() -> None:
+    assert dict(run(Job(pid, square), range(8), 2)) == {task: task * task for task in range(8)}
 
 
 def sleep_long(folder: Path, state: int, task: int) -> int:
@@ -152,3 +157,15 @@ def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path, environment: dic
         driver.wait()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_process_that_is_a_child_itself_ends_after_its_pool() -> None:
+    """Of multiprocessing, which stops the threads of the pool before the workers have heard that there is no more."""
+    child = multiprocessing.get_context("spawn").Process(target=squares_of_a_pool)
+    child.start()
+    child.join(60)
+    if hung := child.is_alive():
+        for process in (*psutil.Process(child.pid).children(recursive=True), child):
+            process.kill()
+    assert not hung
+    assert child.exitcode == 0

@@ -268,7 +268,7 @@ def test_a_trained_teacher_loads_with_the_hash_and_accuracies_of_its_record(tmp_
     assert not equal(state(teacher.network), state(spec(NAME).build()))
     longer = train_teacher(NAME, tmp_path / "longer", epochs=3)
     assert longer["hash"] != record["hash"]
-    assert longer["recipe"] == asdict(replace(SMALL, epochs=3))
+    assert longer["recipe"] == replace(SMALL, epochs=3).record()
 
 
 @pytest.mark.usefixtures("small")

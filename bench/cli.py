@@ -1,4 +1,4 @@
-"""Command line of the bench: `python -m bench run|list|status|show|export|merge|verify|cost|crossing|speed|...`."""
+"""Command line of the bench: `python -m bench run|list|status|show|export|merge|verify|diff|cost|...`."""
 
 from __future__ import annotations
 
@@ -269,6 +269,35 @@ def verify_command(
         differ = differ or bool(verdict.differences)
     if differ:
         sys.exit(1)
+
+
+@app.command("diff")
+def diff_command(
+    other: Annotated[Path, typer.Argument(help="The store to compare with.")],
+    proxies: Proxies = "all",
+    benchmark: BenchmarkName = "digits",
+    store: Store = _STORE,
+    teacher: TeacherName = "default",
+    proxy_module: Modules = None,
+    as_json: Json = False,
+) -> None:
+    """How far two stores' scores of the same cells differ, in numbers and in the order of cells."""
+    chosen, setting = _resolve(proxies, benchmark, "own", teacher, proxy_module)
+
+    from bench.diff import diff
+    from bench.store import ScoreStore
+
+    one, two = (ScoreStore(path, create=False) for path in (store, other))
+    found = diff(one, two, setting, chosen)
+    if as_json:
+        print(json.dumps([difference._asdict() for difference in found], indent=2))
+        return
+    columns = ["proxy", "cells", "in one only", "largest difference", "pairs turned", "widest turned"]
+    rows: list[list[object]] = [
+        [*entry[:3], f"{entry.largest:.1e}", entry.turned, f"{entry.gap:.1e}" if entry.turned else ""]
+        for entry in found
+    ]
+    print_table(columns, rows)
 
 
 @app.command("new-proxy")

@@ -33,6 +33,8 @@ TeacherName = Annotated[
         help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, or trained.",
     ),
 ]
+Executor = Annotated[str, typer.Option("--executor", help="local, or ray for the machines of a Ray cluster.")]
+Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster; default: the one on this machine.")]
 Modules = Annotated[list[Path] | None, typer.Option("--proxy-module", help="Python file that defines proxies.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")]
 
@@ -48,6 +50,21 @@ def _resolve(
     setting = with_backbone(named(benchmark), backbone)
     chosen = create_all(proxies, tuple(modules or ()))
     return chosen, with_teacher(setting, teacher)  # last: a trained teacher is loaded
+
+
+def _where(device: str, workers: int | None, executor: str) -> tuple[str, int | None]:
+    """The device, and how many workers: None is all that a cluster has room for."""
+    from bench.runner import EXECUTORS
+    from common.errors import unknown
+    from common.pool import cores
+
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    if executor == "local":
+        device = choose_device(device)
+        return device, workers or (cores() if device == "cpu" else 1)
+    # the driver of a cluster need not have the device that its machines have
+    return device if device.startswith("cuda") else choose_device(device), workers
 
 
 @app.command("run")
@@ -66,8 +83,8 @@ def run_command(
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
     backbone: Backbone = "own",
     teacher: TeacherName = "default",
-    executor: Annotated[str, typer.Option(help="local, or ray for the machines of a Ray cluster.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: the one on this machine.")] = None,
+    executor: Executor = "local",
+    address: Address = None,
     together: Annotated[int | None, typer.Option(help="Cells run as one network; default by size and device.")] = None,
     proxy_module: Modules = None,
 ) -> None:
@@ -78,16 +95,10 @@ def run_command(
     chosen, setting = _resolve(proxies, benchmark, backbone, teacher, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
-    from bench.runner import EXECUTORS, Request, execute
+    from bench.runner import Request, execute
     from bench.store import ScoreStore
-    from common.errors import unknown
-    from common.pool import cores
 
-    if executor not in EXECUTORS:
-        raise unknown("executor", executor, EXECUTORS)
-    # the driver of a cluster need not have the device that its machines have
-    where = device if executor == "ray" and device.startswith("cuda") else choose_device(device)
-    here = cores() if where == "cpu" else 1
+    where, count = _where(device, workers, executor)
     opened = ScoreStore(store)
     request = Request(
         benchmark=setting,
@@ -95,7 +106,7 @@ def run_command(
         seeds=tuple(wanted_seeds),
         cells=cells,
         limit=limit,
-        workers=workers or (here if executor == "local" else None),
+        workers=count,
         device=where,
         data=folder,
         files=tuple(proxy_module or ()),
@@ -419,23 +430,29 @@ def growth_command(
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
     data: Data = None,
+    executor: Executor = "local",
+    address: Address = None,
     output: Annotated[Path, typer.Option(help="Folder of published rates.")] = Path("results/speed"),
 ) -> None:
     """Time and memory of whole runs: 1,000, 5,000 and all cells, batches of 16 to 256. Needs psutil (`.[dev]`)."""
     at_least_one("--workers", workers)
-    _, setting = _resolve(proxies, benchmark, "own", "default", None)
+    chosen, setting = _resolve(proxies, benchmark, "own", "default", None)
     folder = data_folder(data)
     from bench.growth import measure, write
     from bench.provenance import provenance
-    from common.pool import cores
+    from bench.runner import Request
 
-    where = choose_device(device)
-    count = workers or (cores() if where == "cpu" else 1)
-    found = measure(setting, proxies, count, where, folder)
+    where, count = _where(device, workers, executor)
+    labels = tuple(proxy.label for proxy in chosen)
+    request = Request(
+        setting, labels, (0,), workers=count, device=where, data=folder, executor=executor, address=address
+    )
+    found = measure(request)
     rows: list[list[object]] = [
         [growth.cells, growth.batch, f"{growth.seconds:.1f}", f"{growth.memory:.0f}"] for growth in found
     ]
-    print(f"{proxies} on {benchmark}, {where}, {count} workers, whole runs")
+    print(f"{proxies} on {benchmark}, {where}, {count or 'all'} workers, {executor}, whole runs")
     print_table(["cells", "batch", "seconds", "MiB"], rows)
-    made = {"benchmark": benchmark, "proxies": proxies, "workers": count} | provenance(where)
-    print(f"wrote {write(found, benchmark, made, output)}")
+    made = {"benchmark": benchmark, "proxies": proxies, "workers": count, "executor": executor} | provenance(where)
+    name = benchmark if executor == "local" else f"{benchmark}-{executor}"
+    print(f"wrote {write(found, name, made, output)}")

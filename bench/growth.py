@@ -1,7 +1,8 @@
 """How time and memory of a run grow with cells and batch: whole runs in processes of their own, watched from outside.
 
 Memory is the largest sum of the resident memory of the driver and its workers, looked at several times a second: pages
-that they share count for each.
+that they share count for each. The workers of a Ray cluster are not below the driver, so of such a run it is the
+driver's alone.
 """
 
 from __future__ import annotations
@@ -16,12 +17,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.benchmarks import Benchmark
 from bench.runner import Request, execute
 from bench.store import ScoreStore
 from common.errors import BadInput
 from common.files import write_json, write_whole
-from proxies import registry
 
 FOLDER = Path("results/speed")
 CELLS = (1000, 5000, 15625)
@@ -40,19 +39,20 @@ class Growth(NamedTuple):
     """MiB"""
 
 
-def measure(
-    setting: Benchmark, proxies: str, workers: int, device: str, data: Path | None = None, cells: Sequence[int] = CELLS
-) -> list[Growth]:
-    """All numbers of `cells` at the benchmark's batch, then the other `BATCHES` with the smallest of them."""
-    sizes = [(count, setting.batch) for count in cells]
-    sizes += [(cells[0], batch) for batch in BATCHES if batch != setting.batch]
-    return [_watched(replace(setting, batch=batch), proxies, count, workers, device, data) for count, batch in sizes]
+def measure(request: Request, cells: Sequence[int] = CELLS) -> list[Growth]:
+    """The request with all numbers of `cells` at the benchmark's batch, then the other `BATCHES` with the smallest."""
+    batch = request.benchmark.batch
+    sizes = [(count, batch) for count in cells] + [(cells[0], other) for other in BATCHES if other != batch]
+    return [
+        _watched(replace(request, benchmark=replace(request.benchmark, batch=size), limit=count))
+        for count, size in sizes
+    ]
 
 
-def _watched(setting: Benchmark, proxies: str, cells: int, workers: int, device: str, data: Path | None) -> Growth:
+def _watched(request: Request) -> Growth:
+    cells, batch = request.limit, request.benchmark.batch
+    assert cells is not None
     with tempfile.TemporaryDirectory() as folder:
-        named = tuple(proxy.label for proxy in registry.create_all(proxies))
-        request = Request(setting, named, (0,), limit=cells, workers=workers, device=device, data=data)
         start, most = time.monotonic(), 0.0
         process = multiprocessing.get_context("spawn").Process(target=_run, args=(request, Path(folder) / "scores"))
         process.start()
@@ -61,8 +61,8 @@ def _watched(setting: Benchmark, proxies: str, cells: int, workers: int, device:
             most = max(most, resident(process.pid))
             process.join(INTERVAL)
         if process.exitcode:
-            raise BadInput(f"a run of {cells} cells in batches of {setting.batch} ended with {process.exitcode}")
-        return Growth(cells, setting.batch, time.monotonic() - start, most)
+            raise BadInput(f"a run of {cells} cells in batches of {batch} ended with {process.exitcode}")
+        return Growth(cells, batch, time.monotonic() - start, most)
 
 
 def _run(request: Request, store: Path) -> None:
@@ -87,7 +87,7 @@ def resident(pid: int) -> float:
 
 
 def write(found: Sequence[Growth], name: str, provenance: dict[str, Any], folder: Path = FOLDER) -> Path:
-    """`<benchmark>-growth.csv` (cells, batch, seconds, memory), what made it in a JSON file beside."""
+    """`<name>-growth.csv` (cells, batch, seconds, memory), what made it in a JSON file beside."""
     path = folder / f"{name}-growth.csv"
     frame = pd.DataFrame([growth._asdict() for growth in found]).round({"seconds": 1, "memory": 0})
     write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())

@@ -9,11 +9,12 @@ import pytest
 
 from bench.benchmarks import benchmark
 from bench.growth import BATCHES, measure, write
+from bench.runner import Request
 
 
 def test_runs_of_several_sizes_take_time_and_memory(tmp_path: Path) -> None:
     pytest.importorskip("psutil")
-    found = measure(benchmark("digits"), "params", 1, "cpu", cells=(3, 30))
+    found = measure(Request(benchmark("digits"), ("params",), (0,)), cells=(3, 30))
     sizes = [(growth.cells, growth.batch) for growth in found]
     assert sizes == [(3, 64), (30, 64), *((3, batch) for batch in BATCHES if batch != 64)]
     assert all(growth.seconds > 0 for growth in found)

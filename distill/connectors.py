@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from distill.losses import loss, same_size
+from spaces.layers import UndrawnConv2d, UndrawnLinear
 
 Tensors = tuple[torch.Tensor, ...]
 Shapes = Sequence[Sequence[int]]
@@ -164,8 +165,7 @@ _CONNECTORS: dict[str, Callable[[list[int], list[int], torch.Generator], nn.Modu
 
 def _conv(channels_in: int, channels_out: int, generator: torch.Generator, bias: bool = False) -> nn.Conv2d:
     """A 1x1 convolution, drawn from the generator."""
-    # the meta device keeps the constructor from drawing values of its own from the global generator
-    layer = nn.Conv2d(channels_in, channels_out, 1, bias=bias, device="meta")
+    layer = UndrawnConv2d(channels_in, channels_out, 1, bias=bias)
     layer.weight = _uniform((channels_out, channels_in, 1, 1), channels_in, generator)
     if bias:
         layer.bias = _uniform((channels_out,), channels_in, generator)
@@ -174,7 +174,7 @@ def _conv(channels_in: int, channels_out: int, generator: torch.Generator, bias:
 
 def _linear(features: int, outputs: int, generator: torch.Generator, bias: bool = True) -> nn.Linear:
     """A linear layer, drawn from the generator."""
-    layer = nn.Linear(features, outputs, bias=bias, device="meta")
+    layer = UndrawnLinear(features, outputs, bias=bias)
     layer.weight = _uniform((outputs, features), features, generator)
     if bias:
         layer.bias = _uniform((outputs,), features, generator)

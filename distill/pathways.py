@@ -19,6 +19,7 @@ from torch import nn
 
 from common.errors import BadUsage, unknown
 from distill.taps import STAGES, Seen
+from spaces.layers import UndrawnConv2d
 
 TRANSFORMS = ("T1", "T2", "T3", "T4")
 WIDEST = 512
@@ -122,7 +123,7 @@ class _Attention(nn.Module):
 
     def __init__(self, channels: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.factor = nn.Conv2d(channels, 1, 1, device="meta")
+        self.factor = UndrawnConv2d(channels, 1, 1)
         bound = 1 / math.sqrt(channels)
         for name, shape in (("weight", (1, channels, 1, 1)), ("bias", (1,))):
             value = torch.empty(shape, device=generator.device).uniform_(-bound, bound, generator=generator)
@@ -133,8 +134,7 @@ class _Attention(nn.Module):
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:
-    # the meta device keeps the constructor from drawing values of its own from the global generator
-    conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False, device="meta")
+    conv = UndrawnConv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
     weight = torch.empty((channels_out, channels_in, kernel, kernel), device=generator.device)
     weight.normal_(0, math.sqrt(2 / (kernel**2 * channels_out)), generator=generator)
     conv.weight = nn.Parameter(weight)

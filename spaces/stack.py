@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from spaces.layers import UndrawnConv2d
 from spaces.supernet import Supernet
 
 
@@ -45,7 +46,7 @@ class Stack(Supernet):
         parts = [draw.conv(position, channels_in, channels_out, kernel, stride) for draw in self.draws]
         count = len(parts)
         groups = self.streams if position == "stem" else count
-        conv = nn.Conv2d(
+        conv = UndrawnConv2d(
             groups * channels_in,
             count * channels_out,
             kernel,
@@ -53,7 +54,6 @@ class Stack(Supernet):
             padding=kernel // 2,
             groups=groups,
             bias=False,
-            device="meta",
         )
         weight = torch.cat([part.weight.detach() for part in parts])
         conv.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))

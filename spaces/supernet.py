@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from common.errors import unknown
+from spaces.layers import UndrawnConv2d, UndrawnLinear
 from spaces.skeleton import INITS
 from spaces.space import Macro
 
@@ -24,20 +25,6 @@ class ConvBn(NamedTuple):
 
     conv: nn.Conv2d
     bn: nn.BatchNorm2d
-
-
-class _Conv2d(nn.Conv2d):
-    """Not initialised when made: PyTorch would draw from the global generator."""
-
-    def reset_parameters(self) -> None:
-        pass
-
-
-class _Linear(nn.Linear):
-    """As `_Conv2d`."""
-
-    def reset_parameters(self) -> None:
-        pass
 
 
 class Draw:
@@ -81,7 +68,7 @@ class Draw:
     def conv(self, position: str, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
         """The convolution at `position`, padded to keep the size, without bias, channels last."""
         if position not in self._leaves:
-            conv = _Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
+            conv = UndrawnConv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
             weight = self.draw(position, (channels_out, channels_in, kernel, kernel), channels_in * kernel**2)
             conv.weight = nn.Parameter(weight.to(self.device, memory_format=torch.channels_last))
             self._leaves[position] = conv
@@ -105,7 +92,7 @@ class Draw:
     def linear(self, position: str, features: int, classes: int) -> nn.Linear:
         """The classifier at `position`."""
         if position not in self._leaves:
-            linear = _Linear(features, classes)
+            linear = UndrawnLinear(features, classes)
             linear.weight = nn.Parameter(self.draw(position, (classes, features), features).to(self.device))
             bias = torch.zeros(classes)
             if self.init == "default":

@@ -16,6 +16,7 @@ from search.cell_graph import CellGraph, Choice
 from search.graph import Gated
 from spaces.nb201 import EDGES, KERNEL, OPERATIONS, POOL
 from spaces.network import Output, ReductionBlock
+from spaces.pool import average
 from spaces.skeleton import Block
 from spaces.supernet import Supernet
 
@@ -36,7 +37,6 @@ class GatedBlock(nn.Module):
                 conv = supernet.conv(name, block.channels_in, block.channels_out, KERNEL[operation])
                 norm = nn.BatchNorm2d(block.channels_out, affine=False, momentum=supernet.momentum)
                 self.layers[f"{position}-{operation}"] = nn.Sequential(conv, norm.to(supernet.device))
-        self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
 
     def forward(self, x: torch.Tensor, gates: Mapping[Choice, torch.Tensor]) -> torch.Tensor:
         """`gates`: those that are open. What they do not name is not computed, and what nothing reaches is zero."""
@@ -54,7 +54,7 @@ class GatedBlock(nn.Module):
                         rectified[source] = value.relu()
                     value = self.layers[f"{choice.position}-{choice.operation}"](rectified[source])
                 elif choice.operation == POOL:
-                    value = self.pool(value)
+                    value = average(value)
                 value = gates[choice] * value
                 total = value if total is None else total + value
             nodes[target] = total

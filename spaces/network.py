@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from spaces.nb201 import KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
+from spaces.pool import average
 from spaces.skeleton import Block, Skeleton
 from spaces.supernet import ConvBn, Supernet
 
@@ -63,7 +64,6 @@ class CellBlock(nn.Module):
             self.layers[str(edge.position)] = _Op(pair)
         sources = [edge.source for edge in rectified]
         self.relus = nn.ModuleDict({str(node): NodeReLU(sources.count(node)) for node in sorted(set(sources))})
-        self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
         self._into = [[edge for edge in edges if edge.target == node] for node in range(4)]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -83,7 +83,7 @@ class CellBlock(nn.Module):
                     value = bn(conv(rectified[source]))
                 elif value is not None and edge.operation == POOL:
                     if source not in pooled:
-                        pooled[source] = self.pool(value)
+                        pooled[source] = average(value)
                     value = pooled[source]
                 if value is not None:
                     total = value if total is None else total + value

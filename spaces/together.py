@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from spaces.nb201 import EDGES, KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
+from spaces.pool import average
 from spaces.skeleton import Block, Skeleton
 from spaces.supernet import ConvBn, Supernet
 
@@ -211,7 +212,6 @@ class Together:
         """Whether what concerns each value by itself takes a few launches for all, as suits a GPU; else it is done one
         by one, which on a CPU is faster, and keeps the order of sums from depending on how many values there are."""
         self._stacks: dict[tuple[str, int, tuple[int, ...]], tuple[torch.Tensor, ...]] = {}
-        self._pools: dict[tuple[int, int, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def run(self, cells: Sequence[Cell], sees: str, images: torch.Tensor, watch: Watch | None = None) -> Seen:
         """Images [B, 3, H, W], normalised; what the cells execute follows from `sees` as in `CellNetwork`."""
@@ -281,7 +281,7 @@ class Together:
                         rectified_value = torch.relu(value)
                     parts = self._convolutions(block, number, step, rectified_value, watch)
                 elif step.operation == POOL:
-                    parts = [self._pool(_rows(value, step.read))] * len(step.adds)
+                    parts = [_values(average(_images(_rows(value, step.read))), len(step.read))] * len(step.adds)
                 else:
                     parts = [_rows(value, step.read)] * len(step.adds)
                 for (edge, rows, places), part in zip(step.adds, parts, strict=True):
@@ -390,22 +390,6 @@ class Together:
     def _each(self, table: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """What is computed of each value."""
         return compute(table) if self.at_once else torch.stack([compute(value) for value in table])
-
-    def _pool(self, x: torch.Tensor) -> torch.Tensor:
-        """3 x 3 averages over the pixels that are there."""
-        images = _images(x)
-        if self.at_once:
-            pooled = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
-        else:  # on a CPU a convolution by ones is several times faster than torch's pool
-            size, channels = images.shape[-1], images.shape[1]
-            key = (size, channels, x.dtype)
-            if key not in self._pools:
-                ones = torch.ones(channels, 1, 3, 3, dtype=x.dtype).contiguous(memory_format=torch.channels_last)
-                there = F.conv2d(torch.ones(1, 1, size, size, dtype=x.dtype), ones[:1], padding=1)
-                self._pools[key] = (ones, 1 / there)
-            ones, share = self._pools[key]
-            pooled = F.conv2d(images, ones, padding=1, groups=channels) * share
-        return _values(pooled, len(x))
 
 
 def _images(values: torch.Tensor) -> torch.Tensor:

@@ -416,9 +416,20 @@ def speed_command(
     print(f"{benchmark}, {where}, {count} workers, {rounds} rounds of {sample} cells, medians; sweeps of {total} cells")
     columns = ["proxies", "conventional min a sweep", "ms a pass", "passes", "min a sweep (extrapolated)", "faster"]
     print_table(columns, rows)
-    if where == "cpu":
-        print(f"a pass of diswot takes {found.over_floor:.2f} times what its multiply-adds take as matrix products")
-        print(f"{count} workers are {found.scaling:.2f} times as fast as one")
+    spent = list(found.distances[0].shares)
+    floors: list[list[object]] = [
+        [
+            distance.proxies,
+            *(f"{1000 * value:.1f}" for value in (distance.own, *distance.floor)),
+            f"{distance.over_arithmetic:.2f}",
+            f"{distance.over_both:.2f}",
+            *(f"{distance.shares[kind]:.2f}" for kind in spent),
+        ]
+        for distance in found.distances
+    ]
+    columns = ["a pass of", "ms", "its arithmetic", "its maps", "times the former", "times both"]
+    print_table([*columns, *(f"share of {kind}" for kind in spent)], floors)
+    print(f"{count} workers are {found.scaling:.2f} times as fast as one")
     made = {"benchmark": benchmark, "sample": sample, "rounds": rounds, "workers": count} | provenance(where)
     print(f"wrote {write(found, benchmark, made, output)}")
 

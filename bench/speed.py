@@ -7,10 +7,12 @@ and a backward pass of teacher and student, PyTorch on all cores. Noise images: 
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from bench.benchmarks import Benchmark, CellTeacher, benchmark
+from bench.floor import Work, rates, shares, work
 from bench.plan import Pass, Want, passes, visiting_order
 from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
 from common.errors import BadUsage
@@ -28,6 +31,7 @@ from images.base import Batch
 from images.noise import noise as draw
 from proxies import registry
 from spaces.nb201 import Cell, cell_at, cell_set, cells
+from spaces.skeleton import Skeleton
 from spaces.supernet import Supernet
 from spaces.xautodl_backbone import XautodlNetwork
 
@@ -56,8 +60,17 @@ class NoiseWorker(Worker):
 class NoiseSetup(Setup):
     """Sets up a `NoiseWorker`."""
 
+    meeting: Path | None = None
+    """An empty folder where workers wait for one another, so that no start is part of what is measured."""
+    workers: int = 1
+
     def __call__(self) -> Worker:
         torch.set_num_threads(1)
+        if self.meeting:
+            (self.meeting / str(os.getpid())).touch()
+            patience = time.monotonic() + 300
+            while len(list(self.meeting.iterdir())) < self.workers and time.monotonic() < patience:
+                time.sleep(0.01)
         return NoiseWorker(self)
 
 
@@ -94,21 +107,38 @@ class Speed(NamedTuple):
         return self.conventional * len(cells()) / (self.own * self.passes)
 
 
+class Distance(NamedTuple):
+    """How far a pass of ours is from the least that it could take."""
+
+    proxies: str
+    own: float
+    """Wall-clock seconds with all workers, mean over the functions measured."""
+    floor: Work
+    """Seconds that its multiply-adds and its maps take at the least, with all workers; the mean over the same."""
+    shares: dict[str, float]
+    """What its time went to in one process (`bench.floor.shares`)."""
+
+    @property
+    def over_arithmetic(self) -> float:
+        """Over the multiply-adds alone."""
+        return self.own / self.floor.multiply_adds
+
+    @property
+    def over_both(self) -> float:
+        """Over multiply-adds and maps one after the other, as operations that each run over whole maps take them."""
+        return self.own / sum(self.floor)
+
+
 class Speeds(NamedTuple):
     """What was measured in one run, in turns."""
 
     families: list[Speed]
     one_worker: float
     """Seconds of a pass of diswot with one worker."""
-    floor: float
-    """Seconds of a forward pass of an average function if all were matrix products at the rate of all workers'."""
-    rate: float
-    """That rate: float32 matrix products of 1024 x 1024, multiply-adds a second, as many processes as workers."""
-
-    @property
-    def over_floor(self) -> float:
-        """A pass of diswot over the arithmetic of its forward pass."""
-        return self.families[0].own / self.floor
+    rates: Work
+    """Multiply-adds and bytes a second of all workers."""
+    distances: list[Distance]
+    """Of diswot, which looks forward, and of snip, which differentiates."""
 
     @property
     def scaling(self) -> float:
@@ -144,46 +174,43 @@ def conventional_seconds(setting: Benchmark, loop: str, sample: Sequence[int], d
     return seconds[1:]
 
 
-def _multiply(_: None, size: int) -> float:
-    """Multiply-adds a second of matrix products on one thread."""
-    a = torch.randn(size, size)
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < 0.5:
-        torch.mm(a, a)
-        count += 1
-    return count * size**3 / (time.perf_counter() - start)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def matrix_rate(workers: int) -> float:
-    """Multiply-adds a second of so many processes at once, on the CPU."""
-    job: Job[int, float] = Job(_one_thread, _multiply)
-    found = [rate for _, rate in run(job, [1024] * 3 * workers, workers) if not isinstance(rate, Died)]
-    return statistics.median(found) * workers
+def _run_of(
+    setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int
+) -> tuple[NoiseSetup, list[tuple[Pass, ...]]]:
+    """The set-up and the tasks of a run over `sample`."""
+    named = tuple(proxy.label for proxy in registry.create_all(proxies))
+    chosen = [registry.create(name) for name in named]
+    tasks = passes([Want(number, 0, sample) for number in range(len(chosen))], chosen)
+    # as large as a run's, if that leaves some for every worker
+    size = max(1, min(cells_together(setting, device), len(tasks) // (2 * workers)))
+    parts = [tuple(tasks[start : start + size]) for start in range(0, len(tasks), size)]
+    return NoiseSetup(setting, named, (), None, device), parts
 
 
 def own_seconds(setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int) -> float:
     """Wall-clock seconds a pass in a run over `sample`, workers warmed up."""
-    named = tuple(proxy.label for proxy in registry.create_all(proxies))
-    setup = NoiseSetup(setting, named, (), None, device)
-    chosen = [registry.create(name) for name in named]
-    wants = [Want(number, 0, sample) for number in range(len(chosen))]
-    tasks = passes(wants, chosen)
-    # as large as a run's, if that leaves some for every worker
-    size = max(1, min(cells_together(setting, device), len(tasks) // (2 * workers)))
-    parts = [tuple(tasks[start : start + size]) for start in range(0, len(tasks), size)]
-    job: Job[tuple[Pass, ...], list[Outcome]] = Job(setup, score_chunk)
+    setup, parts = _run_of(setting, proxies, sample, device, workers)
     warm = 2 * workers  # by then every worker has drawn its weights and met its teacher
-    start = 0.0
-    results = run(job, itertools.chain(parts[:1] * warm, parts), workers)
-    for done, (_, result) in enumerate(results, 1):
-        assert not isinstance(result, Died)
-        if done == warm:
-            start = time.perf_counter()
-    return (time.perf_counter() - start) / len(tasks)
+    start = end = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        job: Job[tuple[Pass, ...], list[Outcome]] = Job(
+            replace(setup, meeting=Path(folder), workers=workers), score_chunk
+        )
+        results = run(job, itertools.chain(parts[:1] * warm, parts), workers)
+        for done, (_, result) in enumerate(results, 1):
+            assert not isinstance(result, Died)
+            end = time.perf_counter()  # of the last result: workers take a second to leave
+            if done == warm:
+                start = end
+    return (end - start) / sum(map(len, parts))
+
+
+def own_shares(setting: Benchmark, proxies: str, sample: Sequence[int], device: str) -> dict[str, float]:
+    """What the passes of a run over `sample` spend their time on, in this process."""
+    setup, parts = _run_of(setting, proxies, sample, device, 1)
+    worker = setup()
+    score_chunk(worker, parts[0])
+    return shares(lambda: [score_chunk(worker, part) for part in parts], device)
 
 
 def sweep_passes(proxies: str) -> int:
@@ -197,9 +224,11 @@ def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> S
     setting = benchmark(name)
     if not isinstance(setting.teacher, CellTeacher):
         raise BadUsage(f"--benchmark {name}: the conventional loop is that of NAS-Bench-201's cells")
+    skeleton = setting.skeleton
+    assert isinstance(skeleton, Skeleton)
     conventional: dict[str, list[float]] = {}
     own: dict[str, list[float]] = {}
-    one, rates = [], []
+    one, found_rates = [], []
     all_cells = visiting_order()
     functions = [cell for cell in all_cells if cell in set(cell_set("functions"))]
     for number in range(rounds):
@@ -207,7 +236,7 @@ def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> S
         for loop in ("pair", "backward", "forward"):
             spent = conventional_seconds(setting, loop, all_cells[part], device)
             conventional.setdefault(loop, []).append(statistics.fmean(spent))
-        rates.append(matrix_rate(workers))
+        found_rates.append(rates(device, workers))
         for family in FAMILIES:
             spent_own = own_seconds(setting, family.proxies, functions[part], device, workers)
             own.setdefault(family.proxies, []).append(spent_own)
@@ -222,10 +251,15 @@ def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> S
         )
         for family in FAMILIES
     ]
+    speed = Work(*(median(kind) for kind in zip(*found_rates, strict=True)))
     measured = functions[: rounds * sample]
-    arithmetic = statistics.fmean(setting.skeleton.count_multiply_adds(cell_at(cell)) for cell in measured)
-    rate = median(rates)
-    return Speeds(families, median(one), arithmetic * setting.batch / rate, rate)
+    distances = []
+    for proxies, backward in (("diswot", False), ("snip", True)):
+        works = [work(cell_at(cell), skeleton, setting.batch, backward) for cell in measured]
+        floor = Work(*(statistics.fmean(kind) for kind in zip(*works, strict=True))).seconds(speed)
+        shares_of = own_shares(setting, proxies, measured[:sample], device)
+        distances.append(Distance(proxies, median(own[proxies]), floor, shares_of))
+    return Speeds(families, median(one), speed, distances)
 
 
 def write(speeds: Speeds, name: str, provenance: dict[str, Any], folder: Path = FOLDER) -> Path:
@@ -235,9 +269,20 @@ def write(speeds: Speeds, name: str, provenance: dict[str, Any], folder: Path = 
     frame = pd.DataFrame(rows).round({"conventional": 4, "own": 5, "ratio": 1})
     write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
     further = {
-        "over_floor": round(speeds.over_floor, 2),
         "scaling": round(speeds.scaling, 2),
-        "multiply_adds_a_second": float(f"{speeds.rate:.3g}"),
+        "multiply_adds_a_second": float(f"{speeds.rates.multiply_adds:.3g}"),
+        "bytes_a_second": float(f"{speeds.rates.bytes:.3g}"),
+        "floors": {
+            distance.proxies: {
+                "own": round(distance.own, 5),
+                "multiply_adds": round(distance.floor.multiply_adds, 5),
+                "bytes": round(distance.floor.bytes, 5),
+                "over_arithmetic": round(distance.over_arithmetic, 2),
+                "over_both": round(distance.over_both, 2),
+                "shares": distance.shares,
+            }
+            for distance in speeds.distances
+        },
     }
     write_json(path.with_suffix(".json"), further | provenance)
     return path

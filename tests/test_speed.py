@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +11,20 @@ import pytest
 
 from analysis.figures.speed import draw, draw_all, read
 from bench.benchmarks import benchmark
-from bench.speed import FAMILIES, NoiseSetup, Speed, Speeds, matrix_rate, measure, noise, sweep_passes, write
+from bench.floor import Work
+from bench.speed import FAMILIES, Distance, NoiseSetup, Speed, Speeds, measure, noise, sweep_passes, write
+from bench.worker import Worker
 from common.errors import BadInput
+from common.pool import Job, run
 
 
 def test_ratios_are_of_whole_sweeps() -> None:
     family = Speed("diswot", conventional=0.5, own=0.1, passes=5000)
     assert family.ratio == pytest.approx(0.5 * 15625 / (0.1 * 5000))
-    speeds = Speeds([family], one_worker=0.18, floor=0.08, rate=1e9)
-    assert speeds.scaling == pytest.approx(1.8)
-    assert speeds.over_floor == pytest.approx(1.25)
+    assert Speeds([family], one_worker=0.18, rates=Work(1e9, 1e9), distances=[]).scaling == pytest.approx(1.8)
+    distance = Distance("diswot", 0.1, Work(0.05, 0.03), {})
+    assert distance.over_arithmetic == pytest.approx(2)
+    assert distance.over_both == pytest.approx(1.25)
 
 
 def test_a_sweep_has_a_pass_for_each_class_that_its_readers_tell_apart() -> None:
@@ -35,10 +40,6 @@ def test_noise_has_the_shape_of_the_benchmark() -> None:
     assert worker._batch(0).hash == "noise"
 
 
-def test_matrix_products_have_a_rate() -> None:
-    assert matrix_rate(1) > 1e6
-
-
 def test_all_loops_run_and_take_time_and_are_written(tmp_path: Path) -> None:
     pytest.importorskip("xautodl", reason="the conventional loop runs xautodl's network")
     speeds = measure("digits", sample=2, rounds=1, device="cpu", workers=1)
@@ -47,17 +48,33 @@ def test_all_loops_run_and_take_time_and_are_written(tmp_path: Path) -> None:
     pair, forward = speeds.families[0], speeds.families[1]
     three = next(speed for speed in speeds.families if speed.proxies == "diswot,nwot,kd")
     assert three.conventional == pytest.approx(2 * pair.conventional + forward.conventional)
-    assert speeds.floor > 0
+    diswot, snip = speeds.distances
+    assert min(*diswot.floor, *snip.floor) > 0
+    assert snip.floor.multiply_adds == pytest.approx(3 * diswot.floor.multiply_adds)
     path = write(speeds, "digits", {"device": "cpu"}, tmp_path)
     assert list(pd.read_csv(path).columns) == ["proxies", "conventional", "own", "passes", "ratio"]
-    assert json.loads(path.with_suffix(".json").read_text())["device"] == "cpu"
+    written = json.loads(path.with_suffix(".json").read_text())
+    assert written["device"] == "cpu"
+    assert sum(written["floors"]["snip"]["shares"].values()) == pytest.approx(1, abs=0.01)
+
+
+def test_workers_wait_for_one_another(tmp_path: Path) -> None:
+    setup = NoiseSetup(benchmark("digits"), ("diswot",), (), None, "cpu", meeting=tmp_path, workers=2)
+    job: Job[int, float] = Job(setup, _now)
+    started = time.monotonic()
+    found = [result for _, result in run(job, range(8), 2)]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert all(isinstance(moment, float) and moment > started for moment in found)
+
+
+def _now(worker: Worker, task: int) -> float:
+    return time.monotonic()
 
 
 def test_the_figure_shows_minutes_a_sweep_and_ratios(tmp_path: Path) -> None:
     families = [Speed("diswot", 1.2, 0.12, 5044), Speed("snip,fisher", 2.4, 0.36, 5044)]
-    write(
-        Speeds(families, 0.2, 0.1, 1e9), "cifar100", {"benchmark": "cifar100", "workers": 2, "device": "cpu"}, tmp_path
-    )
+    speeds = Speeds(families, 0.2, Work(1e9, 1e9), [])
+    write(speeds, "cifar100", {"benchmark": "cifar100", "workers": 2, "device": "cpu"}, tmp_path)
     (tmp_path / "cifar100-growth.csv").write_text("cells,batch,seconds,memory\n")
     assert [path.name for path in draw_all(tmp_path, tmp_path)] == ["cifar100-speed.svg", "cifar100-speed.png"]
     axes = draw(*read(tmp_path / "cifar100.csv")).axes[0]

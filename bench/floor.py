@@ -19,7 +19,7 @@ from spaces.nb201 import EDGES, KERNEL, NONE, Cell
 from spaces.skeleton import Skeleton
 
 FLOAT = 4
-SECONDS = 0.5
+SECONDS = 0.3
 """How long each rate is measured."""
 
 

@@ -40,7 +40,7 @@ def _entropy(features: torch.Tensor) -> float:
     import torch
 
     rows = _rows(features)
-    rows -= rows.mean(0)
+    rows = rows - rows.mean(0)  # not in place: of a float64 network they are the map itself
     covariance = rows.T @ rows / len(rows)
     if not covariance.isfinite().all():  # the eigensolver would raise
         return math.nan

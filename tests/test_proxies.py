@@ -285,24 +285,15 @@ def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
 
 
 def test_the_xautodl_backbone_gives_the_scores_of_our_own() -> None:
+    """In float64, where rounding neither flips a ReLU near zero nor is all that is left of what cancels."""
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
-    digits = benchmark("digits")
-    ours = outcomes(EVERY, INDICES, digits)
-    theirs = outcomes(EVERY, INDICES, replace(digits, backbone="xautodl"))
-    for index, a, b in zip(INDICES, ours, theirs, strict=True):
-        for text in set(EVERY) - {"zico"}:
-            assert a[text] == pytest.approx(b[text], rel=1e-4), f"{text} of {cell_at(index)}"
-    assert all(rows["diswot"] is not None and rows["nwot"] is not None for rows in ours[:5])
-
-
-def test_zico_on_the_xautodl_backbone_is_that_of_our_own_but_for_rounding() -> None:
-    """In float64: a single ratio of two gradients to their difference can carry the sum, and with it its rounding."""
-    pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
-    digits = benchmark("digits")
-    ours = outcomes(("zico",), INDICES, digits, ExactWorker)
-    theirs = outcomes(("zico",), INDICES, replace(digits, backbone="xautodl"), ExactWorker)
-    for index, a, b in zip(INDICES, ours, theirs, strict=True):
-        assert a["zico"] == pytest.approx(b["zico"], rel=1e-6), f"{cell_at(index)}"
+    digits, some = benchmark("digits"), INDICES[2:]
+    ours = outcomes(EVERY, some, digits, ExactWorker)
+    theirs = outcomes(EVERY, some, replace(digits, backbone="xautodl"), ExactWorker)
+    for index, a, b in zip(some, ours, theirs, strict=True):
+        for text in EVERY:
+            assert a[text] == pytest.approx(b[text], rel=1e-7), f"{text} of {cell_at(index)}"
+    assert all(rows["diswot"] is not None and rows["nwot"] is not None for rows in ours[:2])
 
 
 def test_scores_of_a_function_do_not_count_operations_that_lead_nowhere() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,8 @@ import pytest
 from analysis.figures.speed import draw, draw_all, read
 from bench.benchmarks import benchmark
 from bench.floor import Work
-from bench.speed import FAMILIES, Distance, NoiseSetup, Speed, Speeds, measure, noise, sweep_passes, write
-from bench.worker import Worker
+from bench.speed import FAMILIES, Distance, NoiseSetup, NoiseWorker, Speed, Speeds, measure, noise, sweep_passes, write
 from common.errors import BadInput
-from common.pool import Job, run
 
 
 def test_ratios_are_of_whole_sweeps() -> None:
@@ -60,15 +59,14 @@ def test_all_loops_run_and_take_time_and_are_written(tmp_path: Path) -> None:
 
 def test_workers_wait_for_one_another(tmp_path: Path) -> None:
     setup = NoiseSetup(benchmark("digits"), ("diswot",), (), None, "cpu", meeting=tmp_path, workers=2)
-    job: Job[int, float] = Job(setup, _now)
-    started = time.monotonic()
-    found = [result for _, result in run(job, range(8), 2)]
-    assert len(list(tmp_path.iterdir())) == 2
-    assert all(isinstance(moment, float) and moment > started for moment in found)
-
-
-def _now(worker: Worker, task: int) -> float:
-    return time.monotonic()
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(setup)
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert not waiting.done()
+        (tmp_path / "the second").touch()
+        assert isinstance(waiting.result(timeout=60), NoiseWorker)
 
 
 def test_the_figure_shows_minutes_a_sweep_and_ratios(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.errors import BadUsage
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
@@ -438,6 +439,7 @@ def speed_command(
 def growth_command(
     proxies: Proxies = "diswot",
     benchmark: BenchmarkName = "digits",
+    cells: Annotated[str, typer.Option(help="How many cells, runs of each, joined by commas.")] = "1000,5000,15625",
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
     data: Data = None,
@@ -445,8 +447,15 @@ def growth_command(
     address: Address = None,
     output: Annotated[Path, typer.Option(help="Folder of published rates.")] = Path("results/speed"),
 ) -> None:
-    """Time and memory of whole runs: 1,000, 5,000 and all cells, batches of 16 to 256. Needs psutil (`.[dev]`)."""
+    """Time and memory of whole runs by number of cells, and of the first of them in batches of 16 to 256. Needs psutil
+    (`.[dev]`)."""
     at_least_one("--workers", workers)
+    try:
+        sizes = [int(number) for number in cells.split(",")]
+    except ValueError:
+        raise BadUsage(f"--cells {cells}: whole numbers joined by commas, such as 1000,5000") from None
+    for size in sizes:
+        at_least_one("--cells", size)
     chosen, setting = _resolve(proxies, benchmark, "own", "default", None)
     folder = data_folder(data)
     from bench.growth import measure, write
@@ -458,7 +467,7 @@ def growth_command(
     request = Request(
         setting, labels, (0,), workers=count, device=where, data=folder, executor=executor, address=address
     )
-    found = measure(request)
+    found = measure(request, sizes)
     rows: list[list[object]] = [
         [growth.cells, growth.batch, f"{growth.seconds:.1f}", f"{growth.memory:.0f}"] for growth in found
     ]

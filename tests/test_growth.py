@@ -10,6 +10,7 @@ import pytest
 from bench.benchmarks import benchmark
 from bench.growth import BATCHES, measure, write
 from bench.runner import Request
+from tests.conftest import Command
 
 
 def test_runs_of_several_sizes_take_time_and_memory(tmp_path: Path) -> None:
@@ -22,3 +23,8 @@ def test_runs_of_several_sizes_take_time_and_memory(tmp_path: Path) -> None:
     frame = pd.read_csv(write(found, "digits", {}, tmp_path))
     assert list(frame.columns) == ["cells", "batch", "seconds", "memory"]
     assert len(frame) == len(found)
+
+
+def test_a_number_of_cells_that_is_none_is_refused(command: Command) -> None:
+    assert command("bench", "growth", "params", "--cells", "3,x").code == 2
+    assert command("bench", "growth", "params", "--cells", "0").code == 2

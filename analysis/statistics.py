@@ -310,21 +310,23 @@ def corrected_correlation(scores: np.ndarray, labels: np.ndarray, groups: np.nda
     merged = _merge(groups, scores, labels.mean(axis=1), labels)
     blocks = [_blocks(column) for column in merged.columns.T]
 
-    def both(weights: np.ndarray) -> Iterator[tuple[float, float]]:
+    one, other = np.triu_indices(k, 1)
+
+    def both(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ranks = np.stack([_weighted_ranks(column, weights) for column in blocks])
         products = np.ascontiguousarray((weights * ranks).transpose(2, 0, 1)) @ ranks.transpose(2, 1, 0)
         own = np.sqrt(products.diagonal(axis1=1, axis2=2))
         with np.errstate(invalid="ignore"):
             found = products / (own[:, :, None] * own[:, None])
-        for r in found:
-            of_mean = spearman_brown(float(r[2:, 2:][np.triu_indices(k, 1)].mean()), k)
-            yield float(r[0, 1]), float(r[0, 1]) / math.sqrt(of_mean) if of_mean > 0 else math.nan
+            single = found[:, 2:, 2:][:, one, other].mean(axis=1)
+            of_mean = np.array([spearman_brown(r, k) for r in single.tolist()])
+            return found[:, 0, 1], np.where(of_mean > 0, found[:, 0, 1] / np.sqrt(of_mean), np.nan)
 
-    ((observed, corrected),) = both(merged.counts[:, None])
+    observed, corrected = (float(value) for (value,) in both(merged.counts[:, None]))
     if math.isnan(corrected):
         return Corrected(n, observed, *[math.nan] * 3)
-    drawn = [value for some in merged.portions() for _, value in both(merged.weights(some))]
-    return Corrected(n, observed, corrected, *quantiles(drawn))
+    drawn = [both(merged.weights(some))[1] for some in merged.portions()]
+    return Corrected(n, observed, corrected, *quantiles(np.concatenate(drawn)))
 
 
 def variance_shares(scores: np.ndarray, factors: Sequence[str]) -> dict[str, float]:

@@ -244,11 +244,12 @@ class Worker:
         ]
 
     def _size(self, task: Pass) -> int:
-        """How many such passes to run together: on a CPU one, if something is differentiated, since that takes all maps
-        of all cells at a time, and no cache holds them."""
+        """How many such passes to run together: unless a number was asked for, on a CPU one, if something is
+        differentiated, since that takes all maps of all cells at a time, and no cache holds them."""
+        if self.setup.together is not None or self.setup.device.startswith("cuda"):
+            return self.together
         needs = [need for number in task.proxies for need in self.proxies[number].needs]
-        differentiated = any(need.rpartition(".")[2] in BACKWARD for need in needs)
-        return 1 if differentiated and not self.setup.device.startswith("cuda") else self.together
+        return 1 if any(need.rpartition(".")[2] in BACKWARD for need in needs) else self.together
 
     def score_all(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes, those that can be observed together at a time."""

@@ -21,8 +21,9 @@ import torch
 import torch.nn.functional as F
 
 from bench.benchmarks import Benchmark, CellTeacher, benchmark
-from bench.floor import Work, rates, shares, work
+from bench.floor import Work, rates, work
 from bench.plan import Pass, Want, passes, visiting_order
+from bench.shares import shares
 from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
 from common.errors import BadUsage
 from common.files import write_json, write_whole
@@ -116,7 +117,7 @@ class Distance(NamedTuple):
     floor: Work
     """Seconds that its multiply-adds and its maps take at the least, with all workers; the mean over the same."""
     shares: dict[str, float]
-    """What its time went to in one process (`bench.floor.shares`)."""
+    """What its time went to in one process (bench/shares.py)."""
 
     @property
     def over_arithmetic(self) -> float:

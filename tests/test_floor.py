@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.floor import Work, count_values, rates, shares, work
+from bench.floor import Work, count_values, rates, work
+from bench.shares import shares
 from spaces.nb201 import KERNEL, Cell, cell_at
 from spaces.network import CellBlock, CellNetwork, ReductionBlock
 from spaces.skeleton import Skeleton

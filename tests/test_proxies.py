@@ -277,10 +277,11 @@ def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
     """Together means one network with the dead operations too, and with the graph of a backward pass."""
     assert len(DEAD) == 3
     digits = benchmark("digits")
-    together = outcomes(EVERY, INDICES, digits)
-    assert outcomes(tuple(reversed(EVERY)), tuple(reversed(INDICES)), digits) == list(reversed(together))
+    some = INDICES[1:-1]
+    together = outcomes(EVERY, some, digits)
+    assert outcomes(tuple(reversed(EVERY)), tuple(reversed(some)), digits) == list(reversed(together))
     for text in EVERY:
-        alone = outcomes((text,), INDICES, digits)
+        alone = outcomes((text,), some, digits)
         assert [rows[text] for rows in alone] == [rows[text] for rows in together], text
 
 

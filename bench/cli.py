@@ -53,17 +53,23 @@ def _resolve(
     return chosen, with_teacher(setting, teacher)  # last: a trained teacher is loaded
 
 
+def _here(device: str, workers: int | None) -> tuple[str, int]:
+    """The device, and how many workers this machine has for it."""
+    from common.pool import cores
+
+    where = choose_device(device)
+    return where, workers or (cores() if where == "cpu" else 1)
+
+
 def _where(device: str, workers: int | None, executor: str) -> tuple[str, int | None]:
-    """The device, and how many workers: None is all that a cluster has room for."""
+    """As `_here`, or of a cluster: None is all that it has room for."""
     from bench.runner import EXECUTORS
     from common.errors import unknown
-    from common.pool import cores
 
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
     if executor == "local":
-        device = choose_device(device)
-        return device, workers or (cores() if device == "cpu" else 1)
+        return _here(device, workers)
     # the driver of a cluster need not have the device that its machines have
     return device if device.startswith("cuda") else choose_device(device), workers
 
@@ -396,11 +402,9 @@ def speed_command(
     at_least_one("--workers", workers)
     from bench.provenance import provenance
     from bench.speed import measure, write
-    from common.pool import cores
     from spaces.nb201 import cells
 
-    where = choose_device(device)
-    count = workers or (cores() if where == "cpu" else 1)
+    where, count = _here(device, workers)
     found = measure(benchmark, sample, rounds, where, count)
     total = len(cells())
     rows: list[list[object]] = [

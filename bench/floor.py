@@ -57,10 +57,7 @@ def count_values(cell: Cell, skeleton: Skeleton) -> int:
 
 
 def rates(device: str, workers: int) -> Work:
-    """Of float32 matrix products of 1,024 x 1,024, and of copies of 64 MB: a GPU's, or of as many processes as workers.
-
-    A GPU that rounds to TF32 unasked is told not to, as in a run.
-    """
+    """Of float32 matrix products of 1,024 x 1,024 and copies of 64 MB: a GPU's, or of as many processes as workers."""
     if device.startswith("cuda"):
         return _rates(None, device)
     job: Job[str, Work] = Job(_one_thread, _rates)
@@ -73,7 +70,6 @@ def _one_thread() -> None:
 
 
 def _rates(_: None, device: str) -> Work:
-    torch.backends.cuda.matmul.allow_tf32 = False
     a, big = torch.randn(1024, 1024, device=device), torch.randn(2**24, device=device)
     product, copy = torch.empty_like(a), torch.empty_like(big)
     products = _times(lambda: torch.mm(a, a, out=product), device)

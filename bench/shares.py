@@ -17,7 +17,7 @@ KINDS: Sequence[tuple[str, tuple[str, ...]]] = (
 def shares(action: Callable[[], object], device: str) -> dict[str, float]:
     """Which share of an action's time each kind of operation takes, by PyTorch's profiler; of 1, the rest is `other`.
 
-    A convolution of one channel each is the pool (`spaces.pool`).
+    A convolution of one channel each is the pool (`spaces.average_pool`).
     """
     from torch.profiler import ProfilerActivity, profile
 

@@ -65,8 +65,8 @@ class NoiseSetup(Setup):
     """An empty folder where workers wait for one another, so that no start is part of what is measured."""
     workers: int = 1
 
-    def __call__(self) -> Worker:
-        torch.set_num_threads(1)
+    def worker(self) -> Worker:
+        """After the others have come."""
         if self.meeting:
             (self.meeting / str(os.getpid())).touch()
             patience = time.monotonic() + 300

@@ -61,6 +61,10 @@ class Setup:
     def __call__(self) -> Worker:
         torch.set_num_threads(1)  # sums in one order, whatever the number of workers
         torch.backends.cudnn.allow_tf32 = False  # the default on GPUs, and no float32
+        return self.worker()
+
+    def worker(self) -> Worker:
+        """In a process that is set up."""
         return Worker(self)
 
 

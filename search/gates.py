@@ -14,9 +14,9 @@ from torch import nn
 
 from search.cell_graph import CellGraph, Choice
 from search.graph import Gated
+from spaces.average_pool import average
 from spaces.nb201 import EDGES, KERNEL, OPERATIONS, POOL
 from spaces.network import Output, ReductionBlock
-from spaces.pool import average
 from spaces.skeleton import Block
 from spaces.supernet import Supernet
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from spaces.average_pool import average
 from spaces.nb201 import KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
-from spaces.pool import average
 from spaces.skeleton import Block, Skeleton
 from spaces.supernet import ConvBn, Supernet
 

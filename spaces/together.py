@@ -20,8 +20,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from spaces.average_pool import average
 from spaces.nb201 import EDGES, KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
-from spaces.pool import average
 from spaces.skeleton import Block, Skeleton
 from spaces.supernet import ConvBn, Supernet
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.pool import average
+from spaces.average_pool import average
 
 
 def reference(images: torch.Tensor) -> torch.Tensor:

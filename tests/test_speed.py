@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from analysis.figures.speed import draw, draw_all, read
 from bench.benchmarks import benchmark
@@ -67,6 +68,7 @@ def test_workers_wait_for_one_another(tmp_path: Path) -> None:
         assert not waiting.done()
         (tmp_path / "the second").touch()
         assert isinstance(waiting.result(timeout=60), NoiseWorker)
+    assert not torch.backends.cudnn.allow_tf32, "set up as the workers of a run"
 
 
 def test_the_figure_shows_minutes_a_sweep_and_ratios(tmp_path: Path) -> None:

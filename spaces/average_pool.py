@@ -11,7 +11,7 @@ import torch.nn.functional as F
 def average(images: torch.Tensor) -> torch.Tensor:
     """Mean of each pixel's 3 x 3 neighbourhood, what lies outside of the image not counted: [B, C, H, W] to the same.
 
-    On a CPU it is computed as a convolution by ones, several times as fast as PyTorch's pool (docs/performance.md).
+    On a CPU it is computed as a convolution by ones, several times as fast as PyTorch's pool.
     """
     if images.device.type != "cpu":
         return F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)

@@ -234,20 +234,23 @@ def export_command(
 
 @app.command("merge")
 def merge_command(
-    others: Annotated[list[Path], typer.Argument(help="Stores of other runs or machines.")],
+    others: Annotated[
+        list[Path], typer.Argument(help="Stores of other runs or machines, or folders such as results/scores/digits.")
+    ],
     store: Store = _STORE,
 ) -> None:
-    """Add the scores of other stores. Exit code 1 if one has another score of a cell: the own one stays."""
+    """Add the scores of other stores, or published ones. Exit code 1 if one of a cell differs: the own one stays."""
+    from bench.restore import restore
     from bench.store import ScoreStore
     from common.errors import BadInput
 
     for path in others:
-        if not path.is_file():
+        if not path.exists():
             raise BadInput(f"{path}: no such store")
     opened = ScoreStore(store)
     differing = 0
     for path in others:
-        found = opened.merge(path)
+        found = restore(opened, path) if path.is_dir() else opened.merge(path)
         print(f"{path}: {found.ok} scores and {found.failed} cells without one added to {store}")
         differing += found.differing
     opened.close()

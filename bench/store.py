@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ class ScoreStore:
             )
         return run
 
-    def finish_run(self, run: int, seconds: float, passes: int) -> None:
+    def finish_run(self, run: int, seconds: float | None, passes: int | None) -> None:
         """What the run cost."""
         self._database.execute("UPDATE run SET seconds = ?, passes = ? WHERE id = ?", (seconds, passes, run))
 
@@ -212,26 +212,40 @@ class ScoreStore:
                 "SELECT id, fingerprint, benchmark, proxy, record FROM setting"
             )
         }
-        before = self._count("ok"), self._count("failed")
-        differing = 0
+        added = Merged(0, 0, 0)
         for run, started, provenance, seconds, passes in other._database.execute("SELECT * FROM run ORDER BY id"):
-            known = self._database.execute(
-                "SELECT id FROM run WHERE started = ? AND provenance = ?", (started, provenance)
-            ).fetchone()
-            if known is None:
-                requests = other._database.execute(
-                    "SELECT setting, seed, cells, wanted FROM request WHERE run = ?", (run,)
-                )
-                asked = [(settings[setting], *rest) for setting, *rest in requests]
-                here = self.start_run(started, json.loads(provenance), asked)
-                self.finish_run(here, seconds, passes)
-            else:
-                (here,) = known
+            requests = other._database.execute("SELECT setting, seed, cells, wanted FROM request WHERE run = ?", (run,))
+            asked = [(settings[setting], *rest) for setting, *rest in requests]
             query = "SELECT setting, seed, cell, score, status, reason FROM score WHERE run = ?"
             rows = [Row(settings[setting], *rest) for setting, *rest in other._database.execute(query, (run,))]
-            differing += sum(self._differs(row) for row in rows)
-            self.add(here, rows)
+            of_run = self.adopt(started, json.loads(provenance), asked, rows, seconds, passes)
+            added = Merged(*(sum(both) for both in zip(added, of_run, strict=True)))
         other.close()
+        return added
+
+    def adopt(
+        self,
+        started: str,
+        provenance: dict[str, Any],
+        requests: Iterable[tuple[int, int, str, int]],
+        rows: Sequence[Row],
+        seconds: float | None = None,
+        passes: int | None = None,
+    ) -> Merged:
+        """Add the requests and rows of a run that was made elsewhere, known by when it started and its provenance.
+
+        Where there is a score of a cell already, it stays; a run that is known gets what it lacks.
+        """
+        query = "SELECT id FROM run WHERE started = ? AND provenance = ?"
+        known = self._database.execute(query, (started, json.dumps(provenance, sort_keys=True))).fetchone()
+        if known is None:
+            here = self.start_run(started, provenance, requests)
+            self.finish_run(here, seconds, passes)
+        else:
+            (here,) = known
+        before = self._count("ok"), self._count("failed")
+        differing = sum(self._differs(row) for row in rows)
+        self.add(here, rows)
         return Merged(self._count("ok") - before[0], self._count("failed") - before[1], differing)
 
     def _count(self, what: str) -> int:

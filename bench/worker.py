@@ -16,6 +16,7 @@ import images
 from bench.benchmarks import Benchmark, CellTeacher, ResNetTeacher, TrainedTeacher
 from bench.plan import Pass
 from common.errors import BadInput
+from common.reproducible import reproducible
 from distill.teachers import load_teacher
 from images.base import Batch, DataSet
 from images.noise import noise
@@ -59,8 +60,7 @@ class Setup:
     """Draws the images of every pass; None where the pass's own seed does, as in a benchmark."""
 
     def __call__(self) -> Worker:
-        torch.set_num_threads(1)  # sums in one order, whatever the number of workers
-        torch.backends.cudnn.allow_tf32 = False  # the default on GPUs, and no float32
+        reproducible()
         return self.worker()
 
     def worker(self) -> Worker:

@@ -23,6 +23,7 @@ from torch import nn
 import images
 from common.errors import BadInput, BadUsage
 from common.files import json_hash, write_json, write_whole
+from common.reproducible import reproducible
 from distill.distpro import Search, Settings, split_streams
 from distill.objectives import NONE, Processes, Student, describe, objective
 from distill.pathways import Pathway, Pathways
@@ -31,7 +32,7 @@ from distill.recipes import Recipe, recipe
 from distill.runs import data_hash
 from distill.taps import Tapped
 from distill.teachers import Teacher, hardware, held_out, load_teacher, spec
-from distill.training import Group, Lockstep, Trained, reproducible
+from distill.training import Group, Lockstep, Trained
 from spaces.nb201 import cell_at, resolve
 from spaces.network import CellNetwork
 from spaces.resnet import ResNet, resnet_shape

@@ -24,10 +24,11 @@ from common.errors import BadInput
 from common.files import content_hash, json_hash, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
+from common.reproducible import reproducible
 from distill.recipes import BLOCK, CHOSEN, Recipe, recipe, recipe_hash
 from distill.tables import COLUMNS, AccuracyTable, read_table, table_path, write_table
 from distill.teachers import Teacher, hardware, held_out, load_teacher
-from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered, reproducible
+from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered
 from images import DataSet
 from images.stream import Stream
 from spaces.equivalence import members, representatives

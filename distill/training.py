@@ -117,13 +117,6 @@ def optimiser(parameters: Iterable[torch.Tensor], recipe: Recipe) -> torch.optim
     )
 
 
-def reproducible() -> None:
-    """Sums in one order, whatever the number of workers, and in full float32, in this process from now on."""
-    torch.set_num_threads(1)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
-
-
 def read_checkpoint(path: Path, about: dict[str, Any], what: str, device: torch.device) -> dict[str, Any]:
     """The state that was saved with what it is `about`. Raises BadInput for a damaged file and for that of another
     training, or `what` else goes on from it.

@@ -21,6 +21,7 @@ from common.errors import BadInput, BadUsage
 from common.files import gzip_bytes, json_hash, write_json, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
+from common.reproducible import reproducible
 from distill.recipes import Recipe, recipe_hash
 from distill.runs import AccuracyStore, data_hash
 from distill.teachers import Teacher, hardware, held_out, load_teacher, spec
@@ -174,9 +175,7 @@ class _Worker:
 
 
 def _set_up(plan: Plan, data: Path | None, device: str, checkpoints: Path) -> _Worker:
-    torch.set_num_threads(1)  # sums in one order, whatever the number of workers
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
+    reproducible()
     data_set = images.load(plan.recipe.benchmark, data)
     return _Worker(plan, load_teacher(plan.recipe.teacher), data_set, torch.device(device), checkpoints)
 

@@ -17,7 +17,7 @@ def average(images: torch.Tensor) -> torch.Tensor:
         return F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
     channels, height, width = images.shape[1:]
     ones, share = _kernel(channels, height, width, images.dtype)
-    return F.conv2d(images, ones, padding=1, groups=channels) * share
+    return F.conv2d(images, ones, padding=1, groups=channels).mul_(share)
 
 
 @lru_cache(maxsize=64)

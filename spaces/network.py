@@ -72,6 +72,7 @@ class CellBlock(nn.Module):
         pooled: dict[int, torch.Tensor] = {}
         for target in (1, 2, 3):
             total: torch.Tensor | None = None
+            own = False  # what others read is not written to
             for edge in self._into[target]:
                 source, value = edge.source, nodes[edge.source]
                 if edge.operation in KERNEL:
@@ -85,8 +86,12 @@ class CellBlock(nn.Module):
                     if source not in pooled:
                         pooled[source] = average(value)
                     value = pooled[source]
-                if value is not None:
-                    total = value if total is None else total + value
+                if value is None:
+                    continue
+                if total is None:
+                    total, own = value, edge.operation in KERNEL
+                else:
+                    total, own = (total.add_(value) if own else total + value), True
             nodes[target] = total
         output = nodes[3]
         return torch.zeros_like(x) if output is None else output
@@ -108,7 +113,7 @@ class ReductionBlock(nn.Module):
         a, b = self.conv_a.op, self.conv_b.op
         y = a["2"](a["1"](self.relu_a(x)))
         y = b["2"](b["1"](self.relu_b(y)))
-        return self.downsample(x) + y
+        return y.add_(self.downsample(x))
 
 
 class CellNetwork(nn.Module):

@@ -9,7 +9,7 @@ KINDS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("batch norms", ("batch_norm",)),
     ("ReLUs", ("aten::clamp_min", "aten::threshold_backward", "aten::relu")),
     ("sums", ("aten::add", "aten::add_", "aten::index_add_")),
-    ("pools", ("aten::mul", "avg_pool2d")),
+    ("pools", ("aten::mul", "aten::mul_", "avg_pool2d")),
 )
 """What PyTorch's operations are called that make up a pass."""
 

@@ -11,7 +11,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -191,13 +191,14 @@ def _run_of(
 def own_seconds(setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int) -> float:
     """Wall-clock seconds a pass in a run over `sample`, workers warmed up."""
     setup, parts = _run_of(setting, proxies, sample, device, workers)
-    warm = 2 * workers  # by then every worker has drawn its weights and met its teacher
+    # everything once before: then a worker has drawn its weights, met its teacher, and has the memory that it takes
+    warm = max(len(parts), 2 * workers)
     start = end = 0.0
     with tempfile.TemporaryDirectory() as folder:
         job: Job[tuple[Pass, ...], list[Outcome]] = Job(
             replace(setup, meeting=Path(folder), workers=workers), score_chunk
         )
-        results = run(job, itertools.chain(parts[:1] * warm, parts), workers)
+        results = run(job, itertools.chain(itertools.islice(itertools.cycle(parts), warm), parts), workers)
         for done, (_, result) in enumerate(results, 1):
             assert not isinstance(result, Died)
             end = time.perf_counter()  # of the last result: workers take a second to leave
@@ -220,6 +221,19 @@ def sweep_passes(proxies: str) -> int:
     return len(passes([Want(number, 0, visiting_order()) for number in range(len(chosen))], chosen))
 
 
+def _samples(population: Container[int], skeleton: Skeleton, sample: int, rounds: int) -> list[list[int]]:
+    """For each round cells of every size: of the population in order of multiply-adds every so manieth.
+
+    Time follows these, and a few dozen cells drawn at random miss the mean of all by a tenth.
+    """
+    cells_of = [cell for cell in visiting_order() if cell in population]
+    ordered = sorted(cells_of, key=lambda cell: skeleton.count_multiply_adds(cell_at(cell)))
+    count = sample * rounds
+    chosen = [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]
+    # large and small ones mixed, so that workers end together
+    return [sorted(chosen[number::rounds], key=cells_of.index) for number in range(rounds)]
+
+
 def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> Speeds:
     """Medians over rounds; within a round the loops take turns, so that a slow spell of the machine hits all."""
     setting = benchmark(name)
@@ -230,18 +244,17 @@ def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> S
     conventional: dict[str, list[float]] = {}
     own: dict[str, list[float]] = {}
     one, found_rates = [], []
-    all_cells = visiting_order()
-    functions = [cell for cell in all_cells if cell in set(cell_set("functions"))]
-    for number in range(rounds):
-        part = slice(number * sample, (number + 1) * sample)
+    all_cells = _samples(range(len(cells())), skeleton, sample, rounds)
+    functions = _samples(set(cell_set("functions")), skeleton, sample, rounds)
+    for part, chosen in zip(all_cells, functions, strict=True):
         for loop in ("pair", "backward", "forward"):
-            spent = conventional_seconds(setting, loop, all_cells[part], device)
+            spent = conventional_seconds(setting, loop, part, device)
             conventional.setdefault(loop, []).append(statistics.fmean(spent))
         found_rates.append(rates(device, workers))
         for family in FAMILIES:
-            spent_own = own_seconds(setting, family.proxies, functions[part], device, workers)
+            spent_own = own_seconds(setting, family.proxies, chosen, device, workers)
             own.setdefault(family.proxies, []).append(spent_own)
-        one.append(own_seconds(setting, "diswot", functions[part], device, 1))
+        one.append(own_seconds(setting, "diswot", chosen, device, 1))
     median = statistics.median
     families = [
         Speed(
@@ -253,12 +266,11 @@ def measure(name: str, sample: int, rounds: int, device: str, workers: int) -> S
         for family in FAMILIES
     ]
     speed = Work(*(median(kind) for kind in zip(*found_rates, strict=True)))
-    measured = functions[: rounds * sample]
     distances = []
     for proxies, backward in (("diswot", False), ("snip", True)):
-        works = [work(cell_at(cell), skeleton, setting.batch, backward) for cell in measured]
+        works = [work(cell_at(cell), skeleton, setting.batch, backward) for chosen in functions for cell in chosen]
         floor = Work(*(statistics.fmean(kind) for kind in zip(*works, strict=True))).seconds(speed)
-        shares_of = own_shares(setting, proxies, measured[:sample], device)
+        shares_of = own_shares(setting, proxies, functions[0], device)
         distances.append(Distance(proxies, median(own[proxies]), floor, shares_of))
     return Speeds(families, median(one), speed, distances)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +16,22 @@ import torch
 from analysis.figures.speed import draw, draw_all, read
 from bench.benchmarks import benchmark
 from bench.floor import Work
-from bench.speed import FAMILIES, Distance, NoiseSetup, NoiseWorker, Speed, Speeds, measure, noise, sweep_passes, write
+from bench.speed import (
+    FAMILIES,
+    Distance,
+    NoiseSetup,
+    NoiseWorker,
+    Speed,
+    Speeds,
+    _samples,
+    measure,
+    noise,
+    sweep_passes,
+    write,
+)
 from common.errors import BadInput
+from spaces.nb201 import cell_at, cell_set, cells
+from spaces.skeleton import Skeleton
 
 
 def test_ratios_are_of_whole_sweeps() -> None:
@@ -85,3 +101,20 @@ def test_the_figure_shows_minutes_a_sweep_and_ratios(tmp_path: Path) -> None:
     (tmp_path / "cifar100.json").unlink()
     with pytest.raises(BadInput, match="make speed"):
         draw_all(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("of", ["cells", "functions"])
+def test_the_sample_takes_what_the_population_takes(of: str) -> None:
+    population = set(cell_set("functions")) if of == "functions" else range(len(cells()))
+    skeleton = benchmark("cifar100").skeleton
+    assert isinstance(skeleton, Skeleton)
+
+    def mean(chosen: Collection[int]) -> float:
+        return statistics.fmean(skeleton.count_multiply_adds(cell_at(cell)) for cell in chosen)
+
+    rounds = _samples(population, skeleton, 24, 3)
+    assert [len(set(chosen)) for chosen in rounds] == [24] * 3
+    drawn = {cell for chosen in rounds for cell in chosen}
+    assert len(drawn) == 72
+    assert all(cell in population for cell in drawn)
+    assert mean(drawn) == pytest.approx(mean(population), rel=0.01)

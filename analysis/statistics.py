@@ -214,7 +214,7 @@ def spearman_brown(r: float, k: int) -> float:
     """k r / (1 + (k - 1) r): the reliability of the mean of k seeds, r the correlation between two single seeds.
 
     Exact for Pearson's correlation and independent noise of one variance; with Spearman's an approximation. Its root,
-    the ceiling, is less than .01 off for normal truth and noise, and in simulations (tests/test_statistics.py) up to
+    the ceiling, is less than .01 off for normal truth and noise, and in simulations (tests/test_label_noise.py) up to
     .03 for skewed truth where r is above .6, up to .1 where r is small or cells fall into groups far apart.
     -infinity at and below r = -1 / (k - 1), the least that k seeds can agree, where the formula has its pole.
     """

@@ -78,3 +78,9 @@ def process(tmp_path: Path, environment: dict[str, str]) -> Command:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bootstraps of 200 draws."""
+    monkeypatch.setattr("analysis.statistics.RESAMPLES", 200)

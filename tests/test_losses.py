@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,95 +15,20 @@ from distill import losses
 from distill.connectors import connectors
 from distill.losses import LOSSES, READS, dkd, kd, loss, rows, semantic
 from spaces.network import Output
-
-
-def logits(seed: int, *shape: int, scale: float = 2.0) -> torch.Tensor:
-    return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def softmax(values: np.ndarray) -> np.ndarray:
-    powers = np.exp(values - values.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
-@pytest.mark.parametrize("temperature", [0.7, 1.0, 4.0, 20.0])
-@pytest.mark.parametrize("shape", [(1, 2), (5, 10), (3, 100)])
-def test_kd_is_the_divergence_in_nats_averaged_over_images_times_the_squared_temperature(
-    shape: tuple[int, int], temperature: float
-) -> None:
-    teacher, student = logits(0, *shape), logits(1, *shape)
-    p, q = softmax(teacher.numpy() / temperature), softmax(student.numpy() / temperature)
-    expected = temperature**2 * np.mean([sum(p[i] * np.log(p[i] / q[i])) for i in range(shape[0])])
-    assert kd(teacher, student, temperature).item() == pytest.approx(expected, rel=1e-12)
-
-
-def test_the_default_temperature_is_four() -> None:
-    teacher, student = logits(0, 4, 10), logits(1, 4, 10)
-    assert kd(teacher, student).item() == kd(teacher, student, 4.0).item() != kd(teacher, student, 1.0).item()
-
-
-def test_equal_logits_lose_nothing_and_a_constant_more_changes_nothing() -> None:
-    teacher, student = logits(0, 4, 10), logits(1, 4, 10)
-    assert kd(teacher, teacher).item() == 0
-    shift = torch.tensor([[3.0], [-2.0], [0.5], [100.0]], dtype=torch.float64)
-    assert kd(teacher, teacher + shift).item() == pytest.approx(0, abs=1e-12)
-    assert kd(teacher + shift, student).item() == pytest.approx(kd(teacher, student).item(), rel=1e-9)
-
-
-def test_teacher_and_student_are_not_interchangeable() -> None:
-    teacher, student = logits(0, 4, 10), logits(1, 4, 10)
-    assert kd(teacher, student).item() != pytest.approx(kd(student, teacher).item(), rel=1e-3)
-
-
-def test_the_loss_is_never_negative() -> None:
-    values = [kd(logits(k, 3, 7), logits(k + 100, 3, 7)).item() for k in range(50)]
-    assert min(values) > 0
-
-
-@pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_the_gradient_is_temperature_times_the_difference_of_probabilities(temperature: float) -> None:
-    """d/dz of T^2 KL(p || softmax(z / T)) is T (softmax(z / T) - p): the student is pulled towards the teacher."""
-    teacher, student = logits(0, 5, 10), logits(1, 5, 10).requires_grad_()
-    kd(teacher, student, temperature).backward()
-    p = softmax(teacher.numpy() / temperature)
-    q = softmax(student.detach().numpy() / temperature)
-    assert student.grad is not None
-    np.testing.assert_allclose(student.grad.numpy(), temperature * (q - p) / 5, rtol=1e-9, atol=1e-14)
-
-
-def test_a_step_against_the_gradient_brings_the_student_closer() -> None:
-    teacher, student = logits(0, 5, 10), logits(1, 5, 10).requires_grad_()
-    loss = kd(teacher, student)
-    loss.backward()
-    assert student.grad is not None
-    assert kd(teacher, student.detach() - 0.1 * student.grad).item() < loss.item()
-
-
-def test_at_high_temperature_the_loss_is_half_the_squared_distance_of_centred_logits() -> None:
-    """The limit of Hinton et al., section 2.1; the factor T^2 is what keeps it from vanishing."""
-    teacher, student = logits(0, 5, 10), logits(1, 5, 10)
-    centred = [each - each.mean(1, keepdim=True) for each in (teacher, student)]
-    expected = (centred[0] - centred[1]).square().sum(1).mean().item() / (2 * 10)
-    assert kd(teacher, student, 1e4).item() == pytest.approx(expected, rel=1e-3)
-
-
-def test_extreme_logits_give_a_finite_loss_and_gradient() -> None:
-    teacher = torch.tensor([[1000.0, 0.0, -1000.0]])
-    student = torch.tensor([[-1000.0, 0.0, 1000.0]], requires_grad=True)
-    loss = kd(teacher, student, 1.0)
-    loss.backward()
-    assert student.grad is not None
-    assert loss.item() == pytest.approx(2000)
-    torch.testing.assert_close(student.grad, torch.tensor([[-1.0, 0.0, 1.0]]))
-
-
-# all losses: two networks, and every formula written out
-
-N, K = 5, 4
-LABELS = torch.tensor([0, 2, 2, 1, 0])  # class 3 is absent
-WIDTHS = (5, 6, 7)
-SIZES = (4, 4, 2)
-Arrays = Any
+from tests.loss_formulas import (
+    LABELS,
+    SIZES,
+    WIDTHS,
+    WRITTEN_OUT,
+    K,
+    N,
+    as_numpy,
+    logits,
+    numpy_dkd,
+    numpy_kdsvd,
+    numpy_rkd_angle,
+    numpy_rkd_distance,
+)
 
 
 def shown(seed: int, widths: tuple[int, ...] = WIDTHS, sizes: tuple[int, ...] = SIZES, images: int = N) -> Output:
@@ -142,165 +66,6 @@ def value(name: str, teacher: Output, student: Output, labels: torch.Tensor = LA
     return LOSSES[name].function(*arguments(name, teacher, student, labels))
 
 
-def unit(vector: Arrays) -> Arrays:
-    length = math.sqrt(sum(float(x) ** 2 for x in vector.ravel()))
-    return vector / length if length > 0 else vector
-
-
-def huber(x: float) -> float:
-    return x * x / 2 if abs(x) <= 1 else abs(x) - 0.5
-
-
-def divergence(p: Arrays, q: Arrays) -> float:
-    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
-
-
-def numpy_kd(t: Arrays, s: Arrays) -> float:
-    p, q = softmax(t / 4), softmax(s / 4)
-    return 16 * sum(divergence(p[n], q[n]) for n in range(N)) / N
-
-
-def numpy_dkd(t: Arrays, s: Arrays, labels: Arrays, alpha: float = 1, beta: float = 8, T: float = 4) -> float:
-    total = 0.0
-    for n, label in enumerate(labels):
-        p, q = softmax(t[n : n + 1] / T)[0], softmax(s[n : n + 1] / T)[0]
-        total += alpha * divergence([p[label], 1 - p[label]], [q[label], 1 - q[label]])
-        rest_p, rest_q = np.delete(p, label), np.delete(q, label)
-        total += beta * divergence(rest_p / rest_p.sum(), rest_q / rest_q.sum())
-    return T * T * total / len(labels)
-
-
-def numpy_fitnet(t: Arrays, s: Arrays) -> float:
-    return sum((a - b) ** 2 for a, b in zip(t.ravel(), s.ravel(), strict=True)) / t.size
-
-
-def numpy_at(t: Arrays, s: Arrays) -> float:
-    total = 0.0
-    for a, b in zip(t, s, strict=True):
-        for n in range(N):
-            q = [unit(sum(channel**2 for channel in maps[n]) / len(maps[n])) for maps in (a, b)]
-            total += float(((q[0] - q[1]) ** 2).sum()) / (N * q[0].size)
-    return total
-
-
-def numpy_sp(t: Arrays, s: Arrays) -> float:
-    g = [np.einsum("nchw,mchw->nm", maps, maps) for maps in (t, s)]
-    return sum(float(((unit(g[0][n]) - unit(g[1][n])) ** 2).sum()) for n in range(len(t))) / len(t) ** 2
-
-
-def numpy_rkd_distance(t: Arrays, s: Arrays) -> float:
-    d = [np.array([[np.linalg.norm(x - y) for y in features] for x in features]) for features in (t, s)]
-    d = [each / (each.sum() / (N * N - N)) for each in d]
-    return sum(huber(d[0][i, j] - d[1][i, j]) for i in range(N) for j in range(N)) / N**2
-
-
-def numpy_rkd_angle(t: Arrays, s: Arrays) -> float:
-    def cosine(x: Arrays, i: int, j: int, k: int) -> float:
-        return float(unit(x[j] - x[i]) @ unit(x[k] - x[i]))
-
-    triplets = [(i, j, k) for i in range(N) for j in range(N) for k in range(N)]
-    return sum(huber(cosine(t, *triplet) - cosine(s, *triplet)) for triplet in triplets) / N**3
-
-
-def numpy_rkd(t: Arrays, s: Arrays) -> float:
-    return 25 * numpy_rkd_distance(t, s) + 50 * numpy_rkd_angle(t, s)
-
-
-def numpy_pkt(t: Arrays, s: Arrays) -> float:
-    total = 0.0
-    for i in range(N):
-        q = [np.array([(1 + unit(x[i]) @ unit(y)) / 2 for y in x]) for x in (t, s)]
-        q = [each / each.sum() for each in q]
-        total += sum(a * math.log((a + 1e-7) / (b + 1e-7)) for a, b in zip(*q, strict=True))
-    return total / N**2
-
-
-def numpy_cc(t: Arrays, s: Arrays) -> float:
-    return sum(abs(t[n] - s[n]) @ abs(t[n + 1] - s[n + 1]) for n in range(N - 1)) / (N - 1)
-
-
-def numpy_nst(t: Arrays, s: Arrays) -> float:
-    total = 0.0
-    for a, b in zip(t, s, strict=True):
-        x, y = ([[unit(channel).ravel() for channel in image] for image in maps] for maps in (a, b))
-        for sign, left, right in ((1, x, x), (1, y, y), (-2, x, y)):
-            pairs = [(u @ v) ** 2 for n in range(N) for u in left[n] for v in right[n]]
-            total += sign * sum(pairs) / len(pairs)
-    return total
-
-
-def numpy_ickd(t: Arrays, s: Arrays) -> float:
-    total = 0.0
-    for n in range(N):
-        for c in range(t.shape[1]):
-            row = [unit(np.array([(maps[n, c] * maps[n, d]).sum() for d in range(t.shape[1])])) for maps in (t, s)]
-            total += float(((row[0] - row[1]) ** 2).sum())
-    return total / (N * t.shape[1])
-
-
-def numpy_kdsvd(t: Arrays, s: Arrays, count: int = 1) -> float:
-    total = 0.0
-    for n in range(N):
-        before: list[Arrays] = []
-        for a, b in zip(t, s, strict=True):
-            _, values, right_t = np.linalg.svd(a[n].reshape(len(a[n]), -1).T)
-            right_s = np.linalg.svd(b[n].reshape(len(b[n]), -1).T)[2]
-            vectors = []
-            for i in range(count):
-                v = right_t[i] * (1 if right_t[i].sum() >= 0 else -1)
-                w = max(right_s[: count + 3], key=lambda candidate: abs(candidate @ v))
-                factor = values[i] / math.sqrt((values[:count] ** 2).sum())
-                vectors.append((factor * v, factor * w * np.sign(w @ v)))
-            for (v, w), (v_0, w_0) in zip(vectors, before, strict=False):
-                for i in range(len(v)):
-                    for j in range(len(v_0)):
-                        difference = math.exp(-((v[i] - v_0[j]) ** 2) / 8) - math.exp(-((w[i] - w_0[j]) ** 2) / 8)
-                        total += difference**2
-            before = vectors
-    return total / N
-
-
-def numpy_vid(t: Arrays, mean: Arrays, log_variance: Arrays) -> float:
-    total = 0.0
-    for a, m, v in zip(t, mean, log_variance, strict=True):
-        for c in range(a.shape[1]):
-            sigma = math.exp(v[0, c, 0, 0] / 2)
-            density = np.exp(-(((a[:, c] - m[:, c]) / sigma) ** 2) / 2) / (sigma * math.sqrt(2 * math.pi))
-            total += float((-np.log(density) - math.log(2 * math.pi) / 2).sum()) / a.size
-    return total
-
-
-def numpy_semantic(t: Arrays, h_t: Arrays, s: Arrays, h_s: Arrays, labels: Arrays) -> float:
-    total = 0.0
-    for k in sorted(set(labels.tolist())):
-        g = [
-            sum((softmax(z)[n, k] - (labels[n] == k)) * h[n] for n in range(len(labels)))
-            for z, h in ((t, h_t), (s, h_s))
-        ]
-        total += 1 - unit(g[0]) @ unit(g[1])
-    return total / len(set(labels.tolist()))
-
-
-def as_numpy(taken: Any) -> Any:
-    return [as_numpy(each) for each in taken] if isinstance(taken, tuple | list) else taken.detach().numpy()
-
-
-WRITTEN_OUT: dict[str, Callable[..., float]] = {
-    "kd": numpy_kd,
-    "dkd": numpy_dkd,
-    "fitnet": numpy_fitnet,
-    "at": numpy_at,
-    "sp": numpy_sp,
-    "rkd": numpy_rkd,
-    "pkt": numpy_pkt,
-    "cc": numpy_cc,
-    "nst": numpy_nst,
-    "ickd": numpy_ickd,
-    "kdsvd": numpy_kdsvd,
-    "vid": numpy_vid,
-    "semantic": numpy_semantic,
-    "relation": numpy_sp,
-}
 ANY_WIDTH = ("kd", "dkd", "at", "sp", "rkd", "pkt", "nst", "relation")
 """Losses that compare networks of unequal widths without a connector."""
 every_loss = pytest.mark.parametrize("name", sorted(LOSSES))

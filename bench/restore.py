@@ -24,7 +24,9 @@ def restore(store: ScoreStore, folder: Path) -> Merged:
     anything is added.
     """
     if folder.name not in names():
-        raise BadInput(f"{folder} is no folder of published scores: its name is none of {', '.join(names())}")
+        raise BadInput(
+            f"{folder} is no folder of published scores, such as results/scores/digits: its name is none of {', '.join(names())}"
+        )
     manifest = read_manifest(folder)
     files = {file: list(_lines(folder / file, entry)) for file, entry in manifest.items()}
     requests: list[tuple[int, int, str, int]] = []

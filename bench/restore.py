@@ -25,7 +25,8 @@ def restore(store: ScoreStore, folder: Path) -> Merged:
     """
     if folder.name not in names():
         raise BadInput(
-            f"{folder} is no folder of published scores, such as results/scores/digits: its name is none of {', '.join(names())}"
+            f"{folder} is no folder of published scores, such as results/scores/digits: "
+            f"its name is none of {', '.join(names())}"
         )
     manifest = read_manifest(folder)
     files = {file: list(_lines(folder / file, entry)) for file, entry in manifest.items()}

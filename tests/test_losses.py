@@ -450,3 +450,19 @@ def test_every_loss_names_its_paper_and_reads_what_can_be_read(name: str) -> Non
 def test_an_unknown_loss_is_bad_usage_with_a_suggestion() -> None:
     with pytest.raises(BadUsage, match="unknown distillation loss 'fitnets': did you mean 'fitnet'"):
         loss("fitnets")
+
+
+def test_singular_vectors_are_decomposed_in_float64_whatever_the_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 the decomposition fails now and then, on some machines, or answers NaN."""
+    decompose, seen = torch.linalg.eigh, []
+
+    def spy(product: torch.Tensor) -> Any:
+        seen.append(product.dtype)
+        return decompose(product)
+
+    monkeypatch.setattr(torch.linalg, "eigh", spy)
+    exact = value("kdsvd", shown(1), shown(2))
+    single = value("kdsvd", changed(shown(1), torch.Tensor.float), changed(shown(2), torch.Tensor.float))
+    assert set(seen) == {torch.float64}
+    assert single.dtype == torch.float32
+    assert single.item() == pytest.approx(exact.item(), rel=1e-5)

@@ -259,8 +259,8 @@ def _singular(maps: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tenso
     channels = maps.flatten(2)
     product = channels @ channels.mT
     with torch.no_grad():
-        # what is not finite stops the decomposition; it returns to the result by `change`. In float32 LAPACK now and then
-        # does not converge, or answers NaN, where a map has many singular values near zero
+        # what is not finite stops the decomposition; it returns to the result by `change`. In float32 LAPACK now and
+        # then does not converge, or answers NaN, where a map has many singular values near zero
         values, vectors = torch.linalg.eigh(product.double().nan_to_num(0, 0, 0))
         values, vectors = values.to(product.dtype), vectors.to(product.dtype)
         values, vectors = values.flip(1), vectors.flip(2)

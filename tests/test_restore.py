@@ -102,7 +102,7 @@ def test_the_command_takes_stores_and_folders(folder: Path, command: Command) ->
     }
 
 
-@pytest.mark.parametrize("damage", ["missing", "changed", "no manifest", "another name"])
+@pytest.mark.parametrize("damage", ["missing", "changed", "no manifest", "no list", "no settings", "another name"])
 def test_a_damaged_folder_is_bad_input_and_adds_nothing(store: ScoreStore, folder: Path, damage: str) -> None:
     match damage:
         case "missing":
@@ -111,8 +111,14 @@ def test_a_damaged_folder_is_bad_input_and_adds_nothing(store: ScoreStore, folde
             shutil.copy(folder / "diswot.csv.gz", folder / "params.csv.gz")
         case "no manifest":
             (folder / "manifest.json").unlink()
+        case "no list":
+            (folder / "manifest.json").write_text("[1, 2]")
+        case "no settings":
+            manifest = read_manifest(folder)
+            del manifest["params.csv.gz"]["settings"]
+            (folder / "manifest.json").write_text(json.dumps(manifest))
         case _:
             folder = folder.rename(folder.with_name("digit"))
-    with pytest.raises(BadInput, match=folder.name if damage == "another name" else "manifest|params"):
+    with pytest.raises(BadInput, match=f"manifest|params|{folder}"):
         restore(store, folder)
     assert store.overview() == []

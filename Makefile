@@ -27,10 +27,11 @@ REFERENCE := epe_nas,fisher,flops,grad_norm,jacov,l2_norm,nwot,params,plain,snip
 CHECKED := --cells valid --limit $(or $(LIMIT),300) --data $(DATA) $(if $(WORKERS),--workers $(WORKERS)) \
 	$(if $(DEVICE),--device $(DEVICE)) $(SCORES)
 EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filter ray,$(EXECUTOR)),$(VENV)/.ray)
-# the recipes `<benchmark>-short` and `-executed` have their benchmark's teacher, a rehearsal an untrained one
-WEIGHTS := $(if $(filter-out %-rehearsal,$(BENCH)),distill/weights/$(patsubst %-short,%,$(BENCH:-executed=)).json)
+# the recipes `<benchmark>-short`, `-executed` and `:field=value` have their benchmark's teacher, a rehearsal an untrained one
+RECIPE := $(firstword $(subst :, ,$(BENCH)))
+WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
-.PHONY: bench correlate search student pair subgraph distill teacher reliability new-proxy check-reference tables figures report speed test lint format setup clean
+.PHONY: bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test lint format setup clean
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
@@ -70,6 +71,13 @@ distill: $(VENV)/.core $(EXTRA) $(WEIGHTS)  ## train cells with and without the 
 
 teacher: $(VENV)/.core $(EXTRA)  ## train the benchmark's teacher anew
 	@$(RUN) -m distill teacher $(BENCH) $(TRAINING)
+
+study: $(VENV)/.core $(VENV)/.cifar  ## recipes of labels beside one another: make study BENCH=cifar10-16px DATA=DIR PUBLISHED=FILE
+	@$(RUN) -m distill study $(COMMON) $(if $(DEVICE),--device $(DEVICE))
+	@$(RUN) -m analysis recipes --benchmark $(BENCH) $(if $(PUBLISHED),--published $(PUBLISHED))
+
+label-sets: $(VENV)/.core  ## how far label sets agree over the same functions: make label-sets PUBLISHED=FILE
+	@$(RUN) -m analysis label-sets $(if $(PUBLISHED),--published $(PUBLISHED))
 
 reliability: $(VENV)/.core  ## how far the accuracy tables agree with themselves, and what distillation adds
 	@$(RUN) -m analysis reliability --benchmark $(BENCH)

@@ -147,6 +147,48 @@ def reliability_command(
     print_report(found)
 
 
+@app.command("recipes")
+def recipes_command(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose recipes were studied.")] = "cifar10-16px",
+    tables: Annotated[Path, typer.Option(help="Folder of the study's accuracy tables.")] = Path("results/recipes"),
+    published: Annotated[
+        Path | None, typer.Option(help="CSV with cell|index|arch and accuracy, to agree with.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
+) -> None:
+    """Recipes of labels beside one another: cost, reliability of accuracies and gain, agreement with published ones."""
+    from common.errors import unknown
+    from distill.recipes import STUDIED
+
+    if benchmark not in STUDIED:
+        raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
+
+    from analysis.recipe_study import study, write
+
+    for path in write(study(benchmark, tables, published), output / f"recipes-{benchmark}", benchmark):
+        print(f"wrote {path}")
+
+
+@app.command("label-sets")
+def label_sets_command(
+    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    published: Annotated[Path | None, typer.Option(help="CSV file of accuracies that are a set too.")] = None,
+    name: Annotated[str, typer.Option(help="What that set is called.")] = "published",
+    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+) -> None:
+    """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
+    from analysis.label_sets import agreements, label_sets, standings, write, write_standings
+
+    labels = label_sets(tables, {} if published is None else {name: published})
+    standing = standings(labels, scores)
+    path = output / ("label-sets" if published is None else f"label-sets-{name}")
+    written = write(agreements(labels, standing), path)
+    if published is None and not standing.empty:
+        written += write_standings(standing, len(labels), output / "label-sets-proxies")
+    print(f"wrote {', '.join(map(str, written))}")
+
+
 @app.command("class-pairs")
 def class_pairs_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",

@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.correlate import counted
 from analysis.labels import Labels, load_labels
+from analysis.seeds import Certainty, certainty
 from analysis.statistics import (
     Correlation,
     Reliability,
@@ -80,12 +81,16 @@ class Gain:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything about one benchmark's tables; a `Reliability` is None with a single seed or fewer than 3 classes."""
+    """Everything about one benchmark's tables; a `Reliability` is None with a single seed or fewer than 3 classes.
+
+    `certainty` is that of the mean Spearman between two seeds, by label.
+    """
 
     benchmark: str
     sources: dict[str, str]
     coverage: dict[str, Coverage]
     reliability: dict[str, Reliability | None]
+    certainty: dict[str, Certainty]
     agreement: Agreement
     gain: Gain
 
@@ -109,6 +114,10 @@ def report(setting: Benchmark, folder: Path = FOLDER) -> Report:
             mode: _coverage(labels[mode], read_table(table_path(setting.name, mode, folder)).rows) for mode in MODES
         },
         reliability={name: reliability(frame) for name, frame in by_seed.items()},
+        certainty={
+            name: certainty(frame, np.array(setting.space.representatives("function"))[frame.index.to_numpy(dtype=int)])
+            for name, frame in by_seed.items()
+        },
         agreement=_agreement(vanilla.where(gains.notna()), distilled.where(gains.notna()), groups),
         gain=_gain(gains, setting, groups),
     )
@@ -195,7 +204,7 @@ def print_report(found: Report) -> None:
         [row for name, each in found.reliability.items() for row in _rows(name, each)],
     )
     _print_agreement(found.agreement)
-    _print_gain(found.gain, found.reliability["gain"])
+    _print_gain(found.gain, found.reliability["gain"], found.certainty["gain"])
 
 
 def _number(value: float, digits: int = 3) -> str:
@@ -231,12 +240,13 @@ def _print_agreement(found: Agreement) -> None:
     print("    its luck; approximate for ranks, and chance may carry it past 1. Kendall has no such correction.\n")
 
 
-def _print_gain(found: Gain, agreement: Reliability | None) -> None:
+def _print_gain(found: Gain, agreement: Reliability | None, sure: Certainty) -> None:
     params = found.params
     print(f"Gain, distilled minus vanilla, {found.n} classes, in points:")
     print(f"  mean {_with_interval(found.mean, found.low, found.high, 2)}, standard deviation {_number(found.sd, 2)}")
     shares = ", ".join(f"{percent} %: {_number(value, 2)}" for percent, value in found.quantiles.items())
     print(f"  quantiles {shares}; positive in {found.positive:.1%} of the classes")
-    print(f"  seed-to-seed Spearman {'–' if agreement is None else _number(agreement.spearman)}")
+    known = _with_interval(agreement.spearman if agreement else math.nan, sure.low, sure.high)
+    print(f"  seed-to-seed Spearman {known}; permutation test p {_number(sure.p, 4)}")
     interval_of_params = _with_interval(params.spearman, params.spearman_low, params.spearman_high)
     print(f"  with params: Spearman {interval_of_params}, Kendall {_number(params.kendall)}")

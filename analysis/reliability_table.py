@@ -28,7 +28,9 @@ def _facts(found: Report, kind: str) -> dict[str, float]:
     facts: dict[str, float] = {}
     own = found.reliability[kind]
     if own is not None:
+        sure = found.certainty[kind]
         facts |= {"classes": own.cells, "seeds": own.seeds, "kendall": own.kendall, "spearman": own.spearman}
+        facts |= {"spearman_low": sure.low, "spearman_high": sure.high, "p": sure.p}
         facts |= {f"reliability_{k}": own.of_mean(k) for k in KS}
         facts |= {f"ceiling_{k}": own.ceiling_of_mean(k) for k in KS}
     if kind == "distilled":
@@ -65,6 +67,7 @@ def write(found: Report, path: Path, where: str) -> list[Path]:
         line("seeds", "seeds", 0),
         line("Kendall, two seeds", "kendall"),
         line("Spearman, two seeds", "spearman"),
+        line("its p, permutations", "p", 4),
         *(line(f"reliability of the mean of {k}", f"reliability_{k}") for k in KS),
         *(line(f"ceiling, mean of {k}", f"ceiling_{k}") for k in KS),
         line("Kendall with vanilla", "kendall_vanilla"),

@@ -93,12 +93,18 @@ def _paper_size(name: str, classes: int, size: int) -> Benchmark:
     return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton))
 
 
-_DIGITS = recipe("digits").skeleton
+def _small(name: str) -> Benchmark:
+    """A benchmark of small networks, those of its labels; the teacher of its scores is as wide and thrice as deep."""
+    skeleton = recipe(name).skeleton
+    return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)))
+
 
 _BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
-        Benchmark("digits", _DIGITS, CellTeacher(ALL_3X3, Skeleton(_DIGITS.channels, 3, 10, _DIGITS.size))),
+        _small("digits"),
+        _small("cifar10-16px"),
+        _small("cifar100-16px"),
         _paper_size("cifar10", 10, 32),
         _paper_size("cifar100", 100, 32),
         _paper_size("imagenet16-120", 120, 16),

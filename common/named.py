@@ -16,21 +16,29 @@ def create(kind: str, text: str, classes: Mapping[str, type[Made]]) -> Made:
 
     A value is read as the type of the field's default. Raises BadUsage for unknown names, fields and values.
     """
-    name, *settings = text.strip().split(":")
+    name = text.strip().partition(":")[0]
     if name not in classes:
         raise unknown(kind, name, classes)
     cls: Any = classes[name]
-    kinds = {field.name: type(field.default) for field in fields(cls)}
+    made: Made = cls(**settings(text, {field.name: type(field.default) for field in fields(cls)}))
+    return made
+
+
+def settings(text: str, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """The values that `name:field=value:field=value` gives to fields of these types.
+
+    Raises BadUsage for unknown fields and for values of another type.
+    """
+    name, *given = text.strip().split(":")
     values: dict[str, Any] = {}
-    for setting in settings:
+    for setting in given:
         key, equals, value = setting.partition("=")
         if not equals:
             raise BadUsage(f"'{text}': settings are written name:field=value")
         if key not in kinds:
             raise unknown(f"field of {name}", key, kinds)
         values[key] = _converted(text, key, value, kinds[key])
-    made: Made = cls(**values)
-    return made
+    return values
 
 
 def _converted(text: str, key: str, value: str, kind: type) -> Any:

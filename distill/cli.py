@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
-from common.errors import BadUsage
-from distill.recipes import CHOSEN, REHEARSAL, recipe
+from common.errors import BadUsage, unknown
+from distill.recipes import CHOSEN, REHEARSAL, STUDIED, recipe
 
 app = application("Train teachers, and cells with and without a teacher; write the accuracy tables.")
 
@@ -27,6 +27,8 @@ _OUTPUT = Path("results/accuracies")
 _REHEARSED = Path("results/store/rehearsal")
 _PROCESSES = Path("results/processes")
 _DISTILLATION = Path("results/distillation")
+_HUB = Path("results/store/hub")
+FORMATS = ("tables", "hub")
 _CHECKPOINTS = Path("results/store/checkpoints")
 
 
@@ -74,6 +76,39 @@ def run_command(
         print(f"wrote {path}")
 
 
+@app.command("study")
+def study_command(
+    benchmark: Benchmark = "cifar10-16px",
+    limit: Annotated[int, typer.Option(help="The first functions of the visiting order.")] = 24,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0-2; trained in blocks of three.")] = "0-2",
+    workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
+    store: Store = _STORE,
+    output: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/recipes"),
+    data: Data = None,
+    device: Device = "auto",
+) -> None:
+    """Train a few functions by every recipe that a benchmark's labels could be made by; `analysis recipes` compares.
+
+    Teachers that a recipe names and nobody has trained yet are trained first. Resumable.
+    """
+    at_least_one("--limit", limit)
+    at_least_one("--workers", workers)
+    if benchmark not in STUDIED:
+        raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
+    numbers, folder = parse_seeds(seeds), data_folder(data)
+
+    from common.pool import cores
+    from distill.runs import run_missing
+    from distill.teachers import FOLDER
+
+    where = choose_device(device)
+    for name in STUDIED[benchmark]:
+        if not (FOLDER / f"{(teacher := recipe(name).teacher)}.json").exists():
+            teacher_command(teacher, data=folder, device=where)
+        for path in run_missing(name, numbers, limit, workers or cores(), store, output, folder, where).values():
+            print(f"wrote {path}")
+
+
 @app.command("status")
 def status_command(
     benchmark: Benchmark = "digits",
@@ -96,10 +131,27 @@ def status_command(
 
 @app.command("export")
 def export_command(
-    benchmark: Benchmark = "digits", store: Store = _STORE, output: Output = None, data: Data = None
+    benchmark: Benchmark = "digits",
+    store: Store = _STORE,
+    output: Output = None,
+    data: Data = None,
+    form: Annotated[
+        str, typer.Option("--format", help="tables, or hub: of the tables a folder for `datasets`, parquet and README.")
+    ] = "tables",
+    to: Annotated[
+        Path | None, typer.Option(help="Folder of the hub's files; default results/store/hub/BENCHMARK.")
+    ] = None,
 ) -> None:
-    """Write the accuracy tables from the store without training anything."""
+    """Write the accuracy tables from the store without training anything, or of what is written a folder for a hub."""
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
     tables, folder = _tables(benchmark, output), data_folder(data)
+    if form == "hub":
+        from distill.hub import write_hub
+
+        for path in write_hub(benchmark, tables, to or _HUB / benchmark):
+            print(f"wrote {path}")
+        return
 
     from distill.runs import export
 

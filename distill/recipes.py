@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any
 
-from common.errors import unknown
+from common.errors import BadUsage, unknown
 from common.files import json_hash
+from common.named import settings
 from spaces.skeleton import Skeleton
 
 MODES = ("vanilla", "distilled")
@@ -16,9 +18,11 @@ BLOCK = 3
 ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 """The cell of the digits' teachers, trained and untrained. Here, where it can be named without importing torch."""
 
+PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = {
     "cosine": "cosine to 0, by step",
     "steps": "a tenth after 62.5 %, 75 % and 87.5 % of the steps",
+    "trapezoid": "linear from 0 over 50 steps, constant, linear to 0 over the last 30 % of the steps",
 }
 
 
@@ -33,7 +37,8 @@ class Recipe:
     and all measuring are float32. `sees` says what of a cell is trained: the live `function`, or every operation that
     its network executes (spaces/network.py). Reported is the accuracy after the last step; nothing is selected on
     validation or test images. `alone` trains only distilled students, each by itself, in place of `BLOCK` seeds of both
-    modes side by side. Raise `version` when a change of code changes the numbers.
+    modes side by side; `apart` makes a network of each mode's seeds, so that recipes that differ in their distillation
+    share their vanilla students. Raise `version` when a change of code changes the numbers.
     """
 
     benchmark: str
@@ -53,6 +58,7 @@ class Recipe:
     sees: str = "function"
     version: int = 2
     alone: bool = False
+    apart: bool = False
 
     @property
     def steps(self) -> int:
@@ -65,16 +71,18 @@ class Recipe:
         return ("distilled",) if self.alone else MODES
 
     @property
+    def stacks(self) -> tuple[tuple[str, ...], ...]:
+        """The modes that are trained side by side as one network, for each such network."""
+        return tuple((mode,) for mode in self.modes) if self.apart else (self.modes,)
+
+    @property
     def block(self) -> int:
         """Seeds are trained so many at a time, 0-2, 3-5, ...: how a stack of networks rounds depends on its size."""
         return 1 if self.alone else BLOCK
 
     def record(self) -> dict[str, Any]:
-        """All fields; without `alone` where it is not, since tables of before do not say it and keep their identity."""
-        fields = asdict(self)
-        if not self.alone:
-            del fields["alone"]
-        return fields
+        """All fields; of the `_LATER` only those that are set, since tables of before do not say them."""
+        return {name: value for name, value in asdict(self).items() if value or name not in _LATER}
 
     def describe(self, mode: str, teacher_hash: str, data_hash: str) -> dict[str, Any]:
         """What stands in the table's JSON: the fields that matter to `mode`, the content hashes of data and teacher."""
@@ -90,6 +98,10 @@ class Recipe:
             "loss": "(1 - kd_weight) CE + kd_weight T^2 KL(teacher || student)",
             "teacher_hash": teacher_hash,
         }
+
+
+_LATER = ("alone", "apart")
+"""Fields that were added when tables existed."""
 
 
 def recipe_hash(description: dict[str, Any]) -> str:
@@ -140,7 +152,54 @@ _RECIPES = {
         batch=32,
         learning_rate=0.1,
     ),
+    # what a thousand trainings on natural images cost a core in hours (docs/labels.md has the study that chose it)
+    **{
+        f"{name}-16px": Recipe(
+            benchmark=f"{name}-16px",
+            skeleton=Skeleton(channels=8, cells_per_stage=1, classes=classes, size=16),
+            teacher=f"{name}-16px",
+            epochs=1,
+            epoch_steps=800,
+            batch=128,
+            learning_rate=0.2,
+            schedule="trapezoid",
+            apart=True,
+        )
+        for name, classes in _CIFAR.items()
+    },
 }
+_VARIED = {
+    "batch": int,
+    "epoch_steps": int,
+    "learning_rate": float,
+    "kd_weight": float,
+    "temperature": float,
+    "precision": str,
+    "teacher": str,
+    "channels": int,
+}
+"""Fields that a variant of a recipe sets, `name:field=value:field=value`; `channels` is its skeleton's."""
+_STEPS = "cifar10-16px:epoch_steps=400"
+STUDIED = {
+    "cifar10-16px": (
+        "cifar10-16px",
+        _STEPS,
+        "cifar10-16px:batch=64:learning_rate=0.1",
+        "cifar10-16px:batch=64:epoch_steps=1600:learning_rate=0.1",
+        "cifar10-16px:batch=256:epoch_steps=400:learning_rate=0.4",
+        f"{_STEPS}:precision=bfloat16",
+        f"{_STEPS}:temperature=2.0",
+        f"{_STEPS}:temperature=8.0",
+        f"{_STEPS}:kd_weight=0.5",
+        f"{_STEPS}:kd_weight=1.0",
+        f"{_STEPS}:teacher=cifar10-16px-resnet9-8@3",
+        f"{_STEPS}:teacher=cifar10-16px-resnet9-32@6",
+        f"{_STEPS}:teacher=cifar10-16px@20",
+    )
+}
+"""Recipes that were compared before one was chosen, by benchmark (`distill study`, `analysis recipes`)."""
+TEACHER_EPOCHS = {"cifar10-16px": 6, "cifar100-16px": 10}
+"""Of teachers that train as their students do."""
 SMALL = "-small"
 """Ending of the name of a recipe on CIFAR for one core and minutes: small networks that learn something."""
 EXECUTED = "-executed"
@@ -155,11 +214,13 @@ CHOSEN = "-chosen"
 
 def recipe(name: str) -> Recipe:
     """The recipe of a benchmark's accuracy tables, `<benchmark>-short`, `<benchmark>-rehearsal`, of any of them
-    `<name>-executed`, and of any of all these `<name>-chosen`.
+    `<name>-executed`, of any of all these `<name>-chosen`, and a variant of any, `<name>:field=value` (`_VARIED`).
 
     Raises BadUsage where there is none.
     """
     name = name.removesuffix(CHOSEN)
+    if ":" in name:
+        return _variant(name)
     cells = name.removesuffix(EXECUTED)
     benchmark = cells.removesuffix(SHORT if cells.endswith(SHORT) else REHEARSAL)
     if benchmark not in _RECIPES:
@@ -173,16 +234,34 @@ def recipe(name: str) -> Recipe:
     return replace(found, sees="executed") if name.endswith(EXECUTED) else found
 
 
+def _variant(name: str) -> Recipe:
+    """The recipe of the name before the colon with the values behind it. Raises BadUsage for one without sense."""
+    found, values = recipe(name.partition(":")[0]), settings(name, _VARIED)
+    for field in ("batch", "epoch_steps", "learning_rate", "temperature", "channels"):
+        if not 0 < values.get(field, 1) < inf:
+            raise BadUsage(f"'{name}': {field} must be finite and above 0")
+    if not 0 <= values.get("kd_weight", 0) <= 1:
+        raise BadUsage(f"'{name}': kd_weight must lie in 0 to 1")
+    if values.get("precision", found.precision) not in PRECISIONS:
+        raise unknown("precision", values["precision"], PRECISIONS)
+    skeleton = replace(found.skeleton, channels=values.pop("channels", found.skeleton.channels))
+    return replace(found, skeleton=skeleton, **values)
+
+
 def teacher_recipe(benchmark: str) -> Recipe:
     """How a benchmark's teachers are trained, by default. Raises BadUsage where there is none.
 
     On CIFAR the 240 epochs of the distillation literature (RepDistiller, mdistiller): batch 64, learning rate .05; one
-    of them where the recipe is small. On `digits` the network is twice as wide and three times as deep as the students.
+    of them where the recipe is small; on CIFAR of 16 pixels the students' own schedule, batch and rate for some epochs.
+    On `digits` the network is twice as wide and three times as deep as the students.
     """
     students = recipe(benchmark)
     if benchmark == "digits":
         skeleton = Skeleton(channels=16, cells_per_stage=3, classes=10, size=16)
         return replace(students, skeleton=skeleton, teacher="", epochs=1, epoch_steps=1500, batch=96)
+    if benchmark in TEACHER_EPOCHS:
+        epochs = TEACHER_EPOCHS[benchmark]
+        return replace(students, teacher="", init="kaiming", epochs=epochs, epoch_steps=_steps(128), apart=False)
     return replace(
         students,
         teacher="",

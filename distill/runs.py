@@ -25,9 +25,9 @@ from common.files import content_hash, json_hash, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
 from common.reproducible import reproducible
-from distill.recipes import BLOCK, CHOSEN, Recipe, recipe, recipe_hash
+from distill.recipes import BLOCK, CHOSEN, MODES, Recipe, recipe, recipe_hash
 from distill.tables import COLUMNS, AccuracyTable, read_table, table_path, write_table
-from distill.teachers import Teacher, hardware, held_out, load_teacher
+from distill.teachers import Teacher, check_teacher, hardware, held_out, load_teacher
 from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered
 from images import DataSet
 from images.stream import Stream
@@ -39,23 +39,28 @@ from spaces.supernet import Supernet
 
 ORDER_SEED = 201
 
-_VERSION = 2
+_VERSION = 3
 _MADE_BY = "CREATE TABLE made_by (recipe TEXT NOT NULL, hardware TEXT NOT NULL, PRIMARY KEY (recipe, hardware))"
 _SCHEMA = f"""
 CREATE TABLE accuracy (
     recipe TEXT NOT NULL, cell INTEGER NOT NULL, seed INTEGER NOT NULL, val REAL, test REAL, best REAL,
-    epochs REAL NOT NULL, seconds REAL NOT NULL, status TEXT NOT NULL, PRIMARY KEY (recipe, cell, seed)
+    log_likelihood REAL, epochs REAL NOT NULL, seconds REAL NOT NULL, status TEXT NOT NULL,
+    PRIMARY KEY (recipe, cell, seed)
 ) WITHOUT ROWID;
 {_MADE_BY}
 """
-_CHANGES = {1: "ALTER TABLE accuracy ADD COLUMN best REAL;" + _MADE_BY}
+_CHANGES = {
+    1: "ALTER TABLE accuracy ADD COLUMN best REAL;" + _MADE_BY,
+    2: "ALTER TABLE accuracy ADD COLUMN log_likelihood REAL",
+}
 
 
 class Run(NamedTuple):
-    """One run: a cell with the seeds of a block, each in the modes of the recipe."""
+    """One run: a cell with the seeds of a block, each in these modes, as one network."""
 
     cell: int
     block: int
+    modes: tuple[str, ...] = MODES
     size: int = BLOCK
     """Of the block."""
 
@@ -63,6 +68,11 @@ class Run(NamedTuple):
     def seeds(self) -> range:
         """size block, size block + 1, ..."""
         return range(self.size * self.block, self.size * (self.block + 1))
+
+    @property
+    def students(self) -> int:
+        """How many are trained."""
+        return self.size * len(self.modes)
 
 
 class Done(NamedTuple):
@@ -167,20 +177,20 @@ class _Trainer:
         return torch.from_numpy(np.load(file, allow_pickle=False)).to(self.device)
 
     def train(self, task: Run) -> Done:
-        """The seeds of a block, in the modes of the recipe, side by side as one network."""
+        """The students of a run, side by side as one network."""
         start = time.perf_counter()
         recipe, seeds = self.recipe, task.seeds
         streams, answers = zip(*map(self.material, seeds), strict=True)
         # a draw for each student: what is trained is shared with nobody
-        draws = [Supernet(recipe.skeleton, seed, recipe.init) for seed in seeds for _ in recipe.modes]
+        draws = [Supernet(recipe.skeleton, seed, recipe.init) for seed in seeds for _ in task.modes]
         network = CellNetwork(cell_at(task.cell), Stack(draws, len(seeds)), recipe.sees).to(self.device)
         weights = {"vanilla": 0.0, "distilled": recipe.kd_weight}
-        group = Group(network, tuple(weights[mode] for _ in seeds for mode in recipe.modes))
-        about = json_hash([recipe.record(), self.teacher.hash])[:16]
+        group = Group(network, tuple(weights[mode] for _ in seeds for mode in task.modes))
+        about = json_hash([recipe.record(), self.teacher.hash, *([task.modes] if recipe.apart else [])])[:16]
         checkpoint = self.scratch / "checkpoints" / f"{recipe.benchmark}-{about}-{task.cell}-{task.block}.pt"
         results = Lockstep([group], streams, answers, recipe).run(self.val, self.test, checkpoint)
         checkpoint.unlink(missing_ok=True)
-        students = [(seed, mode) for seed in seeds for mode in recipe.modes]
+        students = [(seed, mode) for seed in seeds for mode in task.modes]
         return Done(dict(zip(students, results, strict=True)), time.perf_counter() - start)
 
 
@@ -208,15 +218,16 @@ def data_hash(benchmark: str, data: Path | None) -> str:
 def describe(benchmark: str, data: Path | None) -> dict[str, dict[str, Any]]:
     """The recipe of each mode as it stands in the tables."""
     plan = recipe(benchmark)
+    check_teacher(plan)
     teacher_hash, of_data = load_teacher(plan.teacher).hash, data_hash(plan.benchmark, data)
     sample = {"sample": "chosen cells"} if benchmark.endswith(CHOSEN) else {}
     return {mode: plan.describe(mode, teacher_hash, of_data) | sample for mode in plan.modes}
 
 
-def wanted(seeds: list[int], cells: Iterable[int], size: int = BLOCK) -> list[Run]:
-    """Every cell with every block of so many seeds that has one of these."""
-    blocks = sorted({seed // size for seed in seeds})
-    return [Run(cell, block, size) for cell in cells for block in blocks]
+def wanted(seeds: list[int], cells: Iterable[int], plan: Recipe) -> list[Run]:
+    """Every cell with every block of the recipe's that has one of these seeds, one run for each network."""
+    blocks = sorted({seed // plan.block for seed in seeds})
+    return [Run(cell, block, modes, plan.block) for cell in cells for block in blocks for modes in plan.stacks]
 
 
 def to_train(benchmark: str, limit: int | None, chosen: Sequence[int] | None, output: Path) -> list[int]:
@@ -257,26 +268,30 @@ def run_missing(
     plan = recipe(benchmark)
     hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
     database = _with_tables(benchmark, hashes, store, output)
-    tasks = _missing(database, list(hashes.values()), wanted(seeds, cells, plan.block))
+    tasks = _missing(database, hashes, wanted(seeds, cells, plan))
     set_up = partial(_set_up, plan, data, device, store.parent)
     _ask_teacher(set_up, sorted({seed for task in tasks for seed in task.seeds}), workers)
-    students = plan.block * len(plan.modes)
-    with Progress(f"distill {benchmark}", students * len(tasks), "trainings") as bar:
+    with Progress(f"distill {benchmark}", sum(task.students for task in tasks), "trainings") as bar:
         for task, outcome in run(Job(set_up, _train), tasks, workers):
             if isinstance(outcome, Died):  # no row: the next run tries it again
                 print(f"cell {task.cell}, seeds {task.seeds[0]}-{task.seeds[-1]}: {outcome.reason}", file=sys.stderr)
-                bar.advance(students, failed=students)
+                bar.advance(task.students, failed=task.students)
                 continue
-            for mode in plan.modes:
+            for mode in task.modes:
                 database.add(hashes[mode], _rows(task, outcome, mode, plan.epochs), [hardware(device)])
-            bar.advance(students, failed=sum(result.status != "ok" for result in outcome.results.values()))
+            bar.advance(task.students, failed=sum(result.status != "ok" for result in outcome.results.values()))
     return export(benchmark, store, output, data)
 
 
-def _missing(database: AccuracyStore, recipes: list[str], tasks: list[Run]) -> list[Run]:
-    """The tasks of which a training is not in the store."""
-    done = [set(database.rows(of_recipe)[["cell", "seed"]].itertuples(index=False)) for of_recipe in recipes]
-    return [task for task in tasks if not all((task.cell, seed) in each for each in done for seed in task.seeds)]
+def _missing(database: AccuracyStore, recipes: dict[str, str], tasks: list[Run]) -> list[Run]:
+    """The tasks of which a training is not in the store, whose recipes' hashes are given by mode."""
+    done = {
+        mode: set(database.rows(of_recipe)[["cell", "seed"]].itertuples(index=False, name=None))
+        for mode, of_recipe in recipes.items()
+    }
+    return [
+        task for task in tasks if not all((task.cell, seed) in done[mode] for mode in task.modes for seed in task.seeds)
+    ]
 
 
 def _ask_teacher(set_up: Callable[[], _Trainer], seeds: list[int], workers: int) -> None:
@@ -295,7 +310,7 @@ def _rows(task: Run, outcome: Done, mode: str, epochs: int) -> list[tuple[Any, .
         (
             task.cell,
             seed,
-            *(None if math.isnan(value) else value for value in result[:3]),
+            *(None if math.isnan(value) else value for value in result[:4]),
             epochs,
             seconds,
             result.status,

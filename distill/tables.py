@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = Path("results/accuracies")
-COLUMNS = ("cell", "seed", "val", "test", "best", "epochs", "seconds", "status")
-OPTIONAL = ("best",)
-"""Columns that older tables lack: read as missing values."""
+COLUMNS = ("cell", "seed", "val", "test", "best", "log_likelihood", "epochs", "seconds", "status")
+OPTIONAL = ("best", "log_likelihood")
+"""Columns that older tables lack: read as missing values, and not written where all are missing."""
 
 
 @dataclass(frozen=True)
 class AccuracyTable:
     """`rows` has `COLUMNS`: cell index, seed, accuracies in percent; `recipe` says how they were made.
 
-    `val` and `test` are those after the last epoch; `best` is the highest test accuracy of any epoch, for information.
+    `val` and `test` are those after the last epoch; `best` is the highest test accuracy of any epoch, for information;
+    `log_likelihood` the mean of ln p(label) over the test images after the last epoch.
     `hardware` is what computed the rows.
     """
 
@@ -42,8 +43,8 @@ class AccuracyTable:
 
 
 def table_path(benchmark: str, mode: str, folder: Path = FOLDER) -> Path:
-    """Where the table of a benchmark and mode lies."""
-    return folder / f"{benchmark}-{mode}.csv.gz"
+    """Where the table of a benchmark and mode lies; the colons of a variant's name are no file system's delight."""
+    return folder / f"{benchmark.replace(':', '_')}-{mode}.csv.gz"
 
 
 def recipe_path(table: Path) -> Path:
@@ -85,6 +86,7 @@ def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) ->
     rows = table.rows.sort_values(["cell", "seed"])
     text = io.StringIO()
     formatted = rows.assign(seconds=rows["seconds"].map("{:.2f}".format))
-    formatted.to_csv(text, columns=list(COLUMNS), index=False, lineterminator="\n", float_format="%.4f")
+    columns = [name for name in COLUMNS if name not in OPTIONAL or (name in rows and rows[name].notna().any())]
+    formatted.to_csv(text, columns=columns, index=False, lineterminator="\n", float_format="%.4f")
     write_whole(path, gzip_bytes(text.getvalue().encode()))
     write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})

@@ -1,7 +1,8 @@
 """Teachers: networks to distil from, identified by the hash of their weights, not by a file name.
 
 A teacher is named `<benchmark>` or `<benchmark>-<network>`; networks are `resnet20`, `resnet32`, `resnet44`,
-`resnet56`, `resnet110`, `wrn-<depth>-<widen>` and `nb201-<cell index>`; `random:` before a name is it untrained.
+`resnet56`, `resnet110`, `wrn-<depth>-<widen>`, `resnet9-<channels>` and `nb201-<cell index>`; `@<epochs>` behind a name
+is another horizon than the recipe's, `random:` before it the network untrained.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +21,25 @@ import torch
 from torch import nn
 
 import images
-from common.errors import BadInput, unknown
+from common.errors import BadInput, BadUsage, unknown
 from common.files import content_hash, write_json, write_tensors
 from distill.recipes import Recipe, teacher_recipe
-from distill.training import Group, HeldOut, Lockstep, accuracies
+from distill.training import Group, HeldOut, Lockstep, measured
 from spaces.nb201 import cell_at, resolve
 from spaces.network import CellNetwork
-from spaces.resnet import shape_named, teacher_network
-from spaces.supernet import Supernet
+from spaces.resnet import ResNet, shape_named
+from spaces.resnet9 import ResNet9
+from spaces.supernet import Draw, Supernet
 
 FOLDER = Path(__file__).parent / "weights"
-NETWORKS = {"digits": "nb201-1462", "cifar10": "resnet56", "cifar100": "resnet56", "cifar10-small": "wrn-10-1"}
+NETWORKS = {
+    "digits": "nb201-1462",
+    "cifar10": "resnet56",
+    "cifar100": "resnet56",
+    "cifar10-small": "wrn-10-1",
+    "cifar10-16px": "resnet9-16",
+    "cifar100-16px": "resnet9-32",
+}
 """The network of a teacher whose name says only the recipe; 1462 is the cell of six 3x3 convolutions."""
 TEACHER_STREAM = 1_000_000
 """Added to the seed of the images a teacher trains on: none that its students will use."""
@@ -48,23 +58,37 @@ class TeacherSpec:
         if self.network.startswith("nb201-"):
             cell = cell_at(resolve(self.network.removeprefix("nb201-")))
             return CellNetwork(cell, Supernet(self.recipe.skeleton, self.seed, self.recipe.init, role="teacher "))
-        return teacher_network(self.network, self.recipe.skeleton.classes, self.seed, self.recipe.init)
+        draw = Draw(self.seed, self.recipe.init, role="teacher ")
+        if self.network.startswith("resnet9-"):
+            return ResNet9(int(self.network.removeprefix("resnet9-")), self.recipe.skeleton.classes, draw)
+        return ResNet(shape_named(self.network, self.recipe.skeleton.classes), draw)
 
 
 def spec(name: str, epochs: int | None = None) -> TeacherSpec:
     """The spec of a name, with another horizon on request. Raises BadUsage for an unknown benchmark or network."""
-    benchmark, dash, network = (name, "", "") if name in NETWORKS else name.partition("-")
-    if benchmark not in NETWORKS or (dash and not network):
+    called = re.fullmatch(r"([^@]+)(?:@([1-9]\d{0,4}))?", name, re.ASCII)
+    # of benchmarks whose names begin alike the longest is meant
+    heads = [head for head in NETWORKS if called and (called[1] == head or called[1].startswith(f"{head}-"))]
+    benchmark = max(heads, key=len, default="")
+    network = called[1].removeprefix(benchmark).removeprefix("-") if called else ""
+    if called is None or not benchmark or (called[1] != benchmark and not network):
         raise unknown("teacher", name, [*NETWORKS, "cifar100-resnet110", "cifar100-wrn-40-2"])
     recipe = teacher_recipe(benchmark)
-    if epochs is not None:
-        recipe = replace(recipe, epochs=epochs)
+    if epochs is not None or called[2]:
+        recipe = replace(recipe, epochs=epochs or int(called[2]))
     found = TeacherSpec(network or NETWORKS[benchmark], recipe)
     if found.network.startswith("nb201-"):
         resolve(found.network.removeprefix("nb201-"))
-    else:
+    elif not re.fullmatch(r"resnet9-[1-9]\d{0,2}", found.network, re.ASCII):
         shape_named(found.network, recipe.skeleton.classes)
     return found
+
+
+def check_teacher(students: Recipe) -> None:
+    """Raises BadUsage where the teacher that a recipe names is of other images than its students."""
+    found, own = spec(students.teacher.removeprefix("random:")).recipe.benchmark, students.benchmark
+    if found != own:
+        raise BadUsage(f"the teacher '{students.teacher}' is of {found}: students of {own} need one of theirs")
 
 
 @dataclass(frozen=True)
@@ -118,16 +142,16 @@ def train_teacher(
     # half the bytes; the rounded network is the teacher, and is what gets measured and hashed
     halves = {key: value.half().cpu() for key, value in _values(network).items()}
     network.load_state_dict(network.state_dict() | halves)
-    measured = [accuracies(group, split).item() for split in (val, test)]
-    if trained.status != "ok" or not all(map(math.isfinite, measured)):
+    accuracies = [measured(group, split).accuracy.item() for split in (val, test)]
+    if trained.status != "ok" or not all(map(math.isfinite, accuracies)):
         raise BadInput(f"the teacher '{name}' diverged: nothing was written")
     record = {
         "name": name,
         "network": plan.network,
         "seed": plan.seed,
         "recipe": recipe.record(),
-        "val": measured[0],
-        "test": measured[1],
+        "val": accuracies[0],
+        "test": accuracies[1],
         "hash": weights_hash(network),
         "hardware": hardware(device),
     }

@@ -83,25 +83,39 @@ class Group:
 
 class Trained(NamedTuple):
     """Accuracies of a student in percent: `val` and `test` after the last step; `best` the highest test accuracy at the
-    end of any epoch, for information only. `ok`, or `diverged` where a loss or logit was not finite: then they are NaN.
+    end of any epoch, for information only. `log_likelihood` is the mean of ln p(label) over the test images after the
+    last step. `ok`, or `diverged` where a loss or logit was not finite: then they are NaN.
     """
 
     val: float
     test: float
     best: float
+    log_likelihood: float
     status: str
 
 
-_DIVERGED = Trained(math.nan, math.nan, math.nan, "diverged")
+_DIVERGED = Trained(math.nan, math.nan, math.nan, math.nan, "diverged")
+
+
+class Measured(NamedTuple):
+    """Of M students on held-out images, each [M]: percent of images whose largest logit is the label's, and the mean of
+    ln p(label). NaN where a logit is not finite.
+    """
+
+    accuracy: torch.Tensor
+    log_likelihood: torch.Tensor
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
     """`cosine`: lr (1 + cos(pi step / steps)) / 2, towards 0 at the end; `steps`: lr, a tenth after 62.5 % of the
-    steps, a hundredth after 75 %, a thousandth after 87.5 % (150, 180 and 210 of 240 epochs).
+    steps, a hundredth after 75 %, a thousandth after 87.5 % (150, 180 and 210 of 240 epochs); `trapezoid`:
+    lr min(1, (step + 1) / 50, (steps - step) / (.3 steps)).
     """
     passed = step / recipe.steps
     if recipe.schedule == "cosine":
         return recipe.learning_rate * (1 + math.cos(math.pi * passed)) / 2
+    if recipe.schedule == "trapezoid":
+        return recipe.learning_rate * min(1, (step + 1) / 50, (1 - passed) / 0.3)
     return recipe.learning_rate * 0.1 ** sum(passed >= drop for drop in (0.625, 0.75, 0.875))
 
 
@@ -156,8 +170,9 @@ class Lockstep:
         self.step = 0
         self.optimisers = [optimiser(group.network.parameters(), recipe) for group in self.groups]
         self.finite = [torch.ones(len(group.kd_weights), dtype=torch.bool, device=self.device) for group in self.groups]
-        # test accuracy at the end of the latest epoch, and the highest so far
-        self.latest = [torch.full((len(group.kd_weights),), math.nan, dtype=torch.double) for group in self.groups]
+        # of the test images at the end of the latest epoch, and the highest accuracy so far
+        unknown = [torch.full((len(group.kd_weights),), math.nan, dtype=torch.double) for group in self.groups]
+        self.latest = [Measured(nothing, nothing) for nothing in unknown]
         self.best = [torch.full((len(group.kd_weights),), -math.inf, dtype=torch.double) for group in self.groups]
 
     def advance(self) -> None:
@@ -225,20 +240,22 @@ class Lockstep:
                 watch(self.step)
             if self.step % self.recipe.epoch_steps:
                 continue
-            self.latest = [accuracies(group, test, len(self.streams)) for group in self.groups]
-            self.best = [torch.maximum(*pair) for pair in zip(self.best, self.latest, strict=True)]
+            self.latest = [measured(group, test, len(self.streams)) for group in self.groups]
+            self.best = [torch.maximum(best, now.accuracy) for best, now in zip(self.best, self.latest, strict=True)]
             if checkpoint is not None and time.monotonic() - saved >= every:
                 self.save(checkpoint)
                 saved = time.monotonic()
         return [result for number in range(len(self.groups)) for result in self._results(number, val)]
 
     def _results(self, number: int, val: HeldOut) -> list[Trained]:
-        columns = [accuracies(self.groups[number], val, len(self.streams)), self.latest[number], self.best[number]]
+        test = self.latest[number]
+        of_val = measured(self.groups[number], val, len(self.streams)).accuracy
+        columns = [of_val, test.accuracy, self.best[number], test.log_likelihood]
         results = []
         rows = zip(self.finite[number].tolist(), *(column.tolist() for column in columns), strict=True)
-        for finite, val_now, test_now, best in rows:
-            ok = finite and all(map(math.isfinite, (val_now, test_now, best)))
-            results.append(Trained(val_now, test_now, best, "ok") if ok else _DIVERGED)
+        for finite, val_now, test_now, best, likelihood in rows:
+            ok = finite and all(map(math.isfinite, (val_now, test_now, best, likelihood)))
+            results.append(Trained(val_now, test_now, best, likelihood, "ok") if ok else _DIVERGED)
         return results
 
     def save(self, path: Path) -> None:
@@ -253,7 +270,7 @@ class Lockstep:
         for sgd, of_sgd in zip(self.optimisers, state["optimisers"], strict=True):
             sgd.load_state_dict(of_sgd)
         self.finite = [finite.to(old.device) for finite, old in zip(state["finite"], self.finite, strict=True)]
-        self.latest = [latest.cpu() for latest in state["latest"]]
+        self.latest = [Measured(*(column.cpu() for column in latest)) for latest in state["latest"]]
         self.best = [best.cpu() for best in state["best"]]
         self.step = state["step"]
 
@@ -262,7 +279,7 @@ class Lockstep:
             "networks": [group.network.state_dict() for group in self.groups],
             "optimisers": [sgd.state_dict() for sgd in self.optimisers],
             "finite": self.finite,
-            "latest": self.latest,
+            "latest": [tuple(latest) for latest in self.latest],
             "best": self.best,
             "step": self.step,
         }
@@ -271,6 +288,7 @@ class Lockstep:
         """What the state is of: another recipe, stream or student cannot go on from it."""
         return {
             "recipe": repr(self.recipe),
+            "measured": list(Measured._fields),
             "streams": [stream.hash for stream in self.streams],
             "weights": [
                 list(group.kd_weights) if group.objective is None else group.objective.name for group in self.groups
@@ -289,9 +307,11 @@ def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 250, stream
     return torch.cat([network(part.repeat(1, streams, 1, 1)).logits for part in images.split(batch)])
 
 
-def accuracies(group: Group, held_out: HeldOut, streams: int = 1) -> torch.Tensor:
-    """Percent of images whose largest logit is the label's, for each student [M]; NaN where a logit is not finite."""
+def measured(group: Group, held_out: HeldOut, streams: int = 1) -> Measured:
+    """What every student of a group makes of held-out images."""
     logits = unstack(logits_of(group.network, held_out.images, streams=streams), len(group.kd_weights))
     right = 100 * (logits.argmax(2) == held_out.labels).double().mean(1)
+    of_label = logits.double().log_softmax(2)[:, torch.arange(len(held_out.labels)), held_out.labels].mean(1)
     # the last step has no loss behind it that would have shown it
-    return right.where(logits.isfinite().all(2).all(1), math.nan).cpu()
+    finite = logits.isfinite().all(2).all(1)
+    return Measured(right.where(finite, math.nan).cpu(), of_label.where(finite, math.nan).cpu())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from images.stream import Resident, Stream
+
+Border = Literal["constant", "reflect"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class DataSet(ABC):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     pad: int
-    """Black pixels around a training image before it is cut out again at a random place."""
+    """Pixels around a training image before it is cut out again at a random place."""
+    border: Border = "constant"
+    """What these pixels show: black (`constant`), or the image mirrored at its outermost pixels (`reflect`)."""
 
     @abstractmethod
     def split(self, name: str) -> Split:
@@ -69,7 +73,7 @@ class DataSet(ABC):
         device = torch.device(device)
         if device not in self._residents:
             train = self.split("train")
-            self._residents[device] = Resident.of(train.images, train.labels, self.pad, device)
+            self._residents[device] = Resident.of(train.images, train.labels, self.pad, device, self.border)
         return augmented(self, self._residents[device], seed, steps, batch)
 
     @cached_property

@@ -7,7 +7,7 @@ from pathlib import Path
 from common.errors import unknown
 from images.base import DataSet
 
-NAMES = ("digits", "cifar10", "cifar100", "imagenet16-120")
+NAMES = ("digits", "cifar10", "cifar100", "cifar10-16px", "cifar100-16px", "imagenet16-120")
 
 
 def load(name: str, data: Path | None = None) -> DataSet:
@@ -23,6 +23,10 @@ def load(name: str, data: Path | None = None) -> DataSet:
         from images.cifar import Cifar
 
         return Cifar(name, data)
+    if name in ("cifar10-16px", "cifar100-16px"):
+        from images.halved import HalvedCifar
+
+        return HalvedCifar(name, data)
     if name == "imagenet16-120":
         from images.imagenet16 import ImageNet16
 

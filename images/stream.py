@@ -12,7 +12,7 @@ import torch
 from common.files import content_hash
 
 if TYPE_CHECKING:
-    from images.base import DataSet
+    from images.base import Border, DataSet
 
 
 class Pixels(Protocol):
@@ -28,16 +28,18 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class Resident:
-    """Images uint8 [N, H + 2 pad, W + 2 pad, 3], black around the `pad`, and class numbers int64 [N], on a device."""
+    """Images uint8 [N, H + 2 pad, W + 2 pad, 3] with their border, and class numbers int64 [N], on a device."""
 
     images: torch.Tensor
     labels: torch.Tensor
     pad: int
 
     @staticmethod
-    def of(images: np.ndarray, labels: np.ndarray, pad: int, device: torch.device) -> Resident:
-        """Images uint8 [N, 3, H, W] and labels [N] as a split has them."""
-        padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad))).transpose(0, 2, 3, 1)
+    def of(
+        images: np.ndarray, labels: np.ndarray, pad: int, device: torch.device, border: Border = "constant"
+    ) -> Resident:
+        """Images uint8 [N, 3, H, W] and labels [N] as a split has them; `border` as of `DataSet`."""
+        padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode=border).transpose(0, 2, 3, 1)
         return Resident(
             torch.from_numpy(np.ascontiguousarray(padded)).to(device), torch.from_numpy(labels).to(device), pad
         )

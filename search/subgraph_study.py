@@ -252,7 +252,7 @@ class Study:
                     raise BadInput(f"{task.student.label}, seed {task.seed}: {outcome.reason}")
                 results, seconds = outcome
                 for mode, result in zip(modes, results, strict=True):
-                    numbers = [None if math.isnan(value) else value for value in result[:3]]
+                    numbers = [None if math.isnan(value) else value for value in result[:4]]
                     share = round(seconds / len(modes), 2)
                     row = (NO_CELL, task.seed, *numbers, self.plan.recipe.epochs, share, result.status)
                     self.database.add(self._hash(task.student, mode), [row], [hardware(self.device)])

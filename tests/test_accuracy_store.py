@@ -17,35 +17,45 @@ from common.files import gzip_bytes
 from distill import runs
 from distill.recipes import recipe_hash
 from distill.runs import AccuracyStore
-from distill.tables import COLUMNS, AccuracyTable, read_table, recipe_path, table_path, write_table
+from distill.tables import COLUMNS, OPTIONAL, AccuracyTable, read_table, recipe_path, table_path, write_table
 
 OLD = Path(__file__).parent / "fixtures" / "accuracies-v1" / "digits-vanilla.csv.gz"
-OLD_SCHEMA = """
+PUBLISHED = sorted((Path(__file__).resolve().parent.parent / "results" / "accuracies").glob("*.csv.gz"))
+OLD_SCHEMAS = {
+    1: """
 CREATE TABLE accuracy (
     recipe TEXT NOT NULL, cell INTEGER NOT NULL, seed INTEGER NOT NULL, val REAL, test REAL,
     epochs REAL NOT NULL, seconds REAL NOT NULL, status TEXT NOT NULL, PRIMARY KEY (recipe, cell, seed)
-) WITHOUT ROWID
-"""
+) WITHOUT ROWID;
+""",
+    2: """
+CREATE TABLE accuracy (
+    recipe TEXT NOT NULL, cell INTEGER NOT NULL, seed INTEGER NOT NULL, val REAL, test REAL, best REAL,
+    epochs REAL NOT NULL, seconds REAL NOT NULL, status TEXT NOT NULL, PRIMARY KEY (recipe, cell, seed)
+) WITHOUT ROWID;
+CREATE TABLE made_by (recipe TEXT NOT NULL, hardware TEXT NOT NULL, PRIMARY KEY (recipe, hardware));
+INSERT INTO made_by VALUES ('a', 'desk');
+""",
+}
+OLD_ROWS = [
+    ("a", 23, 0, 86.15, 85.45, 1.0, 21.14, "ok"),
+    ("a", 23, 1, None, None, 1.0, 17.79, "diverged"),
+    ("b", 118, 0, 75.7, 73.75, 1.0, 5.26, "ok"),
+]
 
 
 def row(cell: int, seed: int = 0, test: float | None = 60.0, status: str = "ok") -> tuple[Any, ...]:
     """In the order of `COLUMNS`."""
-    return (cell, seed, 50.0, test, 61.0, 2, 1.25, status)
+    return (cell, seed, 50.0, test, 61.0, -1.5, 2, 1.25, status)
 
 
-def old_store(path: Path) -> None:
-    """A store as version 1 wrote it, with two recipes."""
+def old_store(path: Path, version: int, best: float = 87.0) -> None:
+    """A store as an older version wrote it, with two recipes."""
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(OLD_SCHEMA)
-        database.execute("PRAGMA user_version = 1")
-        database.executemany(
-            "INSERT INTO accuracy VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                ("a", 23, 0, 86.15, 85.45, 1.0, 21.14, "ok"),
-                ("a", 23, 1, None, None, 1.0, 17.79, "diverged"),
-                ("b", 118, 0, 75.7, 73.75, 1.0, 5.26, "ok"),
-            ],
-        )
+        database.executescript(OLD_SCHEMAS[version])
+        database.execute(f"PRAGMA user_version = {version}")
+        rows = OLD_ROWS if version == 1 else [(*row[:5], row[4] and best, *row[5:]) for row in OLD_ROWS]
+        database.executemany(f"INSERT INTO accuracy VALUES (?{', ?' * (len(rows[0]) - 1)})", rows)
 
 
 # the store
@@ -64,9 +74,9 @@ def test_a_finished_training_is_on_disk_when_add_returns_and_stays(tmp_path: Pat
     database = AccuracyStore(path)
     database.add("hash", [row(1, test=60.0)], ["machine"])
     database.add("hash", [row(1, test=99.0)], ["machine"])
-    with closing(open_database(path, version=2, schema=runs._SCHEMA, create=False)) as other:
-        found = other.execute("SELECT cell, seed, val, test, best FROM accuracy").fetchall()
-    assert found == [(1, 0, 50.0, 60.0, 61.0)]
+    with closing(open_database(path, version=runs._VERSION, schema=runs._SCHEMA, create=False)) as other:
+        found = other.execute("SELECT cell, seed, val, test, best, log_likelihood FROM accuracy").fetchall()
+    assert found == [(1, 0, 50.0, 60.0, 61.0, -1.5)]
     assert AccuracyStore(path).rows("other hash").empty
     assert table_path("digits", "vanilla", tmp_path) == tmp_path / "digits-vanilla.csv.gz"
 
@@ -98,23 +108,52 @@ def test_a_missing_store_is_not_made_where_none_is_asked_for(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_store_of_version_1_keeps_its_rows_and_takes_new_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", OLD_SCHEMAS)
+def test_an_older_store_keeps_its_rows_and_takes_new_ones(tmp_path: Path, version: int) -> None:
     path = tmp_path / "old.sqlite"
-    old_store(path)
+    old_store(path, version)
+    made_by = ["desk"] if version > 1 else []
     database = AccuracyStore(path)
     found = database.rows("a")
     assert tuple(found.columns) == COLUMNS
-    assert found["best"].isna().all()
-    kept = [tuple(values) for values in found.drop(columns=["best"]).head(1).itertuples(index=False)]
+    assert found["log_likelihood"].isna().all()
+    assert found["best"].isna().tolist() == [version == 1, True]
+    assert version == 1 or found["best"][0] == 87.0
+    kept = [tuple(values) for values in found.drop(columns=list(OPTIONAL)).head(1).itertuples(index=False)]
     assert kept == [(23, 0, 86.15, 85.45, 1.0, 21.14, "ok")]
     assert found["status"].tolist() == ["ok", "diverged"]
     assert len(database.rows("b")) == 1
-    assert database.hardware("a") == []
+    assert database.hardware("a") == made_by
     database.add("a", [row(24)], ["machine"])
     again = AccuracyStore(path)
-    assert again.rows("a")["best"].tolist()[2] == 61.0
+    assert tuple(again.rows("a").iloc[2]) == row(24)
     assert len(again.rows("a")) == 3
-    assert again.hardware("a") == ["machine"]
+    assert again.rows("a")["log_likelihood"].isna().tolist() == [True, True, False]
+    assert again.hardware("a") == [*made_by, "machine"]
+
+
+@pytest.mark.parametrize("version", OLD_SCHEMAS)
+def test_an_older_store_is_merged_with_what_it_has(tmp_path: Path, version: int, described: dict[str, str]) -> None:
+    old_store(tmp_path / "old.sqlite", version)
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as database, database:
+        for name, mode in (("a", "vanilla"), ("b", "distilled")):
+            database.execute("UPDATE accuracy SET recipe = ? WHERE recipe = ?", (described[mode], name))
+    fill(tmp_path / "here.sqlite", described, [row(300)], "laptop")
+    paths = runs.merge("digits", [tmp_path / "old.sqlite"], tmp_path / "here.sqlite", tmp_path / "tables", None)
+    found = {mode: read_table(path).rows for mode, path in paths.items()}
+    assert found["vanilla"]["test"].tolist()[::2] == [85.45, 60.0]
+    assert found["distilled"]["test"].tolist() == [73.75, 60.0]
+    assert found["vanilla"]["log_likelihood"].isna().tolist() == [True, True, False]
+
+
+def test_a_store_of_a_newer_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "new.sqlite"
+    AccuracyStore(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA user_version = 4")
+    with pytest.raises(BadInput, match="format 4, this program writes 3") as error:
+        AccuracyStore(path)
+    assert "\n" not in str(error.value)
 
 
 # tables
@@ -123,9 +162,9 @@ def test_a_store_of_version_1_keeps_its_rows_and_takes_new_ones(tmp_path: Path) 
 def test_a_table_of_an_older_version_is_read_and_lacks_only_what_was_not_measured() -> None:
     table = read_table(OLD)
     assert set(table.rows.columns) == set(COLUMNS)
-    assert table.rows["best"].isna().all()
+    assert table.rows[list(OPTIONAL)].isna().all(axis=None)
     expected = [(23, 0, 86.15, 85.45, 1.0, 21.14, "ok"), (23, 1, 86.75, 84.9, 1.0, 17.79, "ok")]
-    rows = table.rows[[column for column in COLUMNS if column != "best"]]
+    rows = table.rows[[column for column in COLUMNS if column not in OPTIONAL]]
     assert list(rows.itertuples(index=False, name=None))[:2] == expected
     assert len(rows) == 3
     assert table.hardware == ("x86_64 CPU, one thread a training",)
@@ -145,17 +184,51 @@ def test_a_table_that_was_written_is_read_back_with_its_hardware(tmp_path: Path)
     pd.testing.assert_frame_equal(found.rows, ordered, check_dtype=False)
 
 
-def test_a_table_without_any_best_is_written_and_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", OPTIONAL)
+def test_a_table_without_any_value_of_an_optional_column_is_written_without_it_and_read(
+    tmp_path: Path, column: str
+) -> None:
     """The rows of older stores: a column of nothing but missing values."""
     store = AccuracyStore(tmp_path / "a.sqlite")
-    store.add("hash", [(1, 0, 50.0, 60.0, None, 1.0, 1.0, "ok"), (1, 1, 50.0, 60.0, None, 1.0, 1.0, "ok")], [])
+    at = COLUMNS.index(column)
+    store.add("hash", [(*row(1, seed)[:at], None, *row(1, seed)[at + 1 :]) for seed in (0, 1)], [])
     path = tmp_path / "digits-vanilla.csv.gz"
     write_table(path, AccuracyTable(store.rows("hash"), {}), {})
-    assert read_table(path).rows["best"].isna().all()
+    assert list(pd.read_csv(path).columns) == [name for name in COLUMNS if name != column]
+    assert read_table(path).rows[column].isna().all()
     assert read_table(path).hardware == ()
+    bytes_of_all = path.read_bytes()
+    write_table(path, AccuracyTable(store.rows("hash").drop(columns=column), {}), {})
+    assert path.read_bytes() == bytes_of_all, "rows that lack the column are written as rows that lack its values"
 
 
-@pytest.mark.parametrize("column", [column for column in COLUMNS if column != "best"])
+@pytest.mark.parametrize("column", OPTIONAL)
+def test_one_value_of_an_optional_column_is_enough_to_write_it(tmp_path: Path, column: str) -> None:
+    store = AccuracyStore(tmp_path / "a.sqlite")
+    at = COLUMNS.index(column)
+    store.add("hash", [(*row(1)[:at], None, *row(1)[at + 1 :]), row(2)], [])
+    path = tmp_path / "digits-vanilla.csv.gz"
+    write_table(path, AccuracyTable(store.rows("hash"), {}), {})
+    assert tuple(pd.read_csv(path).columns) == COLUMNS
+    assert read_table(path).rows[column].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda path: path.name.removesuffix(".csv.gz"))
+def test_a_published_table_goes_through_a_store_and_is_written_again_to_the_same_bytes(
+    tmp_path: Path, published: Path
+) -> None:
+    table, path = read_table(published), tmp_path / published.name
+    store = AccuracyStore(tmp_path / "a.sqlite")
+    store.add(table.hash, table.rows[list(COLUMNS)].itertuples(index=False, name=None), table.hardware)
+    record = json.loads(recipe_path(published).read_text())
+    provenance = {name: value for name, value in record.items() if name not in ("recipe", "recipe_hash")}
+    for rows in (table.rows, store.rows(table.hash)):
+        write_table(path, AccuracyTable(rows, table.recipe), provenance)
+        assert path.read_bytes() == published.read_bytes()
+        assert recipe_path(path).read_bytes() == recipe_path(published).read_bytes()
+
+
+@pytest.mark.parametrize("column", [column for column in COLUMNS if column not in OPTIONAL])
 def test_every_other_column_is_needed(tmp_path: Path, column: str) -> None:
     path = tmp_path / "digits-vanilla.csv.gz"
     names = [name for name in COLUMNS if name != column]

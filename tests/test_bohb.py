@@ -101,7 +101,17 @@ def tables(folder: Path, epochs: dict[str, int], **steps: dict[str, int]) -> lis
     cells = list(cell_set("functions"))[:60]
     for name, length in epochs.items():
         rows = [
-            (cell, 0, 50 + 10 * random.Random(cell).random() + length / 10, 60.0, 60.0, length, float(length), "ok")
+            (
+                cell,
+                0,
+                50 + 10 * random.Random(cell).random() + length / 10,
+                60.0,
+                60.0,
+                -1.0,
+                length,
+                float(length),
+                "ok",
+            )
             for cell in (cells if name == "long" else cells[:50])
         ]
         table = AccuracyTable(

@@ -157,6 +157,14 @@ def a_list(path: Path) -> None:
     torch.save([1, 2], path)
 
 
+def of_older_code(path: Path) -> None:
+    """As it was before anything but the accuracy was measured at the end of an epoch."""
+    saved = torch.load(path, weights_only=True)
+    saved["latest"] = [accuracy for accuracy, _ in saved["latest"]]
+    del saved["about"]["measured"]
+    torch.save(saved, path)
+
+
 @pytest.mark.parametrize("damage", [truncate, overwrite, empty, other_tensors, a_list])
 def test_a_damaged_checkpoint_is_bad_input_in_one_line_and_left_alone(
     tmp_path: Path, damage: Callable[[Path], Any]
@@ -205,6 +213,29 @@ def test_the_checkpoint_of_another_training_is_bad_input_in_one_line_and_left_al
     assert all(equal(old, state(group.network)) for old, group in zip(of_networks, other.groups, strict=True))
 
 
+def test_a_checkpoint_of_older_code_is_another_trainings(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    run_until(begin(), path, 2)
+    of_older_code(path)
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match=r"a\.pt is of another training: delete it to begin anew"):
+        begin().run(VAL, TEST, path)
+    assert path.read_bytes() == before
+
+
+def test_what_was_measured_is_remembered_student_by_student(tmp_path: Path) -> None:
+    """Of a finished training it is what the checkpoint says: nothing is measured anew on the test images."""
+    finished = begin()
+    expected = finished.run(VAL, TEST, tmp_path / "a.pt", every=0)
+    finished.latest[1].log_likelihood[2] = -7.5
+    finished.latest[0].accuracy[1] = 12.5
+    finished.save(tmp_path / "a.pt")
+    found = begin().run(VAL, TEST, tmp_path / "a.pt")
+    expected[1] = expected[1]._replace(test=12.5)
+    expected[6] = expected[6]._replace(log_likelihood=-7.5)
+    assert found == expected
+
+
 def test_the_images_of_a_stream_are_part_of_what_a_checkpoint_is_of(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
     run_until(begin(), path, 2)
@@ -239,4 +270,4 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypa
 def test_results_are_plain_numbers() -> None:
     for result in begin().run(VAL, TEST):
         assert isinstance(result, Trained)
-        assert all(type(value) is float for value in result[:3])
+        assert all(type(value) is float for value in result[:4])

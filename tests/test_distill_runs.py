@@ -24,7 +24,7 @@ import torch
 import distill.runs
 import images.digits
 from common.errors import BadInput
-from distill.recipes import MODES, Recipe, recipe_hash
+from distill.recipes import MODES, Recipe, recipe, recipe_hash
 from distill.runs import AccuracyStore, Done, Run, export, run_missing, status, to_train, visiting_order, wanted
 from distill.tables import COLUMNS, read_table, recipe_path
 from distill.teachers import Teacher, hardware, weights_hash
@@ -107,9 +107,10 @@ def test_the_visiting_order_is_a_permutation_of_the_functions_that_never_changes
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
 def test_a_limit_is_a_prefix_of_the_visiting_order_whatever_comes_after(limit: int, tmp_path: Path) -> None:
-    tasks = wanted([0, 4], to_train("digits", limit, None, tmp_path))
+    plan = recipe("digits")
+    tasks = wanted([0, 4], to_train("digits", limit, None, tmp_path), plan)
     assert list(dict.fromkeys(task.cell for task in tasks)) == visiting_order()[:limit]
-    assert tasks == wanted([0, 4], to_train("digits", 200, None, tmp_path))[: len(tasks)]
+    assert tasks == wanted([0, 4], to_train("digits", 200, None, tmp_path), plan)[: len(tasks)]
     assert len(set(tasks)) == len(tasks) == limit * 2
 
 
@@ -127,7 +128,7 @@ def test_a_limit_is_a_prefix_of_the_visiting_order_whatever_comes_after(limit: i
     ],
 )
 def test_every_cell_is_wanted_with_every_block_of_three_that_has_a_seed(seeds: list[int], blocks: list[int]) -> None:
-    tasks = wanted(seeds, visiting_order()[:2])
+    tasks = wanted(seeds, visiting_order()[:2], recipe("digits"))
     assert tasks == [Run(cell, block) for cell in visiting_order()[:2] for block in blocks]
     assert all(set(task.seeds) == {3 * task.block, 3 * task.block + 1, 3 * task.block + 2} for task in tasks)
     assert set(seeds) <= {seed for task in tasks for seed in task.seeds}
@@ -184,6 +185,7 @@ def test_both_tables_have_the_same_cells_and_seeds(tmp_path: Path) -> None:
         assert table["val"].between(0, 100).all()
         assert table["test"].between(0, 100).all()
         assert table["best"].between(table["test"], 100).all()
+        assert (table["log_likelihood"] < 0).all()
         assert set(table["epochs"]) == {2}
         assert (table["seconds"] > 0).all()
     assert not tables["vanilla"][["val", "test"]].equals(tables["distilled"][["val", "test"]])
@@ -207,7 +209,7 @@ def test_a_smaller_run_is_part_of_a_larger_one(tmp_path: Path) -> None:
     for mode in MODES:
         joined = small[mode].merge(large[mode], on=["cell", "seed"], suffixes=("", "_large"))
         assert len(joined) == len(small[mode]) == 2 * 3
-        for column in ("val", "test", "best"):
+        for column in ("val", "test", "best", "log_likelihood"):
             assert (joined[column] == joined[f"{column}_large"]).all()
 
 
@@ -448,7 +450,7 @@ def test_a_diverged_training_keeps_its_status_and_has_no_accuracy(
     def diverge(trainer: Any, task: Run) -> Done:
         done = real(trainer, task)
         if task.cell == bad:
-            done.results[1, "distilled"] = Trained(nan, nan, nan, "diverged")
+            done.results[1, "distilled"] = Trained(nan, nan, nan, nan, "diverged")
         return done
 
     with monkeypatch.context() as patch:
@@ -457,7 +459,7 @@ def test_a_diverged_training_keeps_its_status_and_has_no_accuracy(
     before = {mode: path.read_bytes() for mode, path in paths.items()}
     table = read_table(paths["distilled"]).rows.set_index(["cell", "seed"])
     assert table.loc[(bad, 1), "status"] == "diverged"
-    assert table.loc[(bad, 1), ["val", "test", "best"]].isna().all()
+    assert table.loc[(bad, 1), ["val", "test", "best", "log_likelihood"]].isna().all()
     assert set(table.drop((bad, 1))["status"]) == set(read_table(paths["vanilla"]).rows["status"]) == {"ok"}
     (of_vanilla, of_distilled) = status("digits", tmp_path / "store" / "accuracies.sqlite", tmp_path / "tables", None)
     assert (of_vanilla["failed"], of_distilled["failed"]) == (0, 1)

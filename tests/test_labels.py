@@ -24,7 +24,8 @@ Row = tuple[int, int, float | None, float | None, str]
 
 def write(folder: Path, mode: str, rows: list[Row], recipe: dict[str, Any] = RECIPE) -> Path:
     """A table of rows (cell, seed, val, test, status)."""
-    frame = pd.DataFrame(rows, columns=["cell", "seed", "val", "test", "status"]).assign(best=50, epochs=1, seconds=0.5)
+    columns = ["cell", "seed", "val", "test", "status"]
+    frame = pd.DataFrame(rows, columns=columns).assign(best=50, log_likelihood=-1, epochs=1, seconds=0.5)
     path = table_path("digits", mode, folder)
     write_table(path, AccuracyTable(frame, recipe), {"mode": mode})
     return path

@@ -63,8 +63,11 @@ def test_a_setting_says_of_which_space_it_is_and_that_of_cells_says_what_it_said
         sizes = {"channels": of.skeleton.channels, "classes": of.skeleton.classes, "size": of.skeleton.size}
         own = {"space": "resnet"} if of.space == RESNET else {"cells_per_stage": of.skeleton.cells_per_stage}
         assert record == sizes | own
-    prints = {fingerprint(settings(create("params"), benchmark(name), None)) for name in names()}
-    assert len(prints) == len(names())
+    prints = {name: fingerprint(settings(create("params"), benchmark(name), None)) for name in names()}
+    assert prints.pop("cifar10-16px") == prints["digits"], "equal networks have equal counts whatever the images are"
+    assert len(set(prints.values())) == len(prints) == len(names()) - 1
+    seen = {fingerprint(settings(create("nwot"), benchmark(name), f"images of {name}")) for name in names()}
+    assert len(seen) == len(names())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -26,12 +27,24 @@ def pixels(batch: torch.Tensor, data_set: DataSet = FEW) -> np.ndarray:
     return np.rint(exact).astype(np.uint8)
 
 
-def renderings() -> dict[bytes, tuple[int, int, int, bool]]:
-    """Every image as it may be seen: padded with black, cut out at (y, x), mirrored or not."""
+def black(image: np.ndarray) -> np.ndarray:
+    """With two pixels of black around."""
+    canvas = np.zeros((3, 12, 12), np.uint8)
+    canvas[:, 2:10, 2:10] = image
+    return canvas
+
+
+def mirrored(image: np.ndarray) -> np.ndarray:
+    """With two pixels around of the image mirrored at its outermost ones, which are not repeated."""
+    near = [2, 1, *range(8), 6, 5]
+    return image[:, near][:, :, near]
+
+
+def renderings(bordered: Callable[[np.ndarray], np.ndarray]) -> dict[bytes, tuple[int, int, int, bool]]:
+    """Every image as it may be seen: with its border, cut out at (y, x), mirrored or not."""
     found = {}
     for number, image in enumerate(TRAIN.images):
-        canvas = np.zeros((3, 12, 12), np.uint8)
-        canvas[:, 2:10, 2:10] = image
+        canvas = bordered(image)
         for y in range(5):
             for x in range(5):
                 cut = canvas[:, y : y + 8, x : x + 8]
@@ -41,12 +54,20 @@ def renderings() -> dict[bytes, tuple[int, int, int, bool]]:
     return found
 
 
-RENDERINGS = renderings()
+RENDERINGS = renderings(black)
 
 
-def seen(stream: Stream) -> list[tuple[int, int, int, bool]]:
+def seen(
+    stream: Stream, known: dict[bytes, tuple[int, int, int, bool]] = RENDERINGS
+) -> list[tuple[int, int, int, bool]]:
     """Image, shift and mirroring of everything in a stream, in its order; KeyError where something is no rendering."""
-    return [RENDERINGS[image.tobytes()] for step in range(stream.steps) for image in pixels(stream.batch(step)[0])]
+    return [known[image.tobytes()] for step in range(stream.steps) for image in pixels(stream.batch(step)[0])]
+
+
+class Reflected(FewImages):
+    """With a border that mirrors the image."""
+
+    border = "reflect"
 
 
 # digits: fresh scenes
@@ -85,6 +106,25 @@ def test_every_image_is_cut_out_of_its_padded_self_and_keeps_its_label() -> None
     labels = torch.cat([stream.batch(step)[1] for step in range(25)])
     assert labels.dtype == torch.int64
     assert labels.tolist() == [TRAIN.labels[number] for number, *_ in found]
+
+
+def test_with_a_reflected_border_it_is_cut_out_of_the_mirrored_image_by_the_same_draws() -> None:
+    known = renderings(mirrored)
+    black_ones, stream = FEW.stream(1, 100, 8), Reflected().stream(1, 100, 8)
+    found = seen(stream, known)
+    assert found == seen(black_ones)
+    assert {(y, x, flip) for _, y, x, flip in found} == {(y, x, f) for y in range(5) for x in range(5) for f in (0, 1)}
+    assert stream.hash != black_ones.hash, "what is seen is part of a stream's identity"
+    same = [torch.equal(stream.batch(step)[1], black_ones.batch(step)[1]) for step in range(100)]
+    assert all(same)
+
+
+def test_a_border_is_black_where_nothing_else_is_said() -> None:
+    assert DataSet.border == FEW.border == Digits.border == "constant"
+    cpu = torch.device("cpu")
+    padded = Resident.of(TRAIN.images, TRAIN.labels, 2, cpu)
+    assert torch.equal(padded.images, FEW.stream(0, 1, 8).resident.images)
+    assert padded.hash != Resident.of(TRAIN.images, TRAIN.labels, 2, cpu, "reflect").hash
 
 
 def test_the_values_are_those_of_normalising_the_rendered_bytes() -> None:

@@ -71,6 +71,10 @@ def test_a_student_is_cut_trained_again_and_compared(command: Command, tmp_path:
         assert settings["kept"][str(seed)] == [name for name, gate in last.items() if gate > 0]
         assert (last == 0).any()
         assert settings["steps"][str(seed)] == len(part) == part["step"].max()
+    with closing(sqlite3.connect(tmp_path / "results/store/subgraphs.sqlite")) as database:
+        likelihoods = database.execute("SELECT log_likelihood FROM accuracy").fetchall()
+    assert len(likelihoods) == trained(tmp_path / "results/store/subgraphs.sqlite") > 0
+    assert all(value < 0 for (value,) in likelihoods)
     first = written(tmp_path)
     again = command("search", *EDGES)
     assert "trainings in" not in again.err

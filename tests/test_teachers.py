@@ -24,7 +24,7 @@ from common.errors import BadInput, BadUsage
 from distill import teachers
 from distill.recipes import ALL_3X3, Recipe, recipe, teacher_recipe
 from distill.teachers import Teacher, hardware, held_out, load_teacher, spec, train_teacher, weights_hash
-from distill.training import Group, Lockstep, Trained, accuracies
+from distill.training import Group, Lockstep, Trained, measured
 from images import digits
 from images.stream import Stream
 from spaces.nb201 import cell_at
@@ -151,10 +151,10 @@ def test_the_digits_teacher_is_the_one_of_its_record_and_as_accurate_on_the_test
     assert skeleton == asdict(teacher_recipe("digits").skeleton)
     assert teacher.record["recipe"]["steps"] == teacher_recipe("digits").steps
     group = Group(teacher.network, (0.0,))
-    measured = accuracies(group, held_out(images.load("digits"), "test")).item()
+    found = measured(group, held_out(images.load("digits"), "test")).accuracy.item()
     # another processor may sum in another order: four images of 4,000
-    assert measured == pytest.approx(teacher.record["test"], abs=0.1)
-    assert measured > 94
+    assert found == pytest.approx(teacher.record["test"], abs=0.1)
+    assert found > 94
 
 
 def test_a_loaded_teacher_is_in_evaluation_mode_and_learns_nothing() -> None:
@@ -262,7 +262,7 @@ def test_a_trained_teacher_loads_with_the_hash_and_accuracies_of_its_record(tmp_
     assert record["hardware"] == hardware("cpu")
     for name in ("val", "test"):
         split = held_out(images.load("digits"), name)
-        assert accuracies(Group(teacher.network, (0.0,)), split).item() == record[name]
+        assert measured(Group(teacher.network, (0.0,)), split).accuracy.item() == record[name]
     for value in state(teacher.network).values():
         assert not value.is_floating_point() or torch.equal(value, value.half().float())
     assert not equal(state(teacher.network), state(spec(NAME).build()))

@@ -13,11 +13,12 @@ import torch
 from tiny import CELL, TINY, share, state
 
 import images
+from common.files import json_hash
 from distill import runs
 from distill.recipes import Recipe
 from distill.runs import Run, _Trainer
 from distill.teachers import load_teacher
-from distill.training import Group, Lockstep, Trained, accuracies, logits_of
+from distill.training import Group, Lockstep, Trained, logits_of, measured
 from images import digits
 from spaces.equivalence import members
 from spaces.nb201 import Cell, cell_at
@@ -86,8 +87,10 @@ def test_results_are_those_of_the_students_in_their_places(tmp_path: Path, locks
     done = worker.train(Run(CELL.index, 0))
     group = lockstep[0]["group"]
     for split, column in ((worker.val, "val"), (worker.test, "test")):
-        measured = accuracies(group, split, streams=3).tolist()
-        assert [getattr(result, column) for result in done.results.values()] == measured
+        found = measured(group, split, streams=3).accuracy.tolist()
+        assert [getattr(result, column) for result in done.results.values()] == found
+    likelihoods = measured(group, worker.test, streams=3).log_likelihood.tolist()
+    assert [result.log_likelihood for result in done.results.values()] == likelihoods
     assert [len(split.labels) for split in (worker.val, worker.test)] == [40, 60]
     assert len(set(done.results.values())) > 1
 
@@ -125,6 +128,34 @@ def test_a_checkpoint_is_of_one_recipe_teacher_cell_and_block_and_gone_at_the_en
     assert len(set(paths)) == len(paths) == 5
     assert all(path.parent == tmp_path / "checkpoints" for path in paths)
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_the_students_of_one_mode_are_a_network_of_their_own_with_a_checkpoint_of_its_own(
+    tmp_path: Path, lockstep: list[dict[str, Any]]
+) -> None:
+    apart = trainer(tmp_path, replace(PLAN, apart=True))
+    done = {mode: apart.train(Run(CELL.index, 1, (mode,))) for mode in MODES}
+    for (mode, found), begun, weight in zip(done.items(), lockstep, (0.0, 0.9), strict=True):
+        assert list(found.results) == [(seed, mode) for seed in (3, 4, 5)]
+        assert begun["group"].kd_weights == (weight,) * 3
+        for number, seed in enumerate((3, 4, 5)):
+            of_student = state(CellNetwork(CELL, Supernet(PLAN.skeleton, seed)))
+            for name, value in of_student.items():
+                assert torch.equal(share(begun["values"][name], number, 3), value.reshape(-1)), name
+    vanilla, distilled = (begun["streams"] for begun in lockstep)
+    assert [stream.hash for stream in vanilla] == [stream.hash for stream in distilled]
+    assert lockstep[0]["checkpoint"] != lockstep[1]["checkpoint"]
+
+
+def test_checkpoints_of_recipes_of_before_have_the_names_that_they_had(
+    tmp_path: Path, lockstep: list[dict[str, Any]]
+) -> None:
+    """What was cut off before there was `apart` is found again: a training of hours may be among it."""
+    worker = trainer(tmp_path)
+    worker.train(Run(CELL.index, 1))
+    record = {name: value for name, value in PLAN.record().items() if name not in ("alone", "apart")}
+    about = json_hash([record, worker.teacher.hash])[:16]
+    assert lockstep[0]["checkpoint"].name == f"digits-{about}-{CELL.index}-1.pt"
 
 
 def test_what_is_trained_of_a_cell_is_what_the_recipe_sees(tmp_path: Path, lockstep: list[dict[str, Any]]) -> None:

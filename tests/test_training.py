@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tiny import CELL, TINY, equal, held_out, said_by, share, stack_of, state, stream_of, student
@@ -18,10 +19,9 @@ from distill.training import (
     HeldOut,
     Lockstep,
     Trained,
-    accuracies,
-    learning_rate,
     live,
     logits_of,
+    measured,
     remembered,
 )
 from images.stream import Stream
@@ -44,32 +44,8 @@ def train(
 def same(first: Trained, second: Trained) -> bool:
     """Bit for bit; NaN is NaN."""
     return first.status == second.status and all(
-        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(first[:3], second[:3], strict=True)
+        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(first[:4], second[:4], strict=True)
     )
-
-
-# the schedules
-
-
-def test_the_cosine_starts_at_the_full_rate_falls_at_every_step_and_would_end_at_zero() -> None:
-    plan = replace(TINY, epochs=5, epoch_steps=2, learning_rate=0.4)
-    values = [learning_rate(plan, step) for step in range(11)]
-    assert values[0] == 0.4
-    assert values[5] == pytest.approx(0.2)
-    assert values[10] == pytest.approx(0, abs=1e-15)
-    assert values[9] > 0
-    assert values == sorted(values, reverse=True)
-    assert len(set(values)) == 11
-    assert values[2] == pytest.approx(0.4 * math.cos(math.pi / 10) ** 2)  # half-angle form
-
-
-@pytest.mark.parametrize("epoch_steps", [1, 7])
-def test_steps_falls_to_a_tenth_after_150_180_and_210_of_240_epochs(epoch_steps: int) -> None:
-    plan = replace(TINY, schedule="steps", epochs=240, epoch_steps=epoch_steps, learning_rate=0.05)
-    for step in range(plan.steps):
-        epoch = step // epoch_steps
-        drops = (epoch >= 150) + (epoch >= 180) + (epoch >= 210)
-        assert learning_rate(plan, step) == pytest.approx([0.05, 0.005, 0.0005, 0.00005][drops])
 
 
 # the optimiser
@@ -96,6 +72,8 @@ def written_out(network: nn.Module, stream: Stream, said: torch.Tensor, weight: 
         rate = plan.learning_rate * math.cos(math.pi * passed / 2) ** 2
         if plan.schedule == "steps":
             rate = plan.learning_rate / 10 ** sum(8 * step >= eighths * plan.steps for eighths in (5, 6, 7))
+        if plan.schedule == "trapezoid":
+            rate = plan.learning_rate * min((step + 1) / 50, 10 * (plan.steps - step) / 3 / plan.steps, 1)
         images, labels = stream.batch(step)
         logits = network(images).logits
         hard = -logits.log_softmax(1)[torch.arange(plan.batch), labels].mean()
@@ -109,7 +87,7 @@ def written_out(network: nn.Module, stream: Stream, said: torch.Tensor, weight: 
                 w.sub_(rate * (g + plan.momentum * v))
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "steps"])
+@pytest.mark.parametrize("schedule", ["cosine", "steps", "trapezoid"])
 def test_it_is_nesterovs_momentum_with_weight_decay_on_each_students_own_loss(schedule: str) -> None:
     """Two cells, two streams, weights 0, .9 and 1, eight steps, of which the last three have a lower rate each."""
     plan = replace(
@@ -141,11 +119,11 @@ def test_it_is_nesterovs_momentum_with_weight_decay_on_each_students_own_loss(sc
 
 
 def test_the_students_train_with_the_statistics_of_the_batch_whatever_mode_they_were_in() -> None:
-    trained, measured = student().train(), student().eval()
-    train([Group(trained, (0.0,))])
-    train([Group(measured, (0.0,))])
-    assert equal(state(trained), state(measured))
-    moved = [v for name, v in state(trained).items() if name.endswith("running_mean")]
+    training, evaluating = student().train(), student().eval()
+    train([Group(training, (0.0,))])
+    train([Group(evaluating, (0.0,))])
+    assert equal(state(training), state(evaluating))
+    moved = [v for name, v in state(training).items() if name.endswith("running_mean")]
     assert all(v.any() for v in moved)
 
 
@@ -243,19 +221,19 @@ def test_val_and_test_are_after_the_last_step_and_best_is_the_highest_test_of_al
     group = Group(stack, (0.0, 0.9, 0.0, 0.9))
     streams = [stream_of(seed, plan) for seed in (1, 2)]
     answers = [remembered(said_by(seed, plan), plan.batch) for seed in (1, 2)]
-    measured = []
+    seen = []
 
     def watch(step: int) -> None:
         if step % plan.epoch_steps == 0:
-            measured.append([accuracy_of(stack, number, TEST) for number in range(4)])
+            seen.append([accuracy_of(stack, number, TEST) for number in range(4)])
 
     results = Lockstep([group], streams, answers, plan).run(VAL, TEST, watch=watch)
-    assert len(measured) == plan.epochs == 4
+    assert len(seen) == plan.epochs == 4
     for number, result in enumerate(results):
         assert result.status == "ok"
         assert result.val == pytest.approx(accuracy_of(stack, number, VAL))
-        assert result.test == pytest.approx(measured[-1][number])
-        assert result.best == pytest.approx(max(epoch[number] for epoch in measured))
+        assert result.test == pytest.approx(seen[-1][number])
+        assert result.best == pytest.approx(max(epoch[number] for epoch in seen))
     assert any(result.best > result.test for result in results), "an epoch before the last was the best of a student"
     assert len({result.test for result in results}) > 1
 
@@ -276,10 +254,45 @@ def test_accuracy_is_in_percent_and_does_not_depend_on_the_batch() -> None:
     right, wrong = logits.argmax(1), logits.argmin(1)
     half = torch.where(torch.arange(24) < 12, right, wrong)
     for labels, expected in ((right, 100), (wrong, 0), (half, 50)):
-        assert accuracies(Group(network, (0.0,)), HeldOut(TEST.images, labels)).tolist() == [expected]
+        assert measured(Group(network, (0.0,)), HeldOut(TEST.images, labels)).accuracy.tolist() == [expected]
     assert not logits.requires_grad
     of_stack = logits_of(stack_of([4, 0], 2), TEST.images, batch=7, streams=2)
     torch.testing.assert_close(unstack(of_stack, 2)[1], logits, rtol=1e-5, atol=1e-5)
+
+
+def log_probability(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """ln p(label) of each row of logits [N, K]."""
+    logits = logits.astype(np.float64)
+    highest = logits.max(1)
+    return logits[range(len(labels)), labels] - highest - np.log(np.exp(logits - highest[:, None]).sum(1))
+
+
+def test_log_likelihood_is_the_mean_log_probability_of_the_test_labels_after_the_last_step() -> None:
+    plan = replace(LONG, learning_rate=0.4)
+    stack = stack_of([0, 1, 2, 3], 2, plan=plan)
+    results = train([Group(stack, (0.0, 0.9, 0.0, 0.9))], (1, 2), plan)
+    logits = unstack(logits_of(stack, TEST.images, batch=1, streams=2), 4).numpy()
+    expected = [log_probability(own, TEST.labels.numpy()).mean() for own in logits]
+    assert [result.log_likelihood for result in results] == pytest.approx(expected, rel=1e-5)
+    assert len(set(expected)) == 4
+    assert all(value < 0 for value in expected)
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("scale", [1, 1e5, 1e30])
+def test_log_likelihood_does_not_overflow_and_is_nan_where_any_logit_is_not_finite(scale: float, bad: float) -> None:
+    """Also where it is the logit of a class that no image has."""
+    stack, labels = stack_of([0, 1, 2, 3], 2), TEST.labels.clamp(min=1)
+    stack.classifier.weight.data *= scale
+    share(stack.classifier.bias.data, 2, 4)[0] = bad
+    found = measured(Group(stack, (0.0,) * 4), HeldOut(TEST.images, labels), streams=2)
+    logits = unstack(logits_of(stack, TEST.images, streams=2), 4).numpy()
+    assert math.isnan(found.log_likelihood[2])
+    assert math.isnan(found.accuracy[2])
+    for number in (0, 1, 3):
+        expected = log_probability(logits[number], labels.numpy()).mean()
+        assert found.log_likelihood[number].item() == pytest.approx(expected, rel=1e-12)
+        assert math.isfinite(expected)
 
 
 # divergence
@@ -298,7 +311,7 @@ def test_one_that_diverges_is_recorded_and_leaves_the_others_as_they_would_be(po
     (healthy, of_healthy), (broken, of_broken) = run(False), run(True)
     assert {result.status for result in healthy} == {"ok"}
     assert broken[position].status == "diverged"
-    assert all(math.isnan(value) for value in broken[position][:3])
+    assert all(math.isnan(value) for value in broken[position][:4])
     others = [number for number in range(6) if number != position]
     assert all(same(broken[number], healthy[number]) for number in others)
     assert equal(of_broken[1], of_healthy[1])
@@ -317,7 +330,7 @@ def test_a_loss_that_was_not_finite_once_is_not_forgotten() -> None:
     network.load_state_dict(healthy)
     lockstep.optimisers[0].state.clear()
     assert [result.status for result in lockstep.run(VAL, TEST)] == ["ok", "diverged"]
-    assert accuracies(lockstep.groups[0], TEST).isfinite().all()
+    assert measured(lockstep.groups[0], TEST).accuracy.isfinite().all()
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -325,7 +338,7 @@ def test_a_rate_too_high_is_diverged_also_where_only_the_last_step_ruins_the_net
     wild = replace(TINY, learning_rate=1e30, epochs=1, epoch_steps=steps)
     (result,) = train([Group(student(), (0.0,))], plan=wild)
     assert result.status == "diverged"
-    assert all(math.isnan(value) for value in result[:3])
+    assert all(math.isnan(value) for value in result[:4])
 
 
 # precision

@@ -26,19 +26,23 @@ PAIR := --benchmark $(BENCH) --student $(or $(STUDENT),1649) $(TRAINING)
 REFERENCE := epe_nas,fisher,flops,grad_norm,jacov,l2_norm,nwot,params,plain,snip,synflow,zen
 CHECKED := --cells valid --limit $(or $(LIMIT),300) --data $(DATA) $(if $(WORKERS),--workers $(WORKERS)) \
 	$(if $(DEVICE),--device $(DEVICE)) $(SCORES)
-EXTRA := $(if $(filter-out digits digits-%,$(BENCH)),$(VENV)/.cifar) $(if $(filter ray,$(EXECUTOR)),$(VENV)/.ray)
+EXTRA := $(if $(findstring cifar,$(BENCH)),$(VENV)/.cifar) $(if $(filter ray,$(EXECUTOR)),$(VENV)/.ray)
 # the recipes `<benchmark>-short`, `-executed` and `:field=value` have their benchmark's teacher, a rehearsal an untrained one
 RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
-.PHONY: bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test lint format setup clean
+.DEFAULT_GOAL := help
+.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick lint format setup clean
+
+help:  ## the targets, a line each
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
 	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(SCORED) $(CLUSTER) || [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
 	@$(MAKE) --no-print-directory correlate
 
-correlate: $(VENV)/.core
+correlate: $(VENV)/.core  ## print the correlation of stored scores with the distilled accuracies, without scoring
 	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \
 		$(if $(CELLS),--cells $(CELLS)) $(SCORED) $(SCORES)
 
@@ -93,7 +97,7 @@ check-reference: $(VENV)/.core $(VENV)/.cifar  ## our scores beside published on
 	@$(RUN) -m bench run $(REFERENCE) --benchmark cifar100 $(CHECKED) || [ $$? -eq 3 ]
 	@$(RUN) -m analysis check-reference --data $(DATA) $(SCORES)
 
-tables: $(VENV)/.core  ## every table, the page of proxies and the README's leaderboard, from what is published under results/
+tables: $(VENV)/.core  ## every table, and what README and docs state of them, from what is published under results/
 	@$(RUN) -m analysis tables
 	@$(RUN) -m analysis proxy-docs
 	@$(RUN) -m analysis readme
@@ -111,12 +115,15 @@ speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one
 test: $(VENV)/.dev  ## the whole test suite
 	@$(RUN) -m pytest -n 2 --dist worksteal
 
+test-quick: $(VENV)/.dev  ## the tests that take less than a second or two, for the inner loop
+	@$(RUN) -m pytest -n 2 --dist worksteal -m 'not slow'
+
 lint: $(VENV)/.dev  ## ruff and mypy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 
-format: $(VENV)/.dev
+format: $(VENV)/.dev  ## let ruff set the files
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
@@ -150,5 +157,5 @@ $(VENV)/.dev: $(VENV)/.core
 	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,ray,report,search,dev]'
 	@touch $@
 
-clean:
+clean:  ## remove the installation and what tools left
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

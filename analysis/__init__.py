@@ -1,1 +1,1 @@
-"""Correlations, tables, figures: reads stored scores and accuracy tables, trains and scores nothing."""
+"""Reads what is stored, trains and scores nothing: correlations, tables, figures, pages, the report."""

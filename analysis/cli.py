@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analysis.pages.cli import COMMANDS
 from common.cli import application, print_table
+from common.options import Json, Modules
 
 if TYPE_CHECKING:
-    from analysis.beside import Beside
-    from analysis.correlate import Result
-    from analysis.statistics import Correlation, Reliability
+    from analysis.stats.correlation import Correlation
+    from analysis.stats.reliability import Reliability
+    from analysis.studies.correlate import Result
+    from analysis.studies.over_params import Beside
 
 app = application("How well scores rank cells the way accuracies do.")
 
@@ -37,7 +40,7 @@ def correlate_command(
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = Path("results/figures"),
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
-    proxy_module: Annotated[list[Path] | None, typer.Option(help="Python file that defines proxies.")] = None,
+    proxy_module: Modules = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output; no figures.")] = False,
 ) -> None:
     """Kendall tau-b, Spearman with its 95 % bootstrap interval, and Pearson, with params and flops beside."""
@@ -49,10 +52,11 @@ def correlate_command(
     chosen = choose(",".join(proxies), files)
     setting = with_teacher(named(benchmark), teacher)
 
-    from analysis.beside import beside
-    from analysis.correlate import label_cells, results
-    from analysis.labels import load_labels
-    from analysis.statistics import reliability
+    from analysis.read.columns import label_cells
+    from analysis.read.labels import load_labels
+    from analysis.stats.reliability import reliability
+    from analysis.studies.correlate import results
+    from analysis.studies.over_params import beside
 
     labels = load_labels(against, benchmark)
     which = cells or ("functions" if labels.of_functions else "all")
@@ -82,8 +86,8 @@ def teachers_command(
     ] = None,
     cells: Annotated[str, typer.Option(help="all, valid, unique, functions or a file.")] = "functions",
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
-    proxy_module: Annotated[list[Path] | None, typer.Option(help="Python file that defines proxies.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+    proxy_module: Modules = None,
+    as_json: Json = False,
 ) -> None:
     """How far a proxy's ranking moves when the teacher changes, beside how far it moves with the draw of weights."""
     from bench.benchmarks import benchmark as named
@@ -94,7 +98,7 @@ def teachers_command(
     if "teacher" not in chosen.needs:
         raise BadUsage(f"{chosen.label} does not read the teacher: no teacher moves its ranking")
 
-    from analysis.teachers import entries, print_study, study
+    from analysis.studies.teachers import entries, print_study, study
 
     found = study(store, setting, chosen, cells, against)
     if as_json:
@@ -131,14 +135,14 @@ def import_command(
 def reliability_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
     tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Agreement of seeds, ceilings, vanilla against distilled, and the gain of distillation."""
     from bench.benchmarks import benchmark as named
 
     setting = named(benchmark)
 
-    from analysis.reliability import entry, print_report, report
+    from analysis.studies.reliability import entry, print_report, report
 
     found = report(setting, tables)
     if as_json:
@@ -147,152 +151,15 @@ def reliability_command(
     print_report(found)
 
 
-@app.command("recipes")
-def recipes_command(
-    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose recipes were studied.")] = "cifar10-16px",
-    tables: Annotated[Path, typer.Option(help="Folder of the study's accuracy tables.")] = Path("results/recipes"),
-    published: Annotated[
-        Path | None, typer.Option(help="CSV with cell|index|arch and accuracy, to agree with.")
-    ] = None,
-    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
-) -> None:
-    """Recipes of labels beside one another: cost, reliability of accuracies and gain, agreement with published ones."""
-    from common.errors import unknown
-    from distill.recipes import STUDIED
-
-    if benchmark not in STUDIED:
-        raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
-
-    from analysis.recipe_study import study, write
-
-    for path in write(study(benchmark, tables, published), output / f"recipes-{benchmark}", benchmark):
-        print(f"wrote {path}")
-
-
-@app.command("label-sets")
-def label_sets_command(
-    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
-    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
-    published: Annotated[Path | None, typer.Option(help="CSV file of accuracies that are a set too.")] = None,
-    name: Annotated[str, typer.Option(help="What that set is called.")] = "published",
-    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
-) -> None:
-    """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
-    from analysis.label_sets import agreements, label_sets, standings, write, write_standings
-
-    labels = label_sets(tables, {} if published is None else {name: published})
-    standing = standings(labels, scores)
-    path = output / ("label-sets" if published is None else f"label-sets-{name}")
-    written = write(agreements(labels, standing), path)
-    if published is None and not standing.empty:
-        written += write_standings(standing, len(labels), output / "label-sets-proxies")
-    print(f"wrote {', '.join(map(str, written))}")
-
-
 @app.command("class-pairs")
 def class_pairs_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
     tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
 ) -> None:
     """Whether members of a class share a label after training: tables of BENCHMARK and of BENCHMARK-executed."""
-    from analysis.class_pairs import compare, print_agreement
+    from analysis.studies.class_pairs import compare, print_agreement
 
     print_agreement(compare(benchmark, tables))
-
-
-@app.command("tables")
-def tables_command(
-    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
-    against: Annotated[str | None, typer.Option(help="A file of accuracies in place of the accuracy tables.")] = None,
-    name: Annotated[str, typer.Option(help="What the table against a file is called.")] = "published",
-    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
-    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
-    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
-    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
-) -> None:
-    """Every table from published scores and accuracies: <what>-<benchmark>.csv, .md and .tex (results/README.md)."""
-    from bench.benchmarks import benchmark as named
-    from common.errors import BadInput
-
-    chosen = [benchmark] if benchmark else sorted(path.parent.name for path in scores.glob("*/manifest.json"))
-    settings = [named(each) for each in chosen]  # before what is slow to import
-    if not settings:
-        raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
-
-    from analysis.tables import write_all, write_leaderboard, write_pairs
-    from distill.tables import table_path
-
-    for setting in settings:
-        if against:
-            written = iter([write_leaderboard(setting, against, name, cells, scores, costs, output)])
-        elif benchmark or table_path(setting.name, "distilled").is_file():
-            written = write_all(setting, cells, scores, costs, output)
-        else:
-            continue
-        for paths in written:
-            print(f"wrote {', '.join(map(str, paths))}")
-    for paths in write_pairs(benchmark, output) if not against else ():
-        print(f"wrote {', '.join(map(str, paths))}")
-
-
-@app.command("figures")
-def figures_command(
-    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
-    against: Annotated[str, typer.Option(help="distilled, vanilla, gain or a file of accuracies.")] = "distilled",
-    proxies: Annotated[
-        str | None, typer.Option(help="Names, separated by commas, for figures with room for few.")
-    ] = None,
-    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
-    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
-    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
-    output: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
-) -> None:
-    """Figures from published scores, subgraphs and processes: <benchmark>-<against>-<figure>.svg and .png, ..."""
-    from bench.benchmarks import benchmark as named
-    from common.errors import BadInput
-
-    chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
-
-    from analysis.figures import draw_all, draw_processes, draw_speeds, draw_subgraphs
-    from analysis.labels import load_labels
-    from distill.tables import table_path
-
-    if not benchmark:
-        found = sorted(path.parent.name for path in scores.glob("*/manifest.json"))
-        chosen = [name for name in found if table_path(name, "distilled").is_file()]
-    if not chosen:
-        raise BadInput(f"no published scores with an accuracy table in {scores}: `python -m bench export` makes them")
-    few = [name.strip() for name in proxies.split(",")] if proxies else None
-    for each in chosen:
-        labels = load_labels(against, each)
-        which = cells or ("functions" if labels.of_functions else "all")
-        for path in draw_all(named(each), against, labels, which, scores, costs, output, few):
-            print(f"wrote {path}")
-        for path in draw_subgraphs(each, output=output):
-            print(f"wrote {path}")
-    for path in (*draw_processes(output=output), *draw_speeds(output=output)):
-        print(f"wrote {path}")
-
-
-@app.command("report")
-def report_command(
-    results: Annotated[Path, typer.Option(help="Folder with scores, accuracies, costs, tables and figures.")] = Path(
-        "results"
-    ),
-    output: Annotated[Path | None, typer.Option(help="The page; default: report.html in that folder.")] = None,
-) -> None:
-    """One self-contained HTML page of what is stored: leaderboards, scatter plots, figures, recipes, provenance."""
-    from common.errors import BadInput
-
-    if not results.is_dir():
-        raise BadInput(f"--results {results}: no such folder")
-
-    from analysis.report import write
-
-    path = output or results / "report.html"
-    found = write(results, path)
-    names = ", ".join(section.setting.name for section in found.sections)
-    print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB): {names}; open it in a browser")
 
 
 @app.command("searches")
@@ -305,15 +172,15 @@ def searches_command(
         Path | None,
         typer.Option(help="File for the found cells that lack a label, for `distill run --cells`."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """What `python -m search` has found, by trained accuracy: the student's, its regret and rank, and the cost."""
     from bench.benchmarks import benchmark as named
 
     setting = named(benchmark)
 
-    from analysis.labels import known_labels
-    from analysis.searches import entry, judge, print_judged
+    from analysis.read.labels import known_labels
+    from analysis.studies.searches import entry, judge, print_judged
     from common.files import write_whole
 
     labels, chosen = known_labels(benchmark, against)
@@ -332,56 +199,13 @@ def student_command(
     figures: Annotated[Path | None, typer.Option(help="Folder for the figure; default: beside that of FILE.")] = None,
 ) -> None:
     """A student that was found and distilled: accuracy beside KD and vanilla, cost of each step, learned weights."""
-    from analysis.student import print_report, report
+    from analysis.pages.student import print_report, report
 
     print_report(report(file, figures))
 
 
-@app.command("proxy-docs")
-def proxy_docs_command(
-    check: Annotated[bool, typer.Option("--check", help="Only say whether the page is what would be written.")] = False,
-) -> None:
-    """Write docs/proxies.md from the registry and the tables."""
-    from analysis.proxy_docs import PAGE, page
-    from common.errors import BadInput
-    from common.files import write_whole
-
-    text = page()
-    if not check:
-        write_whole(PAGE, text.encode())
-        print(f"wrote {PAGE}")
-    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
-        raise BadInput(f"{PAGE} is stale: run `python -m analysis proxy-docs`")
-
-
-@app.command("readme")
-def readme_command() -> None:
-    """Write the leaderboard of README.md from the tables."""
-    from analysis.readme import PAGE, page
-    from common.files import write_whole
-
-    write_whole(PAGE, page(PAGE.read_text(encoding="utf-8")).encode())
-    print(f"wrote the leaderboard of {PAGE}")
-
-
-@app.command("check-reference")
-def check_reference_command(
-    data: Annotated[Path, typer.Option("--data", help="Folder with nb201/, the published scores and accuracies.")],
-    store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
-    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
-) -> None:
-    """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
-    from analysis.reference_check import check, described, table
-    from common.files import write_whole
-
-    found = check(store, data)
-    path = output / "reference-check.csv"
-    write_whole(path, table(found).to_csv(index=False, lineterminator="\n").encode())
-    print_table(
-        ["proxy", "agreement, CIFAR-10", "asked", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
-        [described(one) for one in found],
-    )
-    print(f"wrote {path}")
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 
 def _entry(result: Result, benchmark: str, against: str, cells: str) -> dict[str, Any]:

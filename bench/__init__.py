@@ -1,1 +1,1 @@
-"""Score cells: benchmarks (named settings), plan, workers, score store, command line."""
+"""Scores networks and keeps the scores: benchmarks, plan, workers, store, published scores."""

@@ -10,11 +10,11 @@ from typing import Any
 
 from common.errors import BadUsage, unknown
 from distill.recipes import ALL_3X3, recipe
-from spaces.cells import NB201
-from spaces.depths import RESNET, ResNetSkeleton
-from spaces.nb201 import Cell, cell_at, cells, resolve
-from spaces.skeleton import Skeleton
-from spaces.space import Macro, Space
+from spaces.nb201.cell import Cell, cell_at, cells, resolve
+from spaces.nb201.skeleton import CellSkeleton
+from spaces.nb201.space import NB201
+from spaces.resnet.space import RESNET, ResNetSkeleton
+from spaces.space import Skeleton, Space
 
 BACKBONES = ("own", "xautodl")
 
@@ -31,11 +31,11 @@ TEACHERS = ("default", *NAMED_CELLS, *RESNETS, "trained")
 class CellTeacher:
     """A randomly initialised NAS-Bench-201 network; a benchmark's own is one as wide as the students.
 
-    As wide, because DisWOT's semantic term compares channels (docs/teachers.md).
+    As wide, because DisWOT's semantic term compares channels (docs/decisions/teachers.md).
     """
 
     cell: str
-    skeleton: Skeleton
+    skeleton: CellSkeleton
 
     def record(self) -> dict[str, Any]:
         """All that can change a score, as its identity holds it."""
@@ -44,7 +44,7 @@ class CellTeacher:
 
 @dataclass(frozen=True)
 class ResNetTeacher:
-    """A randomly initialised CIFAR ResNet: stem of `stem` channels, three stages of `widths` (spaces/resnet.py)."""
+    """A randomly initialised CIFAR ResNet: stem of `stem` channels, three stages of `widths` (spaces/resnet/)."""
 
     depth: int
     stem: int
@@ -74,11 +74,11 @@ class Benchmark:
     """Everything that scores of one name have in common. Networks are `backbone`s of the space."""
 
     name: str
-    skeleton: Macro
+    skeleton: Skeleton
     teacher: CellTeacher | ResNetTeacher | TrainedTeacher
+    space: Space
     batch: int = 64
     backbone: str = "own"
-    space: Space = NB201
     images: str = ""
     """Data set, if it is not that of the benchmark's name."""
 
@@ -89,14 +89,14 @@ class Benchmark:
 
 
 def _paper_size(name: str, classes: int, size: int) -> Benchmark:
-    skeleton = Skeleton(channels=16, cells_per_stage=5, classes=classes, size=size)
-    return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton))
+    skeleton = CellSkeleton(channels=16, cells_per_stage=5, classes=classes, size=size)
+    return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton), NB201)
 
 
 def _small(name: str) -> Benchmark:
     """A benchmark of small networks, those of its labels; the teacher of its scores is as wide and thrice as deep."""
     skeleton = recipe(name).skeleton
-    return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)))
+    return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)), NB201)
 
 
 _BENCHMARKS = {

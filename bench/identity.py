@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.benchmarks import Benchmark, teacher_name
 from common.files import json_hash
-from proxies.base import Proxy, needs_of, reads_images
+from probe.needs import needs_of, reads_images
+from proxies.base import Proxy
 
 CODE_EPOCH = 1
 """Raise it when a change outside the proxies (networks, draws, batches, probe) changes numbers beyond rounding."""

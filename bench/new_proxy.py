@@ -15,26 +15,26 @@ _TEMPLATE = '''"""{name}: what it says of an untrained network, in one line."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
 class {cls}(Proxy):
     """Mean of the last feature map over images, channels and space. Put your formula here, and below."""
 
-    name: ClassVar[str] = "{name}"
-    family: ClassVar[str] = "activation"
-    # what the probe must record: "forward", "gradients", "teacher" and others, listed in proxies/base.py
-    needs: ClassVar[tuple[str, ...]] = ("forward",)
+    name = "{name}"
+    family = "activation"
+    # what the probe must record: "forward", "gradients", "teacher" and others, listed in probe/needs.py
+    needs = ("forward",)
     # what the score can depend on: the live "function", all "relus", every "executed" operation, all "parameters", the
     # "cell" itself
-    sees: ClassVar[str] = "function"
-    reference: ClassVar[Reference] = Reference(title="{name} (unpublished)", year={year}, arxiv="", bibtex="")
+    sees = "function"
+    reference = Reference(title="{name} (unpublished)", year={year}, arxiv="", bibtex="")
 
     # further fields are hyper-parameters: `{name}:power=2` on the command line
     power: float = 1.0

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from common.errors import BadUsage
 from proxies.base import Proxy
-from spaces.cells import NB201
-from spaces.listing import read_cells
+from spaces.cell_file import read_cells
 from spaces.space import Space
 
 ORDER_SEED = 201
@@ -37,14 +36,14 @@ class Want:
 
 
 @cache
-def visiting_order(space: Space = NB201) -> tuple[int, ...]:
+def visiting_order(space: Space) -> tuple[int, ...]:
     """All cells in a seeded permutation: every prefix is an unbiased sample."""
     order = list(range(len(space)))
     random.Random(ORDER_SEED).shuffle(order)
     return tuple(order)
 
 
-def select(which: str, limit: int | None = None, space: Space = NB201) -> list[int]:
+def select(which: str, space: Space, limit: int | None = None) -> list[int]:
     """The first `limit` cells, in visiting order, of a named set or of a file with one index or cell a line.
 
     Raises BadInput or BadUsage for an unknown set, a missing or empty file, a malformed or unknown cell.
@@ -59,7 +58,7 @@ def _read_cells(path: Path, space: Space) -> list[int]:
     return read_cells(path, space)
 
 
-def passes(wants: Iterable[Want], proxies: Sequence[Proxy], space: Space = NB201) -> list[Pass]:
+def passes(wants: Iterable[Want], proxies: Sequence[Proxy], space: Space) -> list[Pass]:
     """The passes that score what is wanted: one for each representative cell, shared by all proxies that read it.
 
     By seed, then in the order in which the wants first name a cell of the class.

@@ -69,7 +69,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     start = time.monotonic()
     proxies = [registry.create(text, request.files) for text in request.proxies]
     space = request.benchmark.space
-    cells = select(request.cells, request.limit, space)
+    cells = select(request.cells, space, request.limit)
     setting = store_settings(request, proxies, store)
     wants, copies = [], []
     for (number, seed), identity in setting.items():

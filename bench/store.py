@@ -20,7 +20,6 @@ from bench.identity import CODE_EPOCH, called
 from common.database import open_database
 from common.errors import BadInput
 from proxies.base import Proxy
-from spaces.cells import NB201
 from spaces.space import Space
 
 STATUSES = ("ok", "nonfinite", "not_applicable", "oom", "timeout", "error")
@@ -185,7 +184,7 @@ class ScoreStore:
             if record["version"] == proxy.version and record["code_epoch"] == CODE_EPOCH:
                 yield setting, fingerprint, record, seed
 
-    def of_cell(self, cell: int, space: Space = NB201) -> list[tuple[str, str, int, float | None, str, str]]:
+    def of_cell(self, cell: int, space: Space) -> list[tuple[str, str, int, float | None, str, str]]:
         """(proxy as in `overview`, benchmark, seed, score, status, reason) of everything stored about a cell."""
         elsewhere = {name for name in names() if named(name).space != space}
         query = """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -20,18 +20,16 @@ from common.reproducible import reproducible
 from distill.teachers import load_teacher
 from images.base import Batch, DataSet
 from images.noise import noise
+from probe.batched import Group, GroupProbe
+from probe.needs import BACKWARD
+from probe.network import Probe
+from probe.views import views
 from proxies import registry
-from proxies.base import BACKWARD, NotApplicable, Proxy
-from proxies.probe import Probe
-from proxies.together import Group, GroupProbe
-from proxies.views import views
-from spaces.cells import NB201
-from spaces.equivalence import SEES
-from spaces.nb201 import Cell
-from spaces.resnet import ResNet, resnet_shape
-from spaces.space import Architecture, Macro
-from spaces.supernet import Draw, Supernet
-from spaces.together import Together
+from proxies.base import NotApplicable, Proxy
+from spaces.draw import Draw
+from spaces.nb201.cell import Cell
+from spaces.resnet.network import ResNet, resnet_shape
+from spaces.space import SEES, Architecture, Skeleton
 
 
 class Outcome(NamedTuple):
@@ -68,14 +66,15 @@ class Setup:
         return Worker(self)
 
 
-Build = Callable[[Macro, str], nn.Module]
-"""A network on a skeleton that executes what its readers see (spaces/equivalence.py)."""
+Build = Callable[[Skeleton, str], nn.Module]
+"""A network on a skeleton that executes what its readers see (spaces/nb201/equivalence.py)."""
 
 _NO_CELL = Cell(())
-"""The cell of a probe whose network has none: who asks for its operations or name fails, and is told of no other."""
+"""The cell of a teacher that is no cell: reading its operations or its name raises an error, so that no proxy mistakes
+it for a cell of the space."""
 
 
-def _whole(make: Callable[[], nn.Module], own: Macro, skeleton: Macro, sees: str) -> nn.Module:
+def _whole(make: Callable[[], nn.Module], own: Skeleton, skeleton: Skeleton, sees: str) -> nn.Module:
     """A teacher that is not of the students' space: there is one form of it, on the benchmark's images."""
     if skeleton != own:
         raise NotApplicable("this teacher has no small or thin form")
@@ -83,13 +82,13 @@ def _whole(make: Callable[[], nn.Module], own: Macro, skeleton: Macro, sees: str
 
 
 def cells_together(setting: Benchmark, device: str) -> int:
-    """How many cells to run as one network, as measured in docs/performance.md.
+    """How many cells to run as one network, as measured in docs/decisions/performance.md.
 
     A map of the first stage takes B H W C floats. On a GPU as many cells as fill 256 MB with one such map each, of
     which some ten are held at a time. On a CPU 8 MB, so that what one operation leaves is still in the cache for the
     next; where fewer than eight fit, an operation on one cell is long enough by itself: 1 is no group at all.
     """
-    if setting.space != NB201 or setting.backbone != "own":
+    if not setting.space.batched or setting.backbone != "own":
         return 1
     skeleton = setting.skeleton
     bytes_of_map = 4 * setting.batch * skeleton.size**2 * skeleton.channels
@@ -100,7 +99,7 @@ def cells_together(setting: Benchmark, device: str) -> int:
 
 
 class Worker:
-    """Batches, supernets and teachers of the latest seeds, kept between passes."""
+    """Batches, draws and teachers of the latest seeds, kept between passes."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -113,21 +112,23 @@ class Worker:
         self._batch = lru_cache(maxsize=2)(self._load_batch)
         self._second = lru_cache(maxsize=2)(self._load_second)
         self._noise = lru_cache(maxsize=6)(self._make_noise)  # three views have some
-        self._supernet = lru_cache(maxsize=12)(self._make_supernet)  # of the benchmark's skeleton and of two views'
+        self._draw = lru_cache(maxsize=12)(self._make_draw)  # of the benchmark's skeleton and of two views'
         self._engine = lru_cache(maxsize=12)(self._make_engine)
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
 
+    @cached_property
     def _data_set(self) -> DataSet:
+        """Loaded when a proxy first reads images, then kept for all seeds."""
         return images.load(self.setup.benchmark.data_set, self.setup.data)
 
     def _images_seed(self, seed: int) -> int:
         return seed if self.setup.images_seed is None else self.setup.images_seed
 
     def _load_batch(self, seed: int) -> Batch:
-        return self._placed(self._data_set().batch(self.setup.benchmark.batch, self._images_seed(seed)))
+        return self._placed(self._data_set.batch(self.setup.benchmark.batch, self._images_seed(seed)))
 
     def _load_second(self, seed: int) -> Batch:
-        return self._placed(self._data_set().second_batch(self.setup.benchmark.batch, self._images_seed(seed)))
+        return self._placed(self._data_set.second_batch(self.setup.benchmark.batch, self._images_seed(seed)))
 
     def _make_noise(self, seed: int, name: str, count: int, side: int) -> Batch:
         return self._placed(noise(name, self._images_seed(seed), count, side, self.setup.benchmark.skeleton.classes))
@@ -144,11 +145,11 @@ class Worker:
         """Content hash of the second batch of a seed."""
         return self._second(seed).hash
 
-    def _make_supernet(self, skeleton: Macro, seed: int, init: str, role: str = "") -> Supernet:
-        return Supernet(skeleton, seed, init, role=role, momentum=0.0, device=self.setup.device)
+    def _make_draw(self, skeleton: Skeleton, seed: int, init: str, role: str = "") -> Draw:
+        return Draw(seed, init, role=role, momentum=0.0, device=self.setup.device)
 
-    def _make_engine(self, seed: int, init: str, skeleton: Macro) -> Together:
-        return Together(self._supernet(skeleton, seed, init))
+    def _make_engine(self, seed: int, init: str, skeleton: Skeleton) -> Any:
+        return self.space.engine(skeleton, self._draw(skeleton, seed, init))
 
     def teacher(self, seed: int, init: str) -> Probe:
         """The teacher's probe, one for each seed and initialisation; a trained one has the weights that it has."""
@@ -168,7 +169,7 @@ class Worker:
 
     def _cells(self, cell: Architecture, seed: int, init: str, role: str = "") -> Build:
         """How a cell's networks are built, of the draw of its seed, initialisation and role."""
-        return lambda skeleton, sees: self._build(cell, self._supernet(skeleton, seed, init, role), sees)
+        return lambda skeleton, sees: self._build(cell, skeleton, self._draw(skeleton, seed, init, role), sees)
 
     def _resnet(self, teacher: ResNetTeacher, seed: int, init: str) -> nn.Module:
         shape = replace(resnet_shape(teacher.depth, teacher.classes), stem=teacher.stem, widths=teacher.widths)
@@ -199,12 +200,14 @@ class Worker:
             alone.views,
         )
 
-    def _probe(self, cell: Architecture, skeleton: Macro, seed: int, readers: Sequence[Proxy], network: Build) -> Probe:
+    def _probe(
+        self, cell: Architecture, skeleton: Skeleton, seed: int, readers: Sequence[Proxy], network: Build
+    ) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
         needs = {need for proxy in readers for need in proxy.needs}
         sees = _seen_by(readers)
 
-        def build(skeleton: Macro) -> nn.Module:
+        def build(skeleton: Skeleton) -> nn.Module:
             return network(skeleton, sees)
 
         count = self.setup.benchmark.batch

@@ -1,1 +1,1 @@
-"""What every room needs and none owns: errors for people, files written whole, hashes, a supervised worker pool."""
+"""What every room needs: errors, files, hashes, worker pool, database, progress."""

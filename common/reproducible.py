@@ -22,8 +22,8 @@ def keep_memory() -> bool:
     """Let freed memory stay with this process instead of going back to the system; whether that could be had.
 
     glibc maps large blocks anew each time, and the system fills every page of them with zeros: a tenth of a forward
-    pass at paper size (docs/performance.md). Blocks up to 32 MB, its own limit, now come out of the heap, which grows
-    by 64 MB and never shrinks. Elsewhere than with glibc nothing changes.
+    pass at paper size (docs/decisions/performance.md). Blocks up to 32 MB, its own limit, now come out of the heap,
+    which grows by 64 MB and never shrinks. Elsewhere than with glibc nothing changes.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,1 +1,1 @@
-"""Distillation: losses, teachers, training, and the tables of accuracies that proxies are judged by."""
+"""Trains students and teachers: losses, recipes, accuracy tables, learned processes."""

@@ -11,7 +11,9 @@ import typer
 
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage, unknown
-from distill.recipes import CHOSEN, REHEARSAL, STUDIED, recipe
+from common.options import Data, Device, Json
+from distill.recipe_name import RecipeName
+from distill.recipes import STUDIED, recipe
 
 app = application("Train teachers, and cells with and without a teacher; write the accuracy tables.")
 
@@ -20,8 +22,6 @@ Store = Annotated[Path, typer.Option("--store", help="Database of finished train
 Output = Annotated[
     Path | None, typer.Option("--output", help="Folder of the accuracy tables; default results/accuracies.")
 ]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 _STORE = Path("results/store/accuracies.sqlite")
 _OUTPUT = Path("results/accuracies")
 _REHEARSED = Path("results/store/rehearsal")
@@ -35,7 +35,7 @@ _CHECKPOINTS = Path("results/store/checkpoints")
 def _tables(benchmark: str, output: Path | None) -> Path:
     """Where the tables of a benchmark lie: what is only rehearsed, not beside results. Raises BadUsage."""
     recipe(benchmark)  # a wrong word is told before anything heavy is imported
-    return output or (_REHEARSED if REHEARSAL in benchmark else _OUTPUT)
+    return output or (_REHEARSED if RecipeName.parse(benchmark).rehearsal else _OUTPUT)
 
 
 @app.command("run")
@@ -60,14 +60,14 @@ def run_command(
     """
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
-    if benchmark.endswith(CHOSEN):
-        raise BadUsage(f"--benchmark {benchmark}: say --benchmark {benchmark.removesuffix(CHOSEN)} --cells FILE")
+    if (said := RecipeName.parse(benchmark)).chosen:
+        raise BadUsage(f"--benchmark {benchmark}: say --benchmark {said.of_sample} --cells FILE")
     tables, numbers, folder = _tables(benchmark, output), parse_seeds(seeds), data_folder(data)
 
     from common.pool import cores
     from distill.runs import run_missing
-    from spaces.cells import NB201
-    from spaces.listing import read_cells
+    from spaces.cell_file import read_cells
+    from spaces.nb201.space import NB201
 
     chosen = None if cells is None else read_cells(cells, NB201)
     where = choose_device(device)
@@ -115,7 +115,7 @@ def status_command(
     store: Store = _STORE,
     output: Output = None,
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """How many trainings of the present recipe are in the store and in the tables."""
     tables, folder = _tables(benchmark, output), data_folder(data)
@@ -237,15 +237,15 @@ def process_command(
 
     from common.progress import Progress
     from distill.comparison import Pair, learn, process_name
-    from distill.distpro import Settings
-    from distill.pathways import between
+    from distill.process.distpro import Settings
+    from distill.process.pathways import between
 
     pair, settings = Pair(benchmark, student, teacher, epochs), Settings(normalisation)
     chosen = between(stages.split(","), transforms.split(","))
     if not chosen:
         raise BadUsage(f"--stages '{stages}' and --transforms '{transforms}' leave no pathway")
     where, steps = choose_device(device), pair.recipe.steps
-    rehearsed = benchmark.endswith(REHEARSAL)
+    rehearsed = RecipeName.parse(benchmark).rehearsal
     path = output or (_REHEARSED if rehearsed else _PROCESSES) / f"{process_name(pair, settings, seed)}.json"
     checkpoint = _CHECKPOINTS / f"process-{path.stem}.pt"
     with Progress(f"process {pair.name}", steps, "steps") as bar:
@@ -285,8 +285,8 @@ def compare_command(
 
     from common.progress import Progress
     from distill.comparison import Pair, compare
-    from distill.objectives import check
-    from distill.process import read_processes
+    from distill.process.objectives import check
+    from distill.process.process import read_processes
 
     pair, names = Pair(benchmark, student, teacher, epochs), list(dict.fromkeys(losses.split(",")))
     learned = read_processes(process or [])
@@ -294,7 +294,7 @@ def compare_command(
         check(name, learned)
     check(against, learned)
     where, steps = choose_device(device), pair.recipe.steps
-    to = output or (_REHEARSED if REHEARSAL in benchmark else _DISTILLATION)
+    to = output or (_REHEARSED if RecipeName.parse(benchmark).rehearsal else _DISTILLATION)
     with Progress(f"compare {pair.name}", steps * len(numbers), "steps") as bar:
         found = compare(
             pair,
@@ -313,33 +313,6 @@ def compare_command(
     ]
     print_table(["loss", "n", "mean", "low", "high", f"over {against}", "low", "high", "failed"], rows)
     print(f"wrote {to / pair.name}.csv")
-
-
-@app.command("process-speed")
-def process_speed_command(
-    benchmark: Benchmark = "digits",
-    student: Student = _STUDENT,
-    teacher: TeacherName = "",
-    rounds: Annotated[int, typer.Option(help="Passes measured of each kind.")] = 15,
-    device: Device = "auto",
-) -> None:
-    """What a step of `process` costs, as ratios to a forward and backward pass, measured side by side."""
-    at_least_one("--rounds", rounds)
-    recipe(benchmark)
-
-    from distill.comparison import Pair
-    from distill.pathways import between
-    from distill.search_speed import measure
-
-    pair, where = Pair(benchmark, student, teacher), choose_device(device)
-    passes = measure(pair, between(_STAGES.split(","), ["T4"]), rounds, where)
-    print(f"{pair.name}: passes of the inner loss, {where}, one thread")
-    rows: list[list[object]] = [[one.name, f"{1000 * one.seconds:.0f}", f"{one.ratio:.2f}"] for one in passes]
-    print_table(["pass", "ms", "ratio"], rows)
-    by_name = {one.name: one.seconds for one in passes}
-    backward = by_name["forward and backward"] - by_name["forward"]
-    share = by_name["forward mode"] / (2 * backward)
-    print(f"forward mode takes {share:.2f} of two backward passes without their forward passes")
 
 
 @app.command("speed")

@@ -24,19 +24,19 @@ import images
 from common.errors import BadInput, BadUsage
 from common.files import json_hash, write_json, write_whole
 from common.reproducible import reproducible
-from distill.distpro import Search, Settings, split_streams
-from distill.objectives import NONE, Processes, Student, describe, objective
-from distill.pathways import Pathway, Pathways
-from distill.process import Process
+from distill.process.distpro import Search, Settings, split_streams
+from distill.process.objectives import NONE, Processes, Student, describe, objective
+from distill.process.pathways import Pathway, Pathways
+from distill.process.process import Process
+from distill.process.stages import Tapped
 from distill.recipes import Recipe, recipe
 from distill.runs import data_hash
-from distill.taps import Tapped
 from distill.teachers import Teacher, hardware, held_out, load_teacher, spec
 from distill.training import Group, Lockstep, Trained
-from spaces.nb201 import cell_at, resolve
-from spaces.network import CellNetwork
-from spaces.resnet import ResNet, resnet_shape
-from spaces.supernet import Draw, Supernet
+from spaces.draw import Draw
+from spaces.nb201.cell import cell_at, resolve
+from spaces.nb201.network import CellNetwork
+from spaces.resnet.network import ResNet, resnet_shape
 
 BASELINE = "kd"
 """What the others are compared with, seed by seed."""
@@ -87,7 +87,7 @@ class Pair:
             channels = plan.skeleton.channels
             shape = replace(shape, widths=(channels, 2 * channels, 4 * channels), stem=channels)
             return ResNet(shape, Draw(seed, plan.init))
-        return CellNetwork(cell_at(resolve(self.student)), Supernet(plan.skeleton, seed, plan.init), plan.sees)
+        return CellNetwork(cell_at(resolve(self.student)), plan.skeleton, Draw(seed, plan.init), plan.sees)
 
     def settings(self, teacher: Teacher, data: Path | None) -> dict[str, Any]:
         """What decides the numbers of the pair, whatever is minimised."""

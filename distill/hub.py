@@ -11,7 +11,7 @@ from common.errors import BadInput
 from common.files import write_whole
 from distill.recipes import MODES
 from distill.tables import AccuracyTable, read_table, table_path
-from spaces.nb201 import cell_at
+from spaces.nb201.cell import cell_at
 
 MEANING = {
     "cell": "official NAS-Bench-201 index; the label holds for every cell of the same function",

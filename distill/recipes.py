@@ -8,8 +8,9 @@ from typing import Any
 
 from common.errors import BadUsage, unknown
 from common.files import json_hash
-from common.named import settings
-from spaces.skeleton import Skeleton
+from common.spec import settings
+from distill.recipe_name import RecipeName
+from spaces.nb201.skeleton import CellSkeleton
 
 MODES = ("vanilla", "distilled")
 BLOCK = 3
@@ -35,14 +36,14 @@ class Recipe:
     that of the learning rate, `cosine` or `steps` (distill/training.py); both end within the horizon. `precision` is
     that of a step's forward pass: `float32`, or `bfloat16` where autocast has it; losses, batch statistics, teachers
     and all measuring are float32. `sees` says what of a cell is trained: the live `function`, or every operation that
-    its network executes (spaces/network.py). Reported is the accuracy after the last step; nothing is selected on
-    validation or test images. `alone` trains only distilled students, each by itself, in place of `BLOCK` seeds of both
-    modes side by side; `apart` makes a network of each mode's seeds, so that recipes that differ in their distillation
-    share their vanilla students. Raise `version` when a change of code changes the numbers.
+    its network executes (spaces/nb201/network.py). Reported is the accuracy after the last step; nothing is selected on
+    validation or test images. `distilled_only` trains only distilled students, each by itself, in place of `BLOCK`
+    seeds of both modes side by side; `apart` makes a network of each mode's seeds, so that recipes that differ in their
+    distillation share their vanilla students. Raise `version` when a change of code changes the numbers.
     """
 
     benchmark: str
-    skeleton: Skeleton
+    skeleton: CellSkeleton
     teacher: str
     epochs: int
     epoch_steps: int
@@ -57,7 +58,7 @@ class Recipe:
     precision: str = "float32"
     sees: str = "function"
     version: int = 2
-    alone: bool = False
+    distilled_only: bool = False
     apart: bool = False
 
     @property
@@ -68,7 +69,7 @@ class Recipe:
     @property
     def modes(self) -> tuple[str, ...]:
         """Those that are trained."""
-        return ("distilled",) if self.alone else MODES
+        return ("distilled",) if self.distilled_only else MODES
 
     @property
     def stacks(self) -> tuple[tuple[str, ...], ...]:
@@ -78,11 +79,12 @@ class Recipe:
     @property
     def block(self) -> int:
         """Seeds are trained so many at a time, 0-2, 3-5, ...: how a stack of networks rounds depends on its size."""
-        return 1 if self.alone else BLOCK
+        return 1 if self.distilled_only else BLOCK
 
     def record(self) -> dict[str, Any]:
         """All fields; of the `_LATER` only those that are set, since tables of before do not say them."""
-        return {name: value for name, value in asdict(self).items() if value or name not in _LATER}
+        fields = {_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        return {name: value for name, value in fields.items() if value or name not in _LATER}
 
     def describe(self, mode: str, teacher_hash: str, data_hash: str) -> dict[str, Any]:
         """What stands in the table's JSON: the fields that matter to `mode`, the content hashes of data and teacher."""
@@ -100,6 +102,8 @@ class Recipe:
         }
 
 
+_KEYS = {"distilled_only": "alone"}
+"""What a field is called in records, which never change, where its name has."""
 _LATER = ("alone", "apart")
 """Fields that were added when tables existed."""
 
@@ -122,7 +126,7 @@ def _steps(batch: int) -> int:
 _RECIPES = {
     "digits": Recipe(
         benchmark="digits",
-        skeleton=Skeleton(channels=8, cells_per_stage=1, classes=10, size=16),
+        skeleton=CellSkeleton(channels=8, cells_per_stage=1, classes=10, size=16),
         teacher="digits",
         epochs=2,
         epoch_steps=300,
@@ -133,7 +137,7 @@ _RECIPES = {
     **{
         name: Recipe(
             benchmark=name,
-            skeleton=Skeleton(channels=16, cells_per_stage=5, classes=classes, size=32),
+            skeleton=CellSkeleton(channels=16, cells_per_stage=5, classes=classes, size=32),
             teacher=name,
             epochs=12,
             epoch_steps=_steps(256),
@@ -145,18 +149,18 @@ _RECIPES = {
     },
     "cifar10-small": Recipe(
         benchmark="cifar10",
-        skeleton=Skeleton(channels=8, cells_per_stage=1, classes=10, size=32),
+        skeleton=CellSkeleton(channels=8, cells_per_stage=1, classes=10, size=32),
         teacher="cifar10-small",
         epochs=1,
         epoch_steps=200,
         batch=32,
         learning_rate=0.1,
     ),
-    # what a thousand trainings on natural images cost a core in hours (docs/labels.md has the study that chose it)
+    # what a thousand trainings on natural images cost a core in hours (`make study` compares recipes)
     **{
         f"{name}-16px": Recipe(
             benchmark=f"{name}-16px",
-            skeleton=Skeleton(channels=8, cells_per_stage=1, classes=classes, size=16),
+            skeleton=CellSkeleton(channels=8, cells_per_stage=1, classes=classes, size=16),
             teacher=f"{name}-16px",
             epochs=1,
             epoch_steps=800,
@@ -193,50 +197,54 @@ STUDIED = {
         f"{_STEPS}:kd_weight=0.5",
         f"{_STEPS}:kd_weight=1.0",
         f"{_STEPS}:teacher=cifar10-16px-resnet9-8@3",
-        f"{_STEPS}:teacher=cifar10-16px-resnet9-32@6",
+        f"{_STEPS}:teacher=cifar10-16px-resnet9-24@6",
         f"{_STEPS}:teacher=cifar10-16px@20",
     )
 }
 """Recipes that were compared before one was chosen, by benchmark (`distill study`, `analysis recipes`)."""
-TEACHER_EPOCHS = {"cifar10-16px": 6, "cifar100-16px": 10}
-"""Of teachers that train as their students do."""
-SMALL = "-small"
-"""Ending of the name of a recipe on CIFAR for one core and minutes: small networks that learn something."""
-EXECUTED = "-executed"
-"""Ending of the name of a recipe that trains cells as the benchmark executes them (docs/equivalence.md)."""
-SHORT = "-short"
-"""Ending of the name of a recipe of a tenth of the steps, distilled only, which BOHB looks at first (search/tpe.py)."""
-REHEARSAL = "-rehearsal"
-"""Ending of the name of a recipe that goes through everything in seconds, to numbers that mean nothing."""
-CHOSEN = "-chosen"
-"""Ending of the name of tables of cells that somebody chose: they are trained as the others are, but are no sample."""
+_LITERATURE = {"init": "kaiming", "schedule": "steps", "epoch_steps": _steps(64), "batch": 64, "learning_rate": 0.05}
+_LIKE_STUDENTS = {"init": "kaiming", "epoch_steps": _steps(128), "apart": False}
+_TEACHERS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "skeleton": CellSkeleton(channels=16, cells_per_stage=3, classes=10, size=16),
+        "epochs": 1,
+        "epoch_steps": 1500,
+        "batch": 96,
+    },
+    **{name: {**_LITERATURE, "epochs": 240} for name in _CIFAR},
+    "cifar10-small": {**_LITERATURE, "epochs": 1},
+    "cifar10-16px": {**_LIKE_STUDENTS, "epochs": 6},
+    "cifar100-16px": {**_LIKE_STUDENTS, "epochs": 10},
+}
+"""What a teacher's recipe has in place of its students'; nothing for a benchmark that is not here."""
+
+
+def names() -> list[str]:
+    """The benchmarks, and smaller forms of them, that have a recipe."""
+    return list(_RECIPES)
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a benchmark's accuracy tables, `<benchmark>-short`, `<benchmark>-rehearsal`, of any of them
-    `<name>-executed`, of any of all these `<name>-chosen`, and a variant of any, `<name>:field=value` (`_VARIED`).
+    """The recipe that a name says (`RecipeName`); fields that a variant can set are in `_VARIED`.
 
     Raises BadUsage where there is none.
     """
-    name = name.removesuffix(CHOSEN)
-    if ":" in name:
-        return _variant(name)
-    cells = name.removesuffix(EXECUTED)
-    benchmark = cells.removesuffix(SHORT if cells.endswith(SHORT) else REHEARSAL)
-    if benchmark not in _RECIPES:
-        raise unknown("benchmark with a training recipe", name, _RECIPES)
-    found = _RECIPES[benchmark]
-    if cells.endswith(SHORT):  # the schedule ends within them: what 12 of NAS-Bench-201's 200 epochs are
-        found = replace(found, epochs=1, epoch_steps=found.steps // 10, alone=True)
-    if cells.endswith(REHEARSAL):
+    said = RecipeName.parse(name)
+    if said.base not in _RECIPES:
+        raise unknown("benchmark with a training recipe", said.base, _RECIPES)
+    found = _RECIPES[said.base]
+    if said.short:  # the schedule ends within them: what 12 of NAS-Bench-201's 200 epochs are
+        found = replace(found, epochs=1, epoch_steps=found.steps // 10, distilled_only=True)
+    if said.rehearsal:
         small = replace(found.skeleton, channels=4, cells_per_stage=1)
-        found = replace(found, skeleton=small, teacher=f"random:{benchmark}", epochs=2, epoch_steps=4, batch=32)
-    return replace(found, sees="executed") if name.endswith(EXECUTED) else found
+        found = replace(found, skeleton=small, teacher=f"random:{said.base}", epochs=2, epoch_steps=4, batch=32)
+    if said.executed:
+        found = replace(found, sees="executed")
+    return _varied(found, str(said.of_sample), settings(str(said.of_sample), _VARIED)) if said.variant else found
 
 
-def _variant(name: str) -> Recipe:
-    """The recipe of the name before the colon with the values behind it. Raises BadUsage for one without sense."""
-    found, values = recipe(name.partition(":")[0]), settings(name, _VARIED)
+def _varied(found: Recipe, name: str, values: dict[str, Any]) -> Recipe:
+    """The recipe with these values in place of its own. Raises BadUsage, with the name, for one without sense."""
     for field in ("batch", "epoch_steps", "learning_rate", "temperature", "channels"):
         if not 0 < values.get(field, 1) < inf:
             raise BadUsage(f"'{name}': {field} must be finite and above 0")
@@ -255,20 +263,4 @@ def teacher_recipe(benchmark: str) -> Recipe:
     of them where the recipe is small; on CIFAR of 16 pixels the students' own schedule, batch and rate for some epochs.
     On `digits` the network is twice as wide and three times as deep as the students.
     """
-    students = recipe(benchmark)
-    if benchmark == "digits":
-        skeleton = Skeleton(channels=16, cells_per_stage=3, classes=10, size=16)
-        return replace(students, skeleton=skeleton, teacher="", epochs=1, epoch_steps=1500, batch=96)
-    if benchmark in TEACHER_EPOCHS:
-        epochs = TEACHER_EPOCHS[benchmark]
-        return replace(students, teacher="", init="kaiming", epochs=epochs, epoch_steps=_steps(128), apart=False)
-    return replace(
-        students,
-        teacher="",
-        init="kaiming",
-        schedule="steps",
-        epochs=1 if benchmark.endswith(SMALL) else 240,
-        epoch_steps=_steps(64),
-        batch=64,
-        learning_rate=0.05,
-    )
+    return replace(recipe(benchmark), teacher="", **_TEACHERS.get(benchmark, {}))

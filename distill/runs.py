@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import random
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,44 +14,30 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 import images
-from common.database import open_database
 from common.errors import BadInput
 from common.files import content_hash, json_hash, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
 from common.reproducible import reproducible
-from distill.recipes import BLOCK, CHOSEN, MODES, Recipe, recipe, recipe_hash
+from distill.recipe_name import RecipeName
+from distill.recipes import BLOCK, MODES, Recipe, recipe, recipe_hash
+from distill.store import AccuracyStore
 from distill.tables import COLUMNS, AccuracyTable, read_table, table_path, write_table
 from distill.teachers import Teacher, check_teacher, hardware, held_out, load_teacher
 from distill.training import Answers, Group, Lockstep, Trained, logits_of, remembered
 from images import DataSet
 from images.stream import Stream
-from spaces.equivalence import members, representatives
-from spaces.nb201 import KERNEL, NONE, Cell, cell_at, cell_set
-from spaces.network import CellNetwork
+from spaces.draw import Draw
+from spaces.nb201.cell import KERNEL, NONE, Cell, cell_at
+from spaces.nb201.equivalence import members, representatives
+from spaces.nb201.network import CellNetwork
+from spaces.nb201.sets import cell_set
 from spaces.stack import Stack
-from spaces.supernet import Supernet
 
 ORDER_SEED = 201
-
-_VERSION = 3
-_MADE_BY = "CREATE TABLE made_by (recipe TEXT NOT NULL, hardware TEXT NOT NULL, PRIMARY KEY (recipe, hardware))"
-_SCHEMA = f"""
-CREATE TABLE accuracy (
-    recipe TEXT NOT NULL, cell INTEGER NOT NULL, seed INTEGER NOT NULL, val REAL, test REAL, best REAL,
-    log_likelihood REAL, epochs REAL NOT NULL, seconds REAL NOT NULL, status TEXT NOT NULL,
-    PRIMARY KEY (recipe, cell, seed)
-) WITHOUT ROWID;
-{_MADE_BY}
-"""
-_CHANGES = {
-    1: "ALTER TABLE accuracy ADD COLUMN best REAL;" + _MADE_BY,
-    2: "ALTER TABLE accuracy ADD COLUMN log_likelihood REAL",
-}
 
 
 class Run(NamedTuple):
@@ -110,41 +95,6 @@ def has_fed_zeros(cell: Cell) -> bool:
     return any(edge.operation in KERNEL and edge.source not in reached and edge.target in reaching for edge in used)
 
 
-class AccuracyStore:
-    """Finished trainings by recipe hash, cell and seed; each is on disk when `add` returns."""
-
-    def __init__(self, path: Path, create: bool = True) -> None:
-        self.path = path
-        self._database: sqlite3.Connection = open_database(
-            path, version=_VERSION, schema=_SCHEMA, changes=_CHANGES, create=create
-        )
-
-    def add(self, recipe: str, rows: Iterable[tuple[Any, ...]], hardware: Iterable[str]) -> None:
-        """Rows in the order of `COLUMNS` and what computed them; what is already there stays."""
-        self._database.execute("BEGIN IMMEDIATE")
-        with self._database:
-            self._database.executemany(
-                f"INSERT INTO accuracy (recipe, {', '.join(COLUMNS)}) "
-                f"VALUES (?{', ?' * len(COLUMNS)}) ON CONFLICT DO NOTHING",
-                [(recipe, *row) for row in rows],
-            )
-            self._database.executemany(
-                "INSERT INTO made_by (recipe, hardware) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                [(recipe, name) for name in hardware],
-            )
-
-    def rows(self, recipe: str) -> pd.DataFrame:
-        """All rows of a recipe, with `COLUMNS`."""
-        query = f"SELECT {', '.join(COLUMNS)} FROM accuracy WHERE recipe = ? ORDER BY cell, seed"
-        found = self._database.execute(query, (recipe,)).fetchall()
-        return pd.DataFrame(found, columns=list(COLUMNS))
-
-    def hardware(self, recipe: str) -> list[str]:
-        """What computed the rows of a recipe."""
-        found = self._database.execute("SELECT hardware FROM made_by WHERE recipe = ? ORDER BY hardware", (recipe,))
-        return [name for (name,) in found]
-
-
 @dataclass
 class _Trainer:
     """What a worker keeps between runs: the recipe, the teacher, the held-out splits and the latest streams."""
@@ -178,12 +128,15 @@ class _Trainer:
 
     def train(self, task: Run) -> Done:
         """The students of a run, side by side as one network."""
-        start = time.perf_counter()
+        # a core's own seconds: what other work on the machine takes is no price of a training
+        clock = time.perf_counter if self.device.type == "cuda" else time.process_time
+        start = clock()
         recipe, seeds = self.recipe, task.seeds
         streams, answers = zip(*map(self.material, seeds), strict=True)
         # a draw for each student: what is trained is shared with nobody
-        draws = [Supernet(recipe.skeleton, seed, recipe.init) for seed in seeds for _ in task.modes]
-        network = CellNetwork(cell_at(task.cell), Stack(draws, len(seeds)), recipe.sees).to(self.device)
+        draws = [Draw(seed, recipe.init) for seed in seeds for _ in task.modes]
+        stack = Stack(draws, len(seeds))
+        network = CellNetwork(cell_at(task.cell), recipe.skeleton, stack, recipe.sees).to(self.device)
         weights = {"vanilla": 0.0, "distilled": recipe.kd_weight}
         group = Group(network, tuple(weights[mode] for _ in seeds for mode in task.modes))
         about = json_hash([recipe.record(), self.teacher.hash, *([task.modes] if recipe.apart else [])])[:16]
@@ -191,7 +144,7 @@ class _Trainer:
         results = Lockstep([group], streams, answers, recipe).run(self.val, self.test, checkpoint)
         checkpoint.unlink(missing_ok=True)
         students = [(seed, mode) for seed in seeds for mode in task.modes]
-        return Done(dict(zip(students, results, strict=True)), time.perf_counter() - start)
+        return Done(dict(zip(students, results, strict=True)), clock() - start)
 
 
 def _set_up(recipe: Recipe, data: Path | None, device: str, scratch: Path) -> _Trainer:
@@ -220,7 +173,7 @@ def describe(benchmark: str, data: Path | None) -> dict[str, dict[str, Any]]:
     plan = recipe(benchmark)
     check_teacher(plan)
     teacher_hash, of_data = load_teacher(plan.teacher).hash, data_hash(plan.benchmark, data)
-    sample = {"sample": "chosen cells"} if benchmark.endswith(CHOSEN) else {}
+    sample = {"sample": "chosen cells"} if RecipeName.parse(benchmark).chosen else {}
     return {mode: plan.describe(mode, teacher_hash, of_data) | sample for mode in plan.modes}
 
 
@@ -238,7 +191,7 @@ def to_train(benchmark: str, limit: int | None, chosen: Sequence[int] | None, ou
     if chosen is None:
         return visiting_order(sees)[:limit]
     sampled: set[int] = set()
-    if table_path(sample := benchmark.removesuffix(CHOSEN), modes[0], output).exists():
+    if table_path(sample := str(RecipeName.parse(benchmark).of_sample), modes[0], output).exists():
         sampled = set.intersection(*(set(read_table(table_path(sample, mode, output)).rows["cell"]) for mode in modes))
     stands_for = representatives("function") if sees == "function" else range(len(representatives("cell")))
     return sorted({stands_for[cell] for cell in chosen} - sampled)[:limit]
@@ -261,10 +214,11 @@ def run_missing(
     BadInput where it has them all.
     """
     if chosen is not None:
-        benchmark += CHOSEN
+        benchmark = str(RecipeName.parse(benchmark).of_chosen)
     cells = to_train(benchmark, limit, chosen, output)
     if not cells:
-        raise BadInput(f"all chosen cells are in the tables of {benchmark.removesuffix(CHOSEN)}: nothing to train")
+        sample = RecipeName.parse(benchmark).of_sample
+        raise BadInput(f"all chosen cells are in the tables of {sample}: nothing to train")
     plan = recipe(benchmark)
     hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
     database = _with_tables(benchmark, hashes, store, output)
@@ -349,7 +303,7 @@ def export(benchmark: str, store: Path, output: Path, data: Path | None) -> dict
             "mode": mode,
             "cells": int(rows["cell"].nunique()),
             "seeds": sorted(map(int, rows["seed"].unique())),
-            **({} if benchmark.endswith(CHOSEN) else {"order_seed": ORDER_SEED}),
+            **({} if RecipeName.parse(benchmark).chosen else {"order_seed": ORDER_SEED}),
             "hardware": database.hardware(hashes[mode]),
         }
         write_table(paths[mode], AccuracyTable(rows, description), provenance)
@@ -383,6 +337,7 @@ def status(benchmark: str, store: Path, output: Path, data: Path | None) -> list
     for mode, of_recipe in hashes.items():
         rows = database.rows(of_recipe)
         seeds = sorted(map(int, rows["seed"].unique()))
+        chosen = rows["cell"] if RecipeName.parse(benchmark).chosen else None
         complete = int((rows.groupby("cell").size() == len(seeds)).sum())
         failed = int((rows["status"] != "ok").sum())
         entries.append(
@@ -391,7 +346,7 @@ def status(benchmark: str, store: Path, output: Path, data: Path | None) -> list
                 "mode": mode,
                 "seeds": seeds,
                 "cells": complete,
-                "wanted": len(to_train(benchmark, None, rows["cell"] if benchmark.endswith(CHOSEN) else None, output)),
+                "wanted": len(to_train(benchmark, None, chosen, output)),
                 "trainings": len(rows),
                 "failed": failed,
             }

@@ -1,6 +1,6 @@
 """Ways of training M students, measured side by side in one run: seconds of a step for all M, and ratios.
 
-Students of one cell can run as one network (`stack`, `vmap`); students of different cells share the batch and the
+Students of one cell can run as one network (`stack`); students of different cells share the batch and the
 teacher's reading (`lock-step`). Noise images and an untrained ResNet-56: time does not depend on what they hold.
 """
 
@@ -14,19 +14,16 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch.func import functional_call, stack_module_state, vmap
 
-from distill.losses import kd
 from distill.recipes import Recipe, recipe
 from distill.runs import visiting_order
-from distill.training import Group, Lockstep, learning_rate, live, optimiser
+from distill.training import Group, Lockstep, live
 from images.stream import Resident, Stream
-from spaces.nb201 import cell_at
-from spaces.network import CellNetwork
-from spaces.resnet import teacher_network
+from spaces.draw import Draw
+from spaces.nb201.cell import cell_at
+from spaces.nb201.network import CellNetwork
+from spaces.resnet.network import teacher_network
 from spaces.stack import Stack
-from spaces.supernet import Supernet
 
 TEACHER = "resnet56"
 STEPS = 64
@@ -50,7 +47,7 @@ class _Noise:
     """What a stream asks of a data set."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.mean, self.std = size, (0.5,) * 3, (0.25,) * 3
+        self.name, self.size, self.mean, self.std = "noise", size, (0.5,) * 3, (0.25,) * 3
 
 
 def _stream(plan: Recipe, device: torch.device) -> Stream:
@@ -60,35 +57,6 @@ def _stream(plan: Recipe, device: torch.device) -> Stream:
     resident = Resident.of(images, rng.integers(0, plan.skeleton.classes, size=count), 0, device)
     nothing = np.zeros((count, 2), np.int64), np.zeros(count, bool)
     return Stream(_Noise(size), resident, np.arange(count), *nothing, plan.batch)
-
-
-class _Vmapped:
-    """M networks of one cell under `torch.func.vmap`, trained as `Lockstep` trains them."""
-
-    def __init__(self, networks: Sequence[CellNetwork], stream: Stream, teacher: torch.nn.Module, plan: Recipe) -> None:
-        parameters, self.buffers = stack_module_state(list(networks))
-        self.parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-        self.base, self.stream, self.answer, self.plan = networks[0], stream, live(teacher), plan
-        self.optimiser = optimiser(self.parameters.values(), plan)
-        self.step = 0
-
-    def advance(self) -> None:
-        images, labels = self.stream.batch(self.step)
-        said = self.answer(self.step, images)
-
-        def logits_of_one(parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]) -> torch.Tensor:
-            logits: torch.Tensor = functional_call(self.base, (parameters, buffers), (images,)).logits
-            return logits
-
-        weight, temperature = self.plan.kd_weight, self.plan.temperature
-        total = torch.zeros((), device=images.device)
-        for logits in vmap(logits_of_one)(self.parameters, self.buffers):
-            total = total + (1 - weight) * F.cross_entropy(logits, labels) + weight * kd(said, logits, temperature)
-        self.optimiser.param_groups[0]["lr"] = learning_rate(self.plan, self.step)
-        self.optimiser.zero_grad()
-        total.backward()
-        self.optimiser.step()
-        self.step += 1
 
 
 def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way]:
@@ -103,8 +71,8 @@ def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way
     one = different[0]
 
     def network(number: int, same: bool) -> CellNetwork:
-        supernet = Supernet(plan.skeleton, number, plan.init, device=where)
-        return CellNetwork(one if same else different[number], supernet).train()
+        draw = Draw(number, plan.init, device=where)
+        return CellNetwork(one if same else different[number], plan.skeleton, draw).train()
 
     def alone(number: int, same: bool) -> Lockstep:
         return Lockstep([Group(network(number, same), (plan.kd_weight,))], [stream], answers, plan)
@@ -114,24 +82,23 @@ def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way
         return Lockstep(groups, [stream], answers, plan)
 
     def stacked() -> Lockstep:
-        draws = [Supernet(plan.skeleton, number, plan.init, device=where) for number in range(students)]
-        group = Group(CellNetwork(one, Stack(draws)), (plan.kd_weight,) * students)
+        draws = [Draw(number, plan.init, device=where) for number in range(students)]
+        group = Group(CellNetwork(one, plan.skeleton, Stack(draws)), (plan.kd_weight,) * students)
         return Lockstep([group], [stream], answers, plan)
 
-    ways: dict[tuple[str, str], Sequence[Lockstep | _Vmapped]] = {
+    ways: dict[tuple[str, str], Sequence[Lockstep]] = {
         ("separate runs", "different"): [alone(number, False) for number in range(students)],
         ("lock-step", "different"): [together(False)],
         ("separate runs", "one"): [alone(number, True) for number in range(students)],
         ("lock-step", "one"): [together(True)],
         ("lock-step, stacked", "one"): [stacked()],
-        ("lock-step, vmap", "one"): [_Vmapped([network(k, True) for k in range(students)], stream, teacher, plan)],
     }
     seconds = take_turns({key: _all(runs) for key, runs in ways.items()}, rounds, where)
     base = {cells: seconds["separate runs", cells] for cells in ("different", "one")}
     return [Way(name, cells, seconds[name, cells], seconds[name, cells] / base[cells]) for name, cells in ways]
 
 
-def _all(runs: Sequence[Lockstep | _Vmapped]) -> Callable[[], None]:
+def _all(runs: Sequence[Lockstep]) -> Callable[[], None]:
     def advance() -> None:
         for run in runs:
             run.step %= STEPS

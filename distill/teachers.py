@@ -1,8 +1,9 @@
 """Teachers: networks to distil from, identified by the hash of their weights, not by a file name.
 
 A teacher is named `<benchmark>` or `<benchmark>-<network>`; networks are `resnet20`, `resnet32`, `resnet44`,
-`resnet56`, `resnet110`, `wrn-<depth>-<widen>`, `resnet9-<channels>` and `nb201-<cell index>`; `@<epochs>` behind a name
-is another horizon than the recipe's, `random:` before it the network untrained.
+`resnet56`, `resnet110`, `wrn-<depth>-<widen>`, `resnet9-<channels>`, `nb201-<cell index>` and what else
+distill/networks.py names; `@<epochs>` behind a name is another horizon than the recipe's, `random:` before it the
+network untrained.
 """
 
 from __future__ import annotations
@@ -23,13 +24,10 @@ from torch import nn
 import images
 from common.errors import BadInput, BadUsage, unknown
 from common.files import content_hash, write_json, write_tensors
-from distill.recipes import Recipe, teacher_recipe
+from distill.networks import network
+from distill.recipes import Recipe, names, teacher_recipe
 from distill.training import Group, HeldOut, Lockstep, measured
-from spaces.nb201 import cell_at, resolve
-from spaces.network import CellNetwork
-from spaces.resnet import ResNet, shape_named
-from spaces.resnet9 import ResNet9
-from spaces.supernet import Draw, Supernet
+from spaces.draw import Draw
 
 FOLDER = Path(__file__).parent / "weights"
 NETWORKS = {
@@ -55,33 +53,24 @@ class TeacherSpec:
 
     def build(self) -> nn.Module:
         """The network at its initialisation, which no student of any seed shares."""
-        if self.network.startswith("nb201-"):
-            cell = cell_at(resolve(self.network.removeprefix("nb201-")))
-            return CellNetwork(cell, Supernet(self.recipe.skeleton, self.seed, self.recipe.init, role="teacher "))
         draw = Draw(self.seed, self.recipe.init, role="teacher ")
-        if self.network.startswith("resnet9-"):
-            return ResNet9(int(self.network.removeprefix("resnet9-")), self.recipe.skeleton.classes, draw)
-        return ResNet(shape_named(self.network, self.recipe.skeleton.classes), draw)
+        return network(self.network, self.recipe.skeleton)(draw)
 
 
 def spec(name: str, epochs: int | None = None) -> TeacherSpec:
     """The spec of a name, with another horizon on request. Raises BadUsage for an unknown benchmark or network."""
     called = re.fullmatch(r"([^@]+)(?:@([1-9]\d{0,4}))?", name, re.ASCII)
+    whole = called[1] if called else ""
     # of benchmarks whose names begin alike the longest is meant
-    heads = [head for head in NETWORKS if called and (called[1] == head or called[1].startswith(f"{head}-"))]
-    benchmark = max(heads, key=len, default="")
-    network = called[1].removeprefix(benchmark).removeprefix("-") if called else ""
-    if called is None or not benchmark or (called[1] != benchmark and not network):
+    benchmark = max((head for head in names() if f"{whole}-".startswith(f"{head}-")), key=len, default="")
+    said = NETWORKS.get(benchmark, "") if whole == benchmark else whole.removeprefix(f"{benchmark}-")
+    if called is None or not benchmark or not said:
         raise unknown("teacher", name, [*NETWORKS, "cifar100-resnet110", "cifar100-wrn-40-2"])
     recipe = teacher_recipe(benchmark)
     if epochs is not None or called[2]:
         recipe = replace(recipe, epochs=epochs or int(called[2]))
-    found = TeacherSpec(network or NETWORKS[benchmark], recipe)
-    if found.network.startswith("nb201-"):
-        resolve(found.network.removeprefix("nb201-"))
-    elif not re.fullmatch(r"resnet9-[1-9]\d{0,2}", found.network, re.ASCII):
-        shape_named(found.network, recipe.skeleton.classes)
-    return found
+    network(said, recipe.skeleton)  # raises for one that is none
+    return TeacherSpec(said, recipe)
 
 
 def check_teacher(students: Recipe) -> None:

@@ -73,7 +73,7 @@ class Group:
     """Students that run as one network (spaces/stack.py), and the weight of each one's distillation loss.
 
     Of M students, the first M / S read the first of S streams of images, and so on. With `objective` it is one student
-    that minimises this instead; its network then is all that is trained with it (distill/objectives.py).
+    that minimises this instead; its network then is all that is trained with it (distill/process/objectives.py).
     """
 
     network: nn.Module

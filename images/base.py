@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from common.files import content_hash
 if TYPE_CHECKING:
     import torch
 
-    from images.stream import Resident, Stream
-
-Border = Literal["constant", "reflect"]
+    from images.stream import Border, Resident, Stream
 
 
 @dataclass(frozen=True)
@@ -54,15 +52,21 @@ class DataSet(ABC):
     pad: int
     """Pixels around a training image before it is cut out again at a random place."""
     border: Border = "constant"
-    """What these pixels show: black (`constant`), or the image mirrored at its outermost pixels (`reflect`)."""
+    """What these pixels show."""
 
     @abstractmethod
     def split(self, name: str) -> Split:
         """All images of one split, undisturbed by augmentation, in a fixed order."""
 
-    @abstractmethod
     def training_images(self, seed: int, count: int) -> Split:
-        """`count` training images drawn by `seed`: equal seeds give equal images, whatever was drawn before."""
+        """`count` training images drawn by `seed`: equal seeds give equal images, whatever was drawn before.
+
+        Different images of the `train` split; override it where not all of them should be read for that, or where
+        images are made anew. Raises BadUsage for more images than there are.
+        """
+        train = self.split("train")
+        chosen = draw(self.name, seed, count, len(train))
+        return Split(train.images[chosen], train.labels[chosen])
 
     def stream(self, seed: int, steps: int, batch: int, device: torch.device | str = "cpu") -> Stream:
         """What the students of `seed` train on: the `train` split, in a new order every epoch, augmented."""

@@ -130,6 +130,11 @@ class Cifar(DataSet):
         return rows
 
 
+def load(name: str, data: Path | None) -> Cifar:
+    """The data set of a name in `images.registry`."""
+    return Cifar(name, data)
+
+
 class _Rows(Protocol):
     """Images that can be taken by index; `where` names their origin in messages."""
 

@@ -39,6 +39,11 @@ class HalvedCifar(DataSet):
         return _halved(self._source.training_images(seed, count))
 
 
+def load(name: str, data: Path | None) -> HalvedCifar:
+    """The data set of a name in `images.registry`."""
+    return HalvedCifar(name, data)
+
+
 def _halved(split: Split) -> Split:
     """Images uint8 [N, 3, H, W] as uint8 [N, 3, H / 2, W / 2]; means are rounded, halves up: equal on every machine."""
     n, channels, height, width = split.images.shape

@@ -58,6 +58,11 @@ class ImageNet16(DataSet):
         return _take(self._train, draw(self.name, seed, count, len(self._train)))
 
 
+def load(name: str, data: Path | None) -> ImageNet16:
+    """The data set of a name in `images.registry`."""
+    return ImageNet16(data)
+
+
 def _find(data: Path | None) -> Path:
     if data is None:
         raise BadUsage(

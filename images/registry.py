@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from common.errors import unknown
 from images.base import DataSet
 
-NAMES = ("digits", "cifar10", "cifar100", "cifar10-16px", "cifar100-16px", "imagenet16-120")
+DATA_SETS = {
+    "digits": "images.digits",
+    "cifar10": "images.cifar",
+    "cifar100": "images.cifar",
+    "cifar10-16px": "images.halved",
+    "cifar100-16px": "images.halved",
+    "imagenet16-120": "images.imagenet16",
+}
+"""The module of each data set, imported when it is asked for. Its function `load(name, data)` gives the data set."""
+NAMES = tuple(DATA_SETS)
 
 
 def load(name: str, data: Path | None = None) -> DataSet:
@@ -15,20 +25,7 @@ def load(name: str, data: Path | None = None) -> DataSet:
 
     Raises BadUsage for an unknown name and BadInput for a missing, truncated or foreign file.
     """
-    if name == "digits":
-        from images.digits import Digits
-
-        return Digits()
-    if name in ("cifar10", "cifar100"):
-        from images.cifar import Cifar
-
-        return Cifar(name, data)
-    if name in ("cifar10-16px", "cifar100-16px"):
-        from images.halved import HalvedCifar
-
-        return HalvedCifar(name, data)
-    if name == "imagenet16-120":
-        from images.imagenet16 import ImageNet16
-
-        return ImageNet16(data)
-    raise unknown("data set", name, NAMES)
+    if name not in DATA_SETS:
+        raise unknown("data set", name, DATA_SETS)
+    found: DataSet = import_module(DATA_SETS[name]).load(name, data)
+    return found

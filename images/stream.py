@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 
 from common.files import content_hash
 
-if TYPE_CHECKING:
-    from images.base import Border, DataSet
+Border = Literal["constant", "reflect"]
+"""What the pixels around an image show: black, or the image mirrored at its outermost pixels."""
 
 
 class Pixels(Protocol):
-    """What a stream has to know of its data set: side in pixels, mean and deviation per channel of pixels in 0..1."""
+    """What a stream has to know of its data set: a name, by which images are drawn, side in pixels, mean and deviation
+    per channel of pixels in 0..1.
+    """
 
+    @property
+    def name(self) -> str: ...
     @property
     def size(self) -> int: ...
     @property
@@ -85,14 +89,14 @@ class Stream:
         return (pixels.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std, self.resident.labels[chosen]
 
 
-def plain(data_set: DataSet, images: np.ndarray, labels: np.ndarray, batch: int, device: torch.device) -> Stream:
+def plain(data_set: Pixels, images: np.ndarray, labels: np.ndarray, batch: int, device: torch.device) -> Stream:
     """Every image once, in the order given, as it is."""
     count = len(labels)
     nothing = np.zeros((count, 2), np.int64), np.zeros(count, bool)
     return Stream(data_set, Resident.of(images, labels, 0, device), np.arange(count), *nothing, batch)
 
 
-def augmented(data_set: DataSet, resident: Resident, seed: int, steps: int, batch: int) -> Stream:
+def augmented(data_set: Pixels, resident: Resident, seed: int, steps: int, batch: int) -> Stream:
     """All images in a new order every epoch, cut out at random and mirrored in half of the cases (He et al. 2016).
 
     Batches go on across the end of an epoch, so that all have one size. Drawn by (data set, seed); a longer stream of

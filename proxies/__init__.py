@@ -1,1 +1,1 @@
-"""One file for each proxy; the contract (`base`), the registry, and the probe they read."""
+"""Proxies, one file each: their contract, their registry, and the test that all of them pass."""

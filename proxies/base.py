@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import unknown
-from common.named import label
-from spaces.skeleton import INITS
+from common.spec import label
+from spaces.inits import INITS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from proxies.probe import Probe
-
-BACKWARD = ("gradients", "gate_gradients", "input_gradients", "hessian_gradient", "block_gradients")
-"""The needs that take the autograd graph of the forward pass: the loss's gradients in the parameters and in gates on
-the layers' channels (one backward pass for both), the logits' in the images, the loss's Hessian times its gradient,
-random signs sent back through each block by itself."""
-
-READS_BATCH = ("forward", "relu_codes", "relu_kernel", "blocks", *BACKWARD)
-"""The needs that take the batch: one forward pass, the ReLUs' binary codes in it or only how many of them agree, the
-maps between its blocks."""
-
-VIEWS = {
-    "second": "the same network on a second batch of the benchmark's images",
-    "noise": "the same network on as many N(0, 1) images with random labels",
-    "large": "the same network on one N(0, 1) image of 64 x 64 pixels",
-    "small": "the cell in a network of 3 channels and one cell a stage, on the batch",
-    "thin": "the cell in a network of 1 channel and one cell a stage, on 3,000 N(0, 1) images of 3 x 3 pixels",
-}
-"""Further probes of a cell, read as `student.noise` and asked for as `noise.forward` (proxies/views.py)."""
-
-_RECORDS = (*READS_BATCH, "weights")
-NEEDS = (*_RECORDS, "teacher", *(f"{view}.{record}" for view in VIEWS for record in _RECORDS))
-"""What a proxy can ask for: the above, the network's weights (read without the batch), all these of a further view,
-and the same records of the teacher."""
-
-
-def needs_of(view: str, needs: Iterable[str]) -> tuple[str, ...]:
-    """What `needs` ask of a view, without its name in front."""
-    return tuple(need.removeprefix(f"{view}.") for need in needs if need.startswith(f"{view}."))
-
-
-def reads_images(needs: Iterable[str]) -> bool:
-    """Whether images of the data set are read."""
-    needs = tuple(needs)
-    asked = (*needs, *needs_of("second", needs), *needs_of("small", needs))
-    return any(need in READS_BATCH for need in asked)
+    from probe.network import Probe
 
 
 class NotApplicable(Exception):
@@ -58,13 +26,38 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Reference:
-    """Where a proxy comes from, and the correlation its paper reports (with the setting it was reported for)."""
+    """Where a proxy comes from, and the correlation its paper reports (with the setting it was reported for).
+
+    `bibtex` is the key of an entry in docs/references.bib, or an entry itself.
+    """
 
     title: str
     year: int
     arxiv: str
     bibtex: str
     reported: str = ""
+
+    @property
+    def entry(self) -> str:
+        """The BibTeX entry; empty where there is none, or where the file of the keys is not installed."""
+        return self.bibtex if self.bibtex.startswith("@") else _entries().get(self.bibtex, "")
+
+    def record(self) -> dict[str, Any]:
+        """All fields, `bibtex` as the whole entry."""
+        return asdict(self) | {"bibtex": self.entry}
+
+
+BIBLIOGRAPHY = "docs/references.bib"
+
+
+@cache
+def _entries() -> dict[str, str]:
+    """The entries of the bibliography by key."""
+    for folder in (Path(__file__).parents[1], Path(sys.prefix) / "share/diswot-bench"):
+        if (folder / BIBLIOGRAPHY).is_file():
+            text = (folder / BIBLIOGRAPHY).read_text(encoding="utf-8")
+            return {found[1]: found[0].strip() for found in re.finditer(r"^@\w+\{([^,]+),.*?^\}", text, re.M | re.S)}
+    return {}
 
 
 @dataclass(frozen=True)
@@ -88,10 +81,10 @@ class Proxy(Named):
     """Subclass, decorate with `@dataclass(frozen=True)`, set the class attributes, write `score`.
 
     Fields are hyper-parameters; every field, and `version`, is part of a score's identity. `init` is the
-    initialisation the networks are built with (`default | kaiming | gaussian`, spaces/supernet.py). `sees` says what
+    initialisation the networks are built with (`default | kaiming | gaussian`, spaces/draw.py). `sees` says what
     the score can depend on, so that equal cells are scored once: the live `function`, what the `relus` in front of all
     convolutions read, dead ones too, every `executed` operation, all `parameters`, or the `cell` itself
-    (spaces/equivalence.py).
+    (spaces/nb201/equivalence.py).
     """
 
     needs: ClassVar[tuple[str, ...]]

@@ -38,7 +38,7 @@ from proxies.base import NotApplicable, Proxy, Reference
 if TYPE_CHECKING:
     import torch
 
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 _READS: dict[str, Callable[[Probe], Any]] = {
     "last_two_maps": lambda probe: tuple(probe.features[-2:]),
@@ -60,11 +60,11 @@ def _check(proxy: Proxy, *names: str, zero: bool = False) -> None:
 class _Loss(Proxy):
     """-loss(teacher, student) of what the target reads of both."""
 
-    family: ClassVar[str] = "distillation"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "teacher")
+    family = "distillation"
+    needs = ("forward", "teacher")
     targets: ClassVar[tuple[str, ...]] = ("pooled", "last_map")
     """What the loss can compare; the first is what training reads."""
-    any_width: ClassVar[bool] = False
+    any_width = False
     """Whether the loss is defined between networks of unequal widths."""
 
     target: str = "pooled"
@@ -98,19 +98,13 @@ def _widths(observed: torch.Tensor | tuple[torch.Tensor, ...]) -> str:
 class FitNet(_Loss):
     """-mean (teacher - student)^2 over the entries of the target."""
 
-    name: ClassVar[str] = "fitnet"
-    targets: ClassVar[tuple[str, ...]] = ("hint_map", "last_map", "pooled")
-    reference: ClassVar[Reference] = Reference(
+    name = "fitnet"
+    targets = ("hint_map", "last_map", "pooled")
+    reference = Reference(
         title="FitNets: Hints for Thin Deep Nets",
         year=2015,
         arxiv="1412.6550",
-        bibtex="""@inproceedings{romero2015fitnets,
-  title     = {{FitNets}: Hints for Thin Deep Nets},
-  author    = {Romero, Adriana and Ballas, Nicolas and Kahou, Samira Ebrahimi and Chassang, Antoine and
-               Gatta, Carlo and Bengio, Yoshua},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2015}
-}""",
+        bibtex="romero2015fitnets",
         reported="Spearman .5618 in DisWOT's table of KD-based proxies",
     )
 
@@ -126,21 +120,15 @@ class FitNet(_Loss):
 class AT(_Loss):
     """Attention transfer: minus the distance of |A|^p averaged over channels and brought to unit length, by stages."""
 
-    name: ClassVar[str] = "at"
-    targets: ClassVar[tuple[str, ...]] = ("stage_maps", "last_two_maps")
-    any_width: ClassVar[bool] = True
-    reference: ClassVar[Reference] = Reference(
+    name = "at"
+    targets = ("stage_maps", "last_two_maps")
+    any_width = True
+    reference = Reference(
         title="Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks via "
         "Attention Transfer",
         year=2017,
         arxiv="1612.03928",
-        bibtex="""@inproceedings{zagoruyko2017paying,
-  title     = {Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks via
-               Attention Transfer},
-  author    = {Zagoruyko, Sergey and Komodakis, Nikos},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2017}
-}""",
+        bibtex="zagoruyko2017paying",
     )
 
     target: str = "stage_maps"
@@ -160,19 +148,14 @@ class AT(_Loss):
 class SP(_Loss):
     """-1/N^2 |rows(A_t A_t^T) - rows(A_s A_s^T)|^2, A the target as [N, everything else]; rows of unit length."""
 
-    name: ClassVar[str] = "sp"
-    targets: ClassVar[tuple[str, ...]] = ("last_map", "pooled")
-    any_width: ClassVar[bool] = True
-    reference: ClassVar[Reference] = Reference(
+    name = "sp"
+    targets = ("last_map", "pooled")
+    any_width = True
+    reference = Reference(
         title="Similarity-Preserving Knowledge Distillation",
         year=2019,
         arxiv="1907.09682",
-        bibtex="""@inproceedings{tung2019similarity,
-  title     = {Similarity-Preserving Knowledge Distillation},
-  author    = {Tung, Frederick and Mori, Greg},
-  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
-  year      = {2019}
-}""",
+        bibtex="tung2019similarity",
         reported="Spearman .5124 in DisWOT's table of KD-based proxies",
     )
 
@@ -191,18 +174,13 @@ class RKD(_Loss):
     On `last_map` it makes the differences [N, N, C H W], which takes about as long as the network itself.
     """
 
-    name: ClassVar[str] = "rkd"
-    any_width: ClassVar[bool] = True
-    reference: ClassVar[Reference] = Reference(
+    name = "rkd"
+    any_width = True
+    reference = Reference(
         title="Relational Knowledge Distillation",
         year=2019,
         arxiv="1904.05068",
-        bibtex="""@inproceedings{park2019relational,
-  title     = {Relational Knowledge Distillation},
-  author    = {Park, Wonpyo and Kim, Dongju and Lu, Yan and Cho, Minsu},
-  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year      = {2019}
-}""",
+        bibtex="park2019relational",
         reported="Spearman .2571 in DisWOT's table of KD-based proxies",
     )
 
@@ -223,18 +201,13 @@ class RKD(_Loss):
 class PKT(_Loss):
     """-mean over pairs of images of q_t log(q_t / q_s), q the cosine similarities as probabilities of neighbours."""
 
-    name: ClassVar[str] = "pkt"
-    any_width: ClassVar[bool] = True
-    reference: ClassVar[Reference] = Reference(
+    name = "pkt"
+    any_width = True
+    reference = Reference(
         title="Learning Deep Representations with Probabilistic Knowledge Transfer",
         year=2018,
         arxiv="1803.10837",
-        bibtex="""@inproceedings{passalis2018learning,
-  title     = {Learning Deep Representations with Probabilistic Knowledge Transfer},
-  author    = {Passalis, Nikolaos and Tefas, Anastasios},
-  booktitle = {European Conference on Computer Vision (ECCV)},
-  year      = {2018}
-}""",
+        bibtex="passalis2018learning",
         reported="Spearman .5265 in DisWOT's table of KD-based proxies",
     )
 
@@ -252,23 +225,18 @@ class CC(_Loss):
     Depends on the order of the batch.
     """
 
-    name: ClassVar[str] = "cc"
-    reference: ClassVar[Reference] = Reference(
+    name = "cc"
+    reference = Reference(
         title="Correlation Congruence for Knowledge Distillation",
         year=2019,
         arxiv="1904.01802",
-        bibtex="""@inproceedings{peng2019correlation,
-  title     = {Correlation Congruence for Knowledge Distillation},
-  author    = {Peng, Baoyun and Jin, Xiao and Liu, Jiaheng and Li, Dongsheng and Wu, Yichao and Liu, Yu and
-               Zhou, Shunfeng and Zhang, Zhaoning},
-  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
-  year      = {2019}
-}""",
+        bibtex="peng2019correlation",
         reported="Spearman .6590 in DisWOT's table of KD-based proxies",
     )
 
     def loss(self, teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-        from distill.losses import cc, same_size
+        from distill.loss_terms import same_size
+        from distill.losses import cc
 
         return cc(*(target.flatten(1) for target in same_size(teacher, student)))
 
@@ -277,19 +245,14 @@ class CC(_Loss):
 class NST(_Loss):
     """Minus the squared maximum mean discrepancy of the channels, as unit vectors over space, by stages."""
 
-    name: ClassVar[str] = "nst"
-    targets: ClassVar[tuple[str, ...]] = ("stage_maps", "last_two_maps")
-    any_width: ClassVar[bool] = True
-    reference: ClassVar[Reference] = Reference(
+    name = "nst"
+    targets = ("stage_maps", "last_two_maps")
+    any_width = True
+    reference = Reference(
         title="Like What You Like: Knowledge Distill via Neuron Selectivity Transfer",
         year=2017,
         arxiv="1707.01219",
-        bibtex="""@article{huang2017like,
-  title   = {Like What You Like: Knowledge Distill via Neuron Selectivity Transfer},
-  author  = {Huang, Zehao and Wang, Naiyan},
-  journal = {arXiv preprint arXiv:1707.01219},
-  year    = {2017}
-}""",
+        bibtex="huang2017like",
         reported="Spearman .7235 in DisWOT's table of KD-based proxies",
     )
 
@@ -305,19 +268,13 @@ class NST(_Loss):
 class ICKD(_Loss):
     """-1/(N C) sum_n |rows(F_tn F_tn^T) - rows(F_sn F_sn^T)|^2, F_n the map of image n as [C, H W]."""
 
-    name: ClassVar[str] = "ickd"
-    targets: ClassVar[tuple[str, ...]] = ("last_map", "classifier_gradient")
-    reference: ClassVar[Reference] = Reference(
+    name = "ickd"
+    targets = ("last_map", "classifier_gradient")
+    reference = Reference(
         title="Exploring Inter-Channel Correlation for Diversity-preserved Knowledge Distillation",
         year=2021,
         arxiv="2202.03680",
-        bibtex="""@inproceedings{liu2021exploring,
-  title     = {Exploring Inter-Channel Correlation for Diversity-preserved Knowledge Distillation},
-  author    = {Liu, Li and Huang, Qingle and Lin, Sihao and Xie, Hongwei and Wang, Bing and Chang, Xiaojun and
-               Liang, Xiaodan},
-  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
-  year      = {2021}
-}""",
+        bibtex="liu2021exploring",
     )
 
     target: str = "last_map"
@@ -335,18 +292,13 @@ class KDSVD(_Loss):
     NotApplicable where a map of the student's is zero: it has no singular vectors.
     """
 
-    name: ClassVar[str] = "kdsvd"
-    targets: ClassVar[tuple[str, ...]] = ("stage_maps", "last_two_maps")
-    reference: ClassVar[Reference] = Reference(
+    name = "kdsvd"
+    targets = ("stage_maps", "last_two_maps")
+    reference = Reference(
         title="Self-supervised Knowledge Distillation Using Singular Value Decomposition",
         year=2018,
         arxiv="1807.06819",
-        bibtex="""@inproceedings{lee2018self,
-  title     = {Self-supervised Knowledge Distillation Using Singular Value Decomposition},
-  author    = {Lee, Seung Hyun and Kim, Dae Ha and Song, Byung Cheol},
-  booktitle = {European Conference on Computer Vision (ECCV)},
-  year      = {2018}
-}""",
+        bibtex="lee2018self",
     )
 
     target: str = "stage_maps"
@@ -366,19 +318,14 @@ class DKD(Proxy):
     NaN where there is one class: no other to compare.
     """
 
-    name: ClassVar[str] = "dkd"
-    family: ClassVar[str] = "distillation"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "teacher")
-    reference: ClassVar[Reference] = Reference(
+    name = "dkd"
+    family = "distillation"
+    needs = ("forward", "teacher")
+    reference = Reference(
         title="Decoupled Knowledge Distillation",
         year=2022,
         arxiv="2203.08679",
-        bibtex="""@inproceedings{zhao2022decoupled,
-  title     = {Decoupled Knowledge Distillation},
-  author    = {Zhao, Borui and Cui, Quan and Song, Renjie and Qiu, Yiyu and Liang, Jiajun},
-  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year      = {2022}
-}""",
+        bibtex="zhao2022decoupled",
     )
 
     alpha: float = 1.0

@@ -15,19 +15,19 @@ released  M_s as in readme; both networks initialised from N(0, 1)
 averaged over space, times the map; for a network whose logits are linear in pooled features that gradient is the
 label's row of the classifier weight over the map's area, so no backward pass is needed. `readme`: the authors' core
 code as published. `released`: their NAS-Bench-201 script as it runs, less its accidents of order (it accumulates the
-teacher's gradient over students and draws another batch for each). docs/diswot.md compares the three.
+teacher's gradient over students and draws another batch for each). docs/decisions/diswot.md compares the three.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from common.errors import unknown
 from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 VARIANTS = ("paper", "readme", "released")
 
@@ -35,43 +35,38 @@ REFERENCE = Reference(
     title="DisWOT: Student Architecture Search for Distillation WithOut Training",
     year=2023,
     arxiv="2303.15678",
-    bibtex="""@inproceedings{dong2023diswot,
-  title     = {DisWOT: Student Architecture Search for Distillation WithOut Training},
-  author    = {Dong, Peijie and Li, Lujun and Wei, Zimian},
-  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year      = {2023}
-}""",
+    bibtex="dong2023diswot",
     reported="Spearman .9138, Kendall .7398 (space not stated); Spearman .7236 in the table of KD-based proxies",
 )
 
 
 def semantic(student: Probe, teacher: Probe, variant: str) -> float:
     """M_s; teacher and student must have equally many pooled channels."""
-    from distill import losses
+    from distill import loss_terms
 
     widths = teacher.pooled.shape[1], student.pooled.shape[1]
     if widths[0] != widths[1]:
         raise NotApplicable(f"the teacher has {widths[0]} channels before the classifier, the student {widths[1]}")
     if variant == "paper":
         both = (teacher, student)
-        maps = [losses.class_weighted_maps(each.features[-1], each.classifier_weight, each.labels) for each in both]
-        return -losses.normalised_distance(*map(losses.gram, maps)).item()
-    distance = losses.outer_rows_distance(teacher.classifier_gradient, student.classifier_gradient)
+        maps = [loss_terms.class_weighted_maps(each.features[-1], each.classifier_weight, each.labels) for each in both]
+        return -loss_terms.normalised_distance(*map(loss_terms.gram, maps)).item()
+    distance = loss_terms.outer_rows_distance(teacher.classifier_gradient, student.classifier_gradient)
     return -distance.mean().item() / widths[0]
 
 
 def relation(student: Probe, teacher: Probe, variant: str) -> float:
     """M_r."""
-    from distill import losses
+    from distill import loss_terms, losses
 
     if variant == "released":
         first = teacher.pooled[:1], student.pooled[:1]
         if first[0].shape != first[1].shape:
             raise NotApplicable("the `released` relation term compares channels: teacher and student differ in width")
-        return -losses.outer_rows_distance(*first).item() / first[0].shape[1] ** 2
+        return -loss_terms.outer_rows_distance(*first).item() / first[0].shape[1] ** 2
     maps = teacher.features[-1], student.features[-1]
     if variant == "paper":
-        return -losses.normalised_distance(*map(losses.gram, maps)).item()
+        return -loss_terms.normalised_distance(*map(loss_terms.gram, maps)).item()
     return -losses.relation(*maps).item()
 
 
@@ -79,9 +74,9 @@ def relation(student: Probe, teacher: Probe, variant: str) -> float:
 class _DisWOT(Proxy):
     """Fields and facts that the score and its two terms share. `released` always uses N(0, 1) initialisation."""
 
-    family: ClassVar[str] = "distillation"
-    reference: ClassVar[Reference] = REFERENCE
-    needs: ClassVar[tuple[str, ...]] = ("forward", "teacher")
+    family = "distillation"
+    reference = REFERENCE
+    needs = ("forward", "teacher")
 
     variant: str = "readme"
 
@@ -97,7 +92,7 @@ class _DisWOT(Proxy):
 class DisWOT(_DisWOT):
     """M_s + M_r. In `readme` and `released` |M_r| is about a thousandth of |M_s|: the sum ranks as M_s does."""
 
-    name: ClassVar[str] = "diswot"
+    name = "diswot"
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return semantic(student, teacher, self.variant) + relation(student, teacher, self.variant)
@@ -107,7 +102,7 @@ class DisWOT(_DisWOT):
 class DisWOTSemantic(_DisWOT):
     """M_s alone."""
 
-    name: ClassVar[str] = "diswot_semantic"
+    name = "diswot_semantic"
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return semantic(student, teacher, self.variant)
@@ -117,7 +112,7 @@ class DisWOTSemantic(_DisWOT):
 class DisWOTRelation(_DisWOT):
     """M_r alone."""
 
-    name: ClassVar[str] = "diswot_relation"
+    name = "diswot_relation"
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return relation(student, teacher, self.variant)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,14 @@ class EpeNAS(Proxy):
     image left out. A class of one image is worth log(1 + k), so a batch of few images a class says little.
     """
 
-    name: ClassVar[str] = "epe_nas"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "input_gradients")
-    reference: ClassVar[Reference] = Reference(
+    name = "epe_nas"
+    family = "gradient"
+    needs = ("forward", "input_gradients")
+    reference = Reference(
         title="EPE-NAS: Efficient Performance Estimation Without Training for Neural Architecture Search",
         year=2021,
         arxiv="2102.08099",
-        bibtex="""@inproceedings{lopes2021epenas,
-  title     = {{EPE-NAS}: Efficient Performance Estimation Without Training for Neural Architecture Search},
-  author    = {Lopes, Vasco and Alirezazadeh, Saeid and Alexandre, Lu{\\'i}s A.},
-  booktitle = {International Conference on Artificial Neural Networks (ICANN)},
-  year      = {2021}
-}""",
+        bibtex="lopes2021epenas",
         reported="Spearman .772 CIFAR-10 on the valid cells (scores of NAS-Bench-Suite-Zero)",
     )
 

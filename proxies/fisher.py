@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,14 @@ class Fisher(Proxy):
     not depend on its input keeps the share of the classifier's bias.
     """
 
-    name: ClassVar[str] = "fisher"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "gate_gradients")
-    reference: ClassVar[Reference] = Reference(
+    name = "fisher"
+    family = "gradient"
+    needs = ("forward", "gate_gradients")
+    reference = Reference(
         title="BlockSwap: Fisher-guided Block Substitution for Network Compression on a Budget",
         year=2020,
         arxiv="1906.04113",
-        bibtex="""@inproceedings{turner2020blockswap,
-  title     = {{BlockSwap}: {F}isher-guided Block Substitution for Network Compression on a Budget},
-  author    = {Turner, Jack and Crowley, Elliot J. and O'Boyle, Michael and Storkey, Amos and Gray, Gavin},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2020}
-}""",
+        bibtex="turner2020blockswap",
         reported="|Spearman| .360 CIFAR-10, .385 CIFAR-100 on all cells (Zero-Cost Proxies, ICLR 2021)",
     )
 

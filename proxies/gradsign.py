@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,14 @@ class GradSign(Proxy):
     do in a batch: one forward and one backward pass for all images, to what the layers put out.
     """
 
-    name: ClassVar[str] = "gradsign"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "weights")
-    reference: ClassVar[Reference] = Reference(
+    name = "gradsign"
+    family = "gradient"
+    needs = ("forward", "weights")
+    reference = Reference(
         title="GradSign: Model Performance Inference with Theoretical Insights",
         year=2022,
         arxiv="2110.08616",
-        bibtex="""@inproceedings{zhang2022gradsign,
-  title     = {{GradSign}: Model Performance Inference with Theoretical Insights},
-  author    = {Zhang, Zhihao and Jia, Zhihao},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2022}
-}""",
+        bibtex="zhang2022gradsign",
         reported="Spearman .765 CIFAR-10, .793 CIFAR-100",
     )
 

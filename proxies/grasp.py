@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -19,19 +19,14 @@ class GraSP(Proxy):
     of largest -w H g; as a proxy, larger is better.
     """
 
-    name: ClassVar[str] = "grasp"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "hessian_gradient")
-    reference: ClassVar[Reference] = Reference(
+    name = "grasp"
+    family = "gradient"
+    needs = ("forward", "hessian_gradient")
+    reference = Reference(
         title="Picking Winning Tickets Before Training by Preserving Gradient Flow",
         year=2020,
         arxiv="2002.07376",
-        bibtex="""@inproceedings{wang2020grasp,
-  title     = {Picking Winning Tickets Before Training by Preserving Gradient Flow},
-  author    = {Wang, Chaoqi and Zhang, Guodong and Grosse, Roger},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2020}
-}""",
+        bibtex="wang2020grasp",
         reported="Spearman .505 CIFAR-10, .498 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from proxies.base import Proxy, Reference
+from proxies.base import Proxy
 from proxies.nwot import NWOT
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Jacov(Proxy):
     the batch size, and is noisy: zcp-test publishes a Spearman of .51 between seeds.
     """
 
-    name: ClassVar[str] = "jacov"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "input_gradients")
-    reference: ClassVar[Reference] = replace(
+    name = "jacov"
+    family = "gradient"
+    needs = ("forward", "input_gradients")
+    reference = replace(
         NWOT.reference,
         reported="Spearman .800 CIFAR-10, .820 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
     )

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from common.errors import BadUsage
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
 class KD(Proxy):
     """-T^2 mean KL(softmax(teacher / T) || softmax(student / T)) of the logits: `distill.losses.kd`, negated."""
 
-    name: ClassVar[str] = "kd"
-    family: ClassVar[str] = "distillation"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "teacher")
-    reference: ClassVar[Reference] = Reference(
+    name = "kd"
+    family = "distillation"
+    needs = ("forward", "teacher")
+    reference = Reference(
         title="Distilling the Knowledge in a Neural Network",
         year=2015,
         arxiv="1503.02531",
-        bibtex="""@article{hinton2015distilling,
-  title   = {Distilling the Knowledge in a Neural Network},
-  author  = {Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff},
-  journal = {arXiv preprint arXiv:1503.02531},
-  year    = {2015}
-}""",
+        bibtex="hinton2015distilling",
         reported="Spearman .5443 in DisWOT's table of KD-based proxies",
     )
 

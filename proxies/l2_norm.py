@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from proxies.base import Proxy, Reference
+from proxies.base import Proxy
 from proxies.grad_norm import GradNorm
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
 class L2Norm(Proxy):
     """Sum over convolutions and the classifier of |W|, the L2 norm of the weight; dead operations count too."""
 
-    name: ClassVar[str] = "l2_norm"
-    family: ClassVar[str] = "weights"
-    needs: ClassVar[tuple[str, ...]] = ("weights",)
-    sees: ClassVar[str] = "cell"
-    reference: ClassVar[Reference] = replace(
+    name = "l2_norm"
+    family = "weights"
+    needs = ("weights",)
+    sees = "cell"
+    reference = replace(
         GradNorm.reference, reported="Spearman .746 CIFAR-10 on the valid cells (scores of NAS-Bench-Suite-Zero)"
     )
 

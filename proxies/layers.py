@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,15 @@ class Layers(Proxy):
     the VKDNW code counts. Seven values in all: 0 to 6 convolutions in the cell.
     """
 
-    name: ClassVar[str] = "layers"
-    family: ClassVar[str] = "counts"
-    needs: ClassVar[tuple[str, ...]] = ()
-    sees: ClassVar[str] = "cell"
-    reference: ClassVar[Reference] = Reference(
+    name = "layers"
+    family = "counts"
+    needs = ()
+    sees = "cell"
+    reference = Reference(
         title="Training-free Neural Architecture Search through Variance of Knowledge of Deep Network Weights",
         year=2025,
         arxiv="2502.04975",
-        bibtex="""@inproceedings{tybl2025vkdnw,
-  title     = {Training-free Neural Architecture Search through Variance of Knowledge of Deep Network Weights},
-  author    = {T{\\'y}bl, Ond{\\v{r}}ej and Neumann, Luk{\\'a}{\\v{s}}},
-  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year      = {2025}
-}""",
+        bibtex="tybl2025vkdnw",
         reported="Spearman .767 CIFAR-10, .787 CIFAR-100 on the valid cells",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,15 @@ class MeCo(Proxy):
     so the same matrix several times.
     """
 
-    name: ClassVar[str] = "meco"
-    family: ClassVar[str] = "activation"
-    needs: ClassVar[tuple[str, ...]] = ("large.forward", "large.weights")
-    sees: ClassVar[str] = "executed"
-    reference: ClassVar[Reference] = Reference(
+    name = "meco"
+    family = "activation"
+    needs = ("large.forward", "large.weights")
+    sees = "executed"
+    reference = Reference(
         title="MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum Eigenvalue of Correlation",
         year=2023,
         arxiv="",
-        bibtex="""@inproceedings{jiang2023meco,
-  title     = {{MeCo}: Zero-Shot {NAS} with One Data and Single Forward Pass via Minimum Eigenvalue of Correlation},
-  author    = {Jiang, Tangyu and Wang, Haodi and Bie, Rongfang},
-  booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
-  year      = {2023}
-}""",
+        bibtex="jiang2023meco",
         reported="Spearman .89 CIFAR-10, reported by its authors",
     )
 

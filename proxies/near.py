@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 def effective_rank(activations: torch.Tensor) -> float:
@@ -41,20 +41,15 @@ class NEAR(Proxy):
     output at random; here all rows count, so nothing is drawn.
     """
 
-    name: ClassVar[str] = "near"
-    family: ClassVar[str] = "activation"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "weights")
-    sees: ClassVar[str] = "executed"
-    reference: ClassVar[Reference] = Reference(
+    name = "near"
+    family = "activation"
+    needs = ("forward", "weights")
+    sees = "executed"
+    reference = Reference(
         title="NEAR: A Training-Free Pre-Estimator of Machine Learning Model Performance",
         year=2025,
         arxiv="2408.08776",
-        bibtex="""@inproceedings{husistein2025near,
-  title     = {{NEAR}: A Training-Free Pre-Estimator of Machine Learning Model Performance},
-  author    = {Husistein, Raphael T. and Reiher, Markus and Eckhoff, Marco},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2025}
-}""",
+        bibtex="husistein2025near",
     )
 
     def score(self, student: Probe, teacher: Probe) -> float:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,15 @@ class NWOT(Proxy):
     dead convolutions too. K is singular, and the score -inf, where no code tells two images apart.
     """
 
-    name: ClassVar[str] = "nwot"
-    family: ClassVar[str] = "activation"
-    needs: ClassVar[tuple[str, ...]] = ("relu_kernel",)
-    sees: ClassVar[str] = "relus"
-    reference: ClassVar[Reference] = Reference(
+    name = "nwot"
+    family = "activation"
+    needs = ("relu_kernel",)
+    sees = "relus"
+    reference = Reference(
         title="Neural Architecture Search without Training",
         year=2021,
         arxiv="2006.04647",
-        bibtex="""@inproceedings{mellor2021neural,
-  title     = {Neural Architecture Search without Training},
-  author    = {Mellor, Joe and Turner, Jack and Storkey, Amos and Crowley, Elliot J.},
-  booktitle = {International Conference on Machine Learning (ICML)},
-  year      = {2021}
-}""",
+        bibtex="mellor2021neural",
         reported="Spearman .762 CIFAR-10, .799 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from proxies.base import Proxy, Reference
+from proxies.base import Proxy
 from proxies.grad_norm import GradNorm
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Plain(Proxy):
     in the shortcuts of the reductions. The sign means nothing, and the correlation is negative.
     """
 
-    name: ClassVar[str] = "plain"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("forward", "gradients")
-    reference: ClassVar[Reference] = replace(
+    name = "plain"
+    family = "gradient"
+    needs = ("forward", "gradients")
+    reference = replace(
         GradNorm.reference, reported="Spearman -.352 CIFAR-10 on the valid cells (scores of NAS-Bench-Suite-Zero)"
     )
 

@@ -7,11 +7,11 @@ r_p the rank of a cell by part p among them, 1 the worst, ties sharing their mea
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from common.errors import BadUsage
 from proxies.az_nas import AZ_NAS
-from proxies.base import Population, Reference
+from proxies.base import Population
 from proxies.diswot import REFERENCE as DISWOT
 from proxies.grad_norm import GradNorm
 from proxies.te_nas import NTK
@@ -38,11 +38,11 @@ def log_rank_sum(columns: pd.DataFrame) -> pd.Series:
 class DisWOTRank(Population):
     """r of M_s plus r of M_r, over N: both terms count, which in their plain sum only the semantic one does.
 
-    Ours; docs/diswot.md shows that |M_r| is about a thousandth of |M_s|.
+    Ours; docs/decisions/diswot.md shows that |M_r| is about a thousandth of |M_s|.
     """
 
-    name: ClassVar[str] = "diswot_rank"
-    reference: ClassVar[Reference] = replace(DISWOT, reported="")
+    name = "diswot_rank"
+    reference = replace(DISWOT, reported="")
 
     variant: str = "readme"
 
@@ -61,8 +61,8 @@ class DisWOTRank(Population):
 class AZNAS(Population):
     """sum_p log(r_p / N) over expressivity, progressivity, trainability and complexity."""
 
-    name: ClassVar[str] = "az_nas"
-    reference: ClassVar[Reference] = replace(
+    name = "az_nas"
+    reference = replace(
         AZ_NAS, reported="Spearman .892 CIFAR-10, .880 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)"
     )
 
@@ -80,8 +80,8 @@ class AZNAS(Population):
 class TENAS(Population):
     """r of the negative condition number of the NTK plus r of the number of linear regions, over N."""
 
-    name: ClassVar[str] = "te_nas"
-    reference: ClassVar[Reference] = replace(
+    name = "te_nas"
+    reference = replace(
         NTK.reference,
         reported="Spearman .722 CIFAR-10, .723 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
     )
@@ -100,10 +100,8 @@ class TENAS(Population):
 class VkdnwAggregate(Population):
     """sum_p log(r_p / N) over vkdnw, jacov, AZ-NAS's expressivity and trainability, and FLOPs."""
 
-    name: ClassVar[str] = "vkdnw_aggregate"
-    reference: ClassVar[Reference] = replace(
-        VKDNW, reported="Spearman .919 CIFAR-10, .919 CIFAR-100 on the valid cells"
-    )
+    name = "vkdnw_aggregate"
+    reference = replace(VKDNW, reported="Spearman .919 CIFAR-10, .919 CIFAR-100 on the valid cells")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -124,8 +122,8 @@ class Vote(Population):
     vote can be ranked and judged as everything else.
     """
 
-    name: ClassVar[str] = "vote"
-    reference: ClassVar[Reference] = replace(
+    name = "vote"
+    reference = replace(
         GradNorm.reference, reported="share of pairs ranked rightly .817 CIFAR-10, .832 CIFAR-100, all cells"
     )
 

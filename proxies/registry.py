@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import proxies
-from common import named
+from common import spec as named
 from common.errors import BadInput, BadUsage
 from proxies.base import Named, Population, Proxy
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
 
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 def distinct(codes: torch.Tensor) -> int:
@@ -35,20 +35,15 @@ class Swap(Proxy):
     alone. They average 32 draws of weights: here seeds are averaged.
     """
 
-    name: ClassVar[str] = "swap"
-    family: ClassVar[str] = "activation"
-    needs: ClassVar[tuple[str, ...]] = ("relu_codes",)
-    sees: ClassVar[str] = "relus"
-    reference: ClassVar[Reference] = Reference(
+    name = "swap"
+    family = "activation"
+    needs = ("relu_codes",)
+    sees = "relus"
+    reference = Reference(
         title="SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS",
         year=2024,
         arxiv="2403.04161",
-        bibtex="""@inproceedings{peng2024swapnas,
-  title     = {{SWAP}-{NAS}: Sample-Wise Activation Patterns for Ultra-fast {NAS}},
-  author    = {Peng, Yameng and Song, Andy and Fayek, Haytham M. and Ciesielski, Vic and Chang, Xiaojun},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2024}
-}""",
+        bibtex="peng2024swapnas",
     )
 
     init: str = "gaussian"
@@ -69,9 +64,9 @@ class SwapRegularised(Swap):
     any label was looked at: the factor grows with size and is 1 for the largest network.
     """
 
-    name: ClassVar[str] = "swap_regularised"
-    sees: ClassVar[str] = "executed"
-    reference: ClassVar[Reference] = replace(
+    name = "swap_regularised"
+    sees = "executed"
+    reference = replace(
         Swap.reference, reported="Spearman .90 CIFAR-100 (validation accuracy), reported by its authors"
     )
 

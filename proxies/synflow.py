@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,14 @@ class Synflow(Proxy):
     magnitude, batch norms left out. In float64: values reach 1e60.
     """
 
-    name: ClassVar[str] = "synflow"
-    family: ClassVar[str] = "weights"
-    needs: ClassVar[tuple[str, ...]] = ("weights",)
-    reference: ClassVar[Reference] = Reference(
+    name = "synflow"
+    family = "weights"
+    needs = ("weights",)
+    reference = Reference(
         title="Pruning neural networks without any data by iteratively conserving synaptic flow",
         year=2020,
         arxiv="2006.05467",
-        bibtex="""@inproceedings{tanaka2020pruning,
-  title     = {Pruning neural networks without any data by iteratively conserving synaptic flow},
-  author    = {Tanaka, Hidenori and Kunin, Daniel and Yamins, Daniel L. K. and Ganguli, Surya},
-  booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
-  year      = {2020}
-}""",
+        bibtex="tanaka2020pruning",
         reported="Spearman .758 CIFAR-10, .750 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
     )
 
@@ -44,10 +39,10 @@ class SynflowBN(Proxy):
     Its maps are not constant, as they are padded with zeros. Products of weight and gradient take either sign here.
     """
 
-    name: ClassVar[str] = "synflow_bn"
-    family: ClassVar[str] = "weights"
-    needs: ClassVar[tuple[str, ...]] = ("weights",)
-    reference: ClassVar[Reference] = replace(Synflow.reference, reported="")
+    name = "synflow_bn"
+    family = "weights"
+    needs = ("weights",)
+    reference = replace(Synflow.reference, reported="")
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return _flow(student, norms_in=True)

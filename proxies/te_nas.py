@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 from proxies.swap import distinct
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 _TE_NAS = Reference(
     title="Neural Architecture Search on ImageNet in Four GPU Hours: A Theoretically Inspired Perspective",
     year=2021,
     arxiv="2102.11535",
-    bibtex="""@inproceedings{chen2021tenas,
-  title     = {Neural Architecture Search on {ImageNet} in Four {GPU} Hours: A Theoretically Inspired Perspective},
-  author    = {Chen, Wuyang and Gong, Xinyu and Wang, Zhangyang},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2021}
-}""",
+    bibtex="chen2021tenas",
     reported="Spearman .722 CIFAR-10, .723 CIFAR-100 of the sum of both ranks on the valid cells "
     "(as rerun by VKDNW, CVPR 2025)",
 )
@@ -37,10 +32,10 @@ class NTK(Proxy):
     fan-out, here fan-in. In float64; -inf where the kernel is singular to rounding, as without a path to the output.
     """
 
-    name: ClassVar[str] = "ntk"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("small.forward", "small.weights")
-    reference: ClassVar[Reference] = _TE_NAS
+    name = "ntk"
+    family = "gradient"
+    needs = ("small.forward", "small.weights")
+    reference = _TE_NAS
 
     init: str = "kaiming"
     images: int = 16
@@ -79,11 +74,11 @@ class LinearRegions(Proxy):
     of 3 x 1,000 real images, normalised by thousands; here by all.
     """
 
-    name: ClassVar[str] = "linear_regions"
-    family: ClassVar[str] = "activation"
-    needs: ClassVar[tuple[str, ...]] = ("thin.relu_codes",)
-    sees: ClassVar[str] = "relus"
-    reference: ClassVar[Reference] = _TE_NAS
+    name = "linear_regions"
+    family = "activation"
+    needs = ("thin.relu_codes",)
+    sees = "relus"
+    reference = _TE_NAS
 
     init: str = "kaiming"
 

@@ -17,18 +17,18 @@ from torch import nn
 from common.files import content_hash
 from images.base import Batch
 from images.noise import noise
-from proxies.base import NEEDS, READS_BATCH, VIEWS, NotApplicable, Proxy, Reference, needs_of
-from proxies.probe import Probe
-from proxies.views import views
-from spaces.equivalence import SEES
-from spaces.nb201 import Cell
-from spaces.network import CellNetwork
-from spaces.skeleton import Skeleton
-from spaces.space import Macro
-from spaces.supernet import INITS, Supernet
+from probe.needs import NEEDS, READS_BATCH, VIEWS, needs_of
+from probe.network import Probe
+from probe.views import views
+from proxies.base import NotApplicable, Proxy, Reference
+from spaces.draw import INITS, Draw
+from spaces.nb201.cell import Cell
+from spaces.nb201.network import CellNetwork
+from spaces.nb201.skeleton import CellSkeleton
+from spaces.space import SEES, Skeleton
 
-SKELETON = Skeleton(channels=4, cells_per_stage=1, classes=5, size=8)
-TEACHER_SKELETON = Skeleton(channels=4, cells_per_stage=2, classes=5, size=8)
+SKELETON = CellSkeleton(channels=4, cells_per_stage=1, classes=5, size=8)
+TEACHER_SKELETON = CellSkeleton(channels=4, cells_per_stage=2, classes=5, size=8)
 _C3, _SKIP, _NONE = "nor_conv_3x3", "skip_connect", "none"
 
 
@@ -70,9 +70,10 @@ def make_probe(
     skeleton = TEACHER_SKELETON if teacher else SKELETON
     parsed = Cell.parse(cell)
 
-    def build(skeleton: Macro) -> nn.Module:
-        supernet = Supernet(skeleton, 0, init, role="teacher " if teacher else "", momentum=0.0)
-        return CellNetwork(parsed, supernet, sees)
+    def build(skeleton: Skeleton) -> nn.Module:
+        assert isinstance(skeleton, CellSkeleton)
+        draw = Draw(0, init, role="teacher " if teacher else "", momentum=0.0)
+        return CellNetwork(parsed, skeleton, draw, sees)
 
     count = len(batch.labels)
     further = views(skeleton, count, lambda: make_batch(count, seed=1), make_noise, build)

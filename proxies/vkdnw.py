@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from common.errors import BadUsage
 from proxies.base import Proxy, Reference
@@ -13,18 +13,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 VKDNW = Reference(
     title="Training-free Neural Architecture Search through Variance of Knowledge of Deep Network Weights",
     year=2025,
     arxiv="2502.04975",
-    bibtex="""@inproceedings{tybl2025trainingfree,
-  title     = {Training-free Neural Architecture Search through Variance of Knowledge of Deep Network Weights},
-  author    = {T{\\'y}bl, Ond{\\v{r}}ej and Neumann, Luk{\\'a}{\\v{s}}},
-  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year      = {2025}
-}""",
+    bibtex="tybl2025trainingfree",
     reported="with the number of tensors: Spearman .815 CIFAR-10, .829 CIFAR-100 on the valid cells (VKDNW single)",
 )
 
@@ -44,11 +39,11 @@ class VkdnwEntropy(Proxy):
     the logarithm of the rank by FLOPs: the number published for `single` cannot be pinned to one formula.
     """
 
-    name: ClassVar[str] = "vkdnw_entropy"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("noise.forward", "noise.weights")
-    sees: ClassVar[str] = "parameters"
-    reference: ClassVar[Reference] = VKDNW
+    name = "vkdnw_entropy"
+    family = "gradient"
+    needs = ("noise.forward", "noise.weights")
+    sees = "parameters"
+    reference = VKDNW
 
     init: str = "kaiming"
     tensors: int = 128
@@ -71,7 +66,7 @@ class Vkdnw(VkdnwEntropy):
     adds three tensors to every cell of the network.
     """
 
-    name: ClassVar[str] = "vkdnw"
+    name = "vkdnw"
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return len(list(student.noise.network.parameters())) + super().score(student, teacher)

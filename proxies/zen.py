@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,15 @@ class Zen(Proxy):
     unbiased variances in front of the batch norm are v and v'. -inf where the output does not depend on the input.
     """
 
-    name: ClassVar[str] = "zen"
-    family: ClassVar[str] = "activation"
-    needs: ClassVar[tuple[str, ...]] = ("noise.forward", "noise.weights")
-    sees: ClassVar[str] = "executed"
-    reference: ClassVar[Reference] = Reference(
+    name = "zen"
+    family = "activation"
+    needs = ("noise.forward", "noise.weights")
+    sees = "executed"
+    reference = Reference(
         title="Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition",
         year=2021,
         arxiv="2102.01063",
-        bibtex="""@inproceedings{lin2021zennas,
-  title     = {{Zen-NAS}: A Zero-Shot {NAS} for High-Performance Image Recognition},
-  author    = {Lin, Ming and Wang, Pichao and Sun, Zhenhong and Chen, Hesen and Sun, Xiuyu and Qian, Qi and Li, Hao and
-               Jin, Rong},
-  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
-  year      = {2021}
-}""",
+        bibtex="lin2021zennas",
         reported="Spearman .103 CIFAR-10, .072 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
     )
 

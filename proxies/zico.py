@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    from proxies.probe import Probe
+    from probe.network import Probe
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,14 @@ class ZiCo(Proxy):
     of addition have moved a score by .6 %.
     """
 
-    name: ClassVar[str] = "zico"
-    family: ClassVar[str] = "gradient"
-    needs: ClassVar[tuple[str, ...]] = ("gradients", "second.gradients")
-    reference: ClassVar[Reference] = Reference(
+    name = "zico"
+    family = "gradient"
+    needs = ("gradients", "second.gradients")
+    reference = Reference(
         title="ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients",
         year=2023,
         arxiv="2301.11300",
-        bibtex="""@inproceedings{li2023zico,
-  title     = {{ZiCo}: Zero-shot {NAS} via Inverse Coefficient of Variation on Gradients},
-  author    = {Li, Guihong and Yang, Yuedong and Bhardwaj, Kartikeya and Marculescu, Radu},
-  booktitle = {International Conference on Learning Representations (ICLR)},
-  year      = {2023}
-}""",
+        bibtex="li2023zico",
         reported="Spearman .802 CIFAR-10, .809 CIFAR-100 on the valid cells (as rerun by VKDNW, CVPR 2025)",
     )
 

@@ -1,1 +1,1 @@
-"""Find a student with a score: DisWOT's Algorithm 1, and its rivals on the same budget."""
+"""Finds a student: DisWOT's Algorithm 1, its rivals on the same budget, subgraphs of a teacher."""

@@ -12,11 +12,12 @@ from typer.core import TyperGroup
 
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage
-from search.subgraph_words import FOLDER
+from common.options import Data, Device, Json, Modules
+from search.subgraph.words import FOLDER
 
 if TYPE_CHECKING:
     from proxies.base import Proxy
-    from search.method import Method
+    from search.methods.base import Method
     from search.records import Found
 
 SEARCH = "search"
@@ -69,12 +70,12 @@ def search_command(
     store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = Path(
         "results/store/scores.sqlite"
     ),
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    data: Data = None,
+    device: Device = "auto",
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
-    proxy_module: Annotated[list[Path] | None, typer.Option(help="Python file that defines proxies.")] = None,
+    proxy_module: Modules = None,
     output: Annotated[Path, typer.Option(help="Folder of finished searches.")] = Path("results/searches"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Search by a score or an accuracy, and write down what was found: `python -m search METHODS` without this word.
 
@@ -86,7 +87,7 @@ def search_command(
     from bench.benchmarks import with_teacher
     from bench.plan import select
     from search.constraints import limit
-    from search.methods import choose
+    from search.methods.registry import choose
 
     if shorter and not accuracy:
         raise BadUsage("--shorter: it goes with --accuracy, since a score has no shorter form of itself")
@@ -167,10 +168,10 @@ def student_command(
     store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = Path(
         "results/store/scores.sqlite"
     ),
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    data: Data = None,
+    device: Device = "auto",
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
-    proxy_module: Annotated[list[Path] | None, typer.Option(help="Python file that defines proxies.")] = None,
+    proxy_module: Modules = None,
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
 ) -> None:
     """From a proxy to a distilled student: find it, learn the process that distils it, train it by that, by KD and
@@ -181,13 +182,13 @@ def student_command(
     at_least_one("--budget", budget)
     from bench.benchmarks import benchmark as named
     from bench.plan import select
-    from distill.recipes import REHEARSAL
+    from distill.recipe_name import RecipeName
     from distill.recipes import recipe as recipe_of
     from search.constraints import limit
-    from search.methods import choose
+    from search.methods.registry import choose
 
     recipe_of(benchmark)
-    setting, chosen = named(benchmark.removesuffix(REHEARSAL)), choose(method)
+    setting, chosen = named(RecipeName.parse(benchmark).base), choose(method)
     if len(chosen) > 1:
         raise BadUsage(f"--method '{method}': a student is found by one method")
     most = {"params": max_params, "flops": max_flops}
@@ -208,10 +209,8 @@ def student_command(
     )
     scores = OnDemand(request, ScoreStore(store))
     plan = Plan(setting, "all", tuple(limits), 1, budget)
-    folders = Folders(output / "store/rehearsal" if benchmark.endswith(REHEARSAL) else output, output / "store")
-    path = student(
-        plan, select("all", space=setting.space), chosen[0], request, scores, benchmark, numbers, process, folders
-    )
+    folders = Folders(output / "store/rehearsal" if RecipeName.parse(benchmark).rehearsal else output, output / "store")
+    path = student(plan, select("all", setting.space), chosen[0], request, scores, benchmark, numbers, process, folders)
     scores.close()
     print(path)
 
@@ -238,8 +237,8 @@ def subgraph_command(
     store: Annotated[Path, typer.Option("--store", help="Finished trainings: read, and extended.")] = Path(
         "results/store/subgraphs.sqlite"
     ),
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
+    data: Data = None,
+    device: Device = "cpu",
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = FOLDER,
 ) -> None:
     """Cut a student out of the teacher's graph by L1 gates (after Gu & Tresp, ECAI 2020), and train it again with
@@ -251,8 +250,8 @@ def subgraph_command(
 
     from distill.recipes import MODES
     from distill.recipes import recipe as named
-    from search.subgraph_words import budget as budget_of
-    from search.subgraph_words import gates as kind_of
+    from search.subgraph.words import budget as budget_of
+    from search.subgraph.words import gates as kind_of
 
     counts = {"--channels": channels, "--cells": cells, "--rivals": rivals, "--steps": steps, "--workers": workers}
     for option, value in counts.items():
@@ -261,8 +260,8 @@ def subgraph_command(
     recipe = named(benchmark)
     recipe = replace(recipe, teacher=teacher or recipe.teacher)
 
-    from search.subgraph import Schedule
-    from search.subgraph_study import Plan, Study, graph_of
+    from search.subgraph.selection import Schedule
+    from search.subgraph.study import Plan, Study, graph_of
 
     graph = graph_of(recipe.teacher, kind, channels, cells)
     schedule = Schedule(warm, growth, steps)

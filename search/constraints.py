@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import BadUsage
-from spaces.cells import NB201
-from spaces.space import Macro, Space
+from spaces.space import Skeleton, Space
 
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
@@ -17,7 +16,7 @@ Cost = Callable[[Any], float]
 """Of an architecture."""
 
 
-def counts(skeleton: Macro) -> dict[str, Callable[[Any], int]]:
+def counts(skeleton: Skeleton) -> dict[str, Callable[[Any], int]]:
     """What is counted of every student; flops are multiply-adds of one image, as everywhere here."""
     return {"params": skeleton.count_parameters, "flops": skeleton.count_multiply_adds}
 
@@ -39,7 +38,7 @@ def limit(what: str, text: str) -> Limit:
     return Limit(what, float(found[1]) * _FACTORS[found[2]])
 
 
-def within(cells: Sequence[int], limits: Sequence[Limit], costs: Mapping[str, Cost], space: Space = NB201) -> list[int]:
+def within(cells: Sequence[int], limits: Sequence[Limit], costs: Mapping[str, Cost], space: Space) -> list[int]:
     """The cells that keep all limits on `costs`. Raises BadUsage, with the least that there is, where none does."""
     left = list(cells)
     if not left:

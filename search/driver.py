@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from search.space import Architecture, Space
+from search.choices import Architecture, Choices
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Trace:
 
 def drive(
     asking: Asking,
-    space: Space,
+    space: Choices,
     evaluate: Callable[[Architecture], float | None],
     budget: int | None,
     shorter: Shorter | None = None,

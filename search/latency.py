@@ -16,8 +16,8 @@ from typing import Any
 from bench.benchmarks import Benchmark
 from common.errors import BadInput, BadUsage
 from common.files import write_json
-from spaces.nb201 import EDGES, NONE, OPERATIONS, Cell
-from spaces.skeleton import Skeleton
+from spaces.nb201.cell import EDGES, NONE, OPERATIONS, Cell
+from spaces.nb201.skeleton import CellSkeleton
 
 ROUNDS = 25
 """In turns over the operations, so that a slow spell of the machine hits all; medians count."""
@@ -40,7 +40,7 @@ class Latency:
 def latency(setting: Benchmark, device: str, folder: Path) -> Latency:
     """The table in `folder`, measured now where there is none. Raises BadInput where it cannot be read, BadUsage for
     networks without cells."""
-    if not isinstance(setting.skeleton, Skeleton):
+    if not isinstance(setting.skeleton, CellSkeleton):
         raise BadUsage(f"--max-latency: times are of the operations of cells, and {setting.name} has none")
     path = folder / f"latency-{setting.name}-{device.replace(':', '')}.json"
     if not path.is_file():
@@ -64,14 +64,16 @@ def measure(setting: Benchmark, device: str) -> Latency:
     import torch
 
     from images.noise import noise
-    from spaces.network import CellNetwork
-    from spaces.supernet import Supernet
+    from spaces.draw import Draw
+    from spaces.nb201.network import CellNetwork
 
+    skeleton = setting.skeleton
+    assert isinstance(skeleton, CellSkeleton)
     torch.set_num_threads(1)
-    supernet = Supernet(setting.skeleton, 0, device=device)
+    draw = Draw(0, device=device)
     batch = noise("speed", 0, setting.batch, setting.skeleton.size, setting.skeleton.classes)
     images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
-    networks = [CellNetwork(Cell((number,) * len(EDGES)), supernet).eval() for number in range(len(OPERATIONS))]
+    networks = [CellNetwork(Cell((number,) * len(EDGES)), skeleton, draw).eval() for number in range(len(OPERATIONS))]
     times: list[list[float]] = [[] for _ in networks]
     with torch.inference_mode():
         for _ in range(ROUNDS + 2):  # two to warm up

@@ -24,7 +24,7 @@ class Objective:
     settings: dict[str, Any]
     """All that can change an evaluation, as far as it is chosen on the command line."""
     sees: str
-    """Cells that are equal at this level (spaces/equivalence.py) have one evaluation."""
+    """Cells that are equal at this level (spaces/nb201/equivalence.py) have one evaluation."""
     cells: Sequence[int]
     """Those that it can evaluate."""
     evaluate: Callable[[int], float | None]

@@ -12,10 +12,10 @@ from typing import Any
 from bench.benchmarks import Benchmark
 from common.files import write_json, write_whole
 from search.cells import index_of
+from search.choices import Choices
 from search.constraints import counts
 from search.driver import Trace
 from search.objective import Objective
-from search.space import Space
 
 FOLDER = Path("results/searches")
 
@@ -43,7 +43,7 @@ class Found:
     """The improvements: `evaluation:cell`, the last is the answer."""
 
 
-def found(run: int, trace: Trace, space: Space, benchmark: Benchmark, objective: Objective) -> Found:
+def found(run: int, trace: Trace, space: Choices, benchmark: Benchmark, objective: Objective) -> Found:
     """The record of a run."""
     steps = [(step.evaluation, index_of(step.architecture, benchmark.space)) for step in trace.steps]
     functions, glimpsed = ({space.class_of[one] for one in seen} for seen in (trace.scores, trace.glimpses))

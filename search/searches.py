@@ -10,13 +10,13 @@ from typing import Any
 from bench.benchmarks import Benchmark
 from common.progress import Progress
 from search.cells import cell_space, index_of
+from search.choices import Architecture, Choices
 from search.constraints import Cost, Limit, counts, within
 from search.driver import PATIENCE, Shorter, drive
 from search.latency import Latency
-from search.method import Method
+from search.methods.base import Method
 from search.objective import Objective
 from search.records import Found, found
-from search.space import Architecture, Space
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Plan:
     latency: Latency | None = None
 
 
-def space_of(plan: Plan, chosen: Sequence[int], objective: Objective) -> Space:
+def space_of(plan: Plan, chosen: Sequence[int], objective: Objective) -> Choices:
     """The chosen cells that the objective can evaluate and that keep the limits. Raises BadUsage where none does."""
     among = sorted(set(chosen) & set(objective.cells))
     costs: dict[str, Cost] = {**counts(plan.benchmark.skeleton)}
@@ -44,7 +44,7 @@ def space_of(plan: Plan, chosen: Sequence[int], objective: Objective) -> Space:
     return cell_space(within(among, plan.limits, costs, space), objective.sees, space)
 
 
-def settings(method: Method, objective: Objective, plan: Plan, space: Space) -> dict[str, Any]:
+def settings(method: Method, objective: Objective, plan: Plan, space: Choices) -> dict[str, Any]:
     """All that decides what is found."""
     return {
         "benchmark": plan.benchmark.name,
@@ -64,7 +64,7 @@ def settings(method: Method, objective: Objective, plan: Plan, space: Space) -> 
     }
 
 
-def search(method: Method, objective: Objective, plan: Plan, space: Space) -> list[Found]:
+def search(method: Method, objective: Objective, plan: Plan, space: Choices) -> list[Found]:
     """The runs of a method; run n draws from its own stream, keyed by the method's name and n."""
 
     def evaluating(by: Objective) -> Callable[[Architecture], float | None]:

@@ -18,12 +18,12 @@ from common.errors import BadInput
 from common.files import write_json
 from common.progress import Progress
 from distill.comparison import BASELINE, Pair, compare, learn, process_name, read_rows
-from distill.distpro import Settings
-from distill.objectives import Processes
-from distill.pathways import between
-from distill.process import read_process, read_processes
-from distill.taps import STAGES
-from search.method import Method
+from distill.process.distpro import Settings
+from distill.process.objectives import Processes
+from distill.process.pathways import between
+from distill.process.process import read_process, read_processes
+from distill.process.stages import STAGES
+from search.methods.base import Method
 from search.objective import by_proxy
 from search.records import name_of
 from search.searches import Plan, search, settings, space_of

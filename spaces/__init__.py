@@ -1,1 +1,1 @@
-"""Architectures: NAS-Bench-201 cells, which of them are the same function, and the networks built from them."""
+"""Architectures and their networks: NAS-Bench-201 cells, ResNets by depths; order and classes of each."""

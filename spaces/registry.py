@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from common.errors import unknown
-from spaces.cells import NB201
-from spaces.depths import RESNET
+from spaces.nb201.space import NB201
+from spaces.resnet.space import RESNET
 from spaces.space import Space
 
-_SPACES: dict[str, Space] = {space.name: space for space in (NB201, RESNET)}
+_SPACES: dict[str, Space] = {
+    space.name: space
+    for space in (
+        NB201,
+        RESNET,
+    )
+}
 
 
 def space(name: str) -> Space:

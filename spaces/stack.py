@@ -1,7 +1,8 @@
 """M networks of one cell as one network: their channels side by side, so that each operation runs once for all.
 
 A convolution over M networks is one of M groups, a batch norm is one over all their channels, and everything else works
-on each channel alone. Small networks gain most: fewer and larger operations. docs/lockstep.md has the measurements.
+on each channel alone. Small networks gain most: fewer and larger operations. docs/decisions/lockstep.md
+has the measurements.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from spaces.draw import Draw
 from spaces.layers import UndrawnConv2d
-from spaces.supernet import Supernet
 
 
 class StackedLinear(nn.Module):
@@ -28,16 +29,16 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias, apart, self.weight.transpose(1, 2)).transpose(0, 1).flatten(1)
 
 
-class Stack(Supernet):
+class Stack(Draw):
     """M draws side by side: a network built from them is M networks in one.
 
     They read `streams` batches of images, [B, streams * 3, H, W]: as many networks after one another read each. The
     parameters are copies of the draws'. Output and feature maps have the M networks along the channels: `unstack`.
     """
 
-    def __init__(self, draws: Sequence[Supernet], streams: int = 1) -> None:
+    def __init__(self, draws: Sequence[Draw], streams: int = 1) -> None:
         first = draws[0]
-        super().__init__(first.skeleton, first.seed, first.init, momentum=first.momentum, device=first.device)
+        super().__init__(first.seed, first.init, momentum=first.momentum, device=first.device)
         self.draws = list(draws)
         self.streams = streams
 

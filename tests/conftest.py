@@ -40,7 +40,8 @@ Command = Callable[..., Ended]
 @pytest.fixture
 def environment() -> dict[str, str]:
     """The environment of a command that is run from another folder than the source tree's."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def process(tmp_path: Path, environment: dict[str, str]) -> Command:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
@@ -83,4 +84,4 @@ def process(tmp_path: Path, environment: dict[str, str]) -> Command:
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bootstraps of 200 draws."""
-    monkeypatch.setattr("analysis.statistics.RESAMPLES", 200)
+    monkeypatch.setattr("analysis.stats.bootstrap.RESAMPLES", 200)

@@ -16,8 +16,8 @@ import torch
 from bench.store import Row, ScoreStore
 from common.cli import parse_seeds
 from common.errors import BadUsage
-from distill.runs import AccuracyStore
-from spaces.nb201 import cell_at
+from distill.store import AccuracyStore
+from spaces.nb201.cell import cell_at
 
 Command = Callable[..., Any]
 

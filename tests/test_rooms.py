@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ast
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from heavy import heavy_imports
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("common", "images", "spaces", "distill", "proxies", "bench", "search", "analysis")
+ROOMS = ("common", "images", "spaces", "distill", "probe", "proxies", "bench", "search", "analysis")
 """Bottom to top."""
 PRESENT = [room for room in ROOMS if (ROOT / room).is_dir()]
-HEAVY = ("torch", "scipy.stats", "matplotlib", "pandas", "sklearn", "datasets", "pyarrow", "PIL")
 
 
 def imports(source: str) -> list[tuple[int, str]]:
@@ -54,7 +51,7 @@ def test_a_room_imports_only_from_itself_and_from_rooms_below(room: str) -> None
     [
         "import bench",
         "from bench.plan import Pass",
-        "def f():\n    import analysis.labels",
+        "def f():\n    import analysis.read.labels",
         "if TYPE_CHECKING:\n    from search import evolve",
         "from . import probe",
         "from tests.conftest import Ended",
@@ -67,6 +64,77 @@ def test_an_arrow_up_is_found_wherever_it_stands(line: str) -> None:
     )
 
 
+LAYERS = {"analysis": ("stats", "read", "importers", "studies", "tables", "figures", "pages", "report")}
+"""Folders of a room from bottom to top: one imports from those in front of it."""
+
+
+@pytest.mark.parametrize("room", LAYERS)
+def test_a_folder_imports_only_from_those_below_it(room: str) -> None:
+    order = LAYERS[room]
+    found = []
+    for place, folder in enumerate(order):
+        above = {f"{room}.{name}" for name in order[place + 1 :]}
+        for path in (ROOT / room / folder).rglob("*.py"):
+            if path.name != "cli.py":
+                names = [name for _, name in imports(path.read_text())]
+                found += [f"{path.name}: {name}" for name in names if ".".join(name.split(".")[:2]) in above]
+    assert not found
+
+
+def edges() -> dict[str, set[str]]:
+    """Module: the modules it imports, those inside functions and for type checkers too."""
+    files = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for room in ROOMS for path in modules(room)}
+    known = {name.removesuffix(".__init__"): path for path, name in files.items()}
+    found: dict[str, set[str]] = {}
+    for name, path in known.items():
+        reads = found.setdefault(name, set())
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                reads |= {alias.name for alias in node.names if alias.name in known}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                # what is imported of a package is its modules where they have these names
+                reads |= (parts & known.keys()) or ({node.module} & known.keys())
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """The modules that are left when, again and again, those that read none of the others are taken away."""
+    left = {name: set(reads) - {name} for name, reads in graph.items()}
+    while ends := [name for name, reads in left.items() if not reads & left.keys()]:
+        for name in ends:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_two_modules_import_each_other_in_a_circle() -> None:
+    assert not circles(edges())
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("room", PRESENT)
+def test_files_and_folders_stay_small_enough_to_be_looked_through(room: str) -> None:
+    """At most 400 lines a file and 15 files a folder; proxies and figures are collections."""
+    long = {path.name: count for path in modules(room) if (count := len(path.read_text().splitlines())) > 400}
+    assert not long
+    folders = {path.parent for path in modules(room)}
+    files = {folder: len([*folder.glob("*.py")]) - (folder / "__init__.py").exists() for folder in folders}
+    crowded = {folder.name: count for folder, count in files.items() if count > 15}
+    assert set(crowded) <= {"proxies", "figures"}
+
+
+@pytest.mark.parametrize("room", ["bench", "search", "analysis"])
+def test_no_default_argument_names_a_space(room: str) -> None:
+    for path in modules(room):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.arguments):
+                defaults = [*node.defaults, *filter(None, node.kw_defaults)]
+                assert not [d for d in defaults if isinstance(d, ast.Name) and d.id in ("NB201", "RESNET")], path
+
+
 def test_every_package_is_a_room() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     assert packages <= set(ROOMS)
@@ -77,29 +145,6 @@ def test_every_package_is_a_room() -> None:
 def test_no_module_imports_torchvision(room: str) -> None:
     for path in modules(room):
         assert not [module for _, module in imports(path.read_text()) if module.split(".")[0] == "torchvision"], path
-
-
-_INVOKE = """
-import json, sys
-from importlib import import_module
-from typer.testing import CliRunner
-room, code, invocations, heavy = sys.argv[1], *map(json.loads, sys.argv[2:])
-app = import_module(room + ".cli").app
-for words in invocations:
-    ended = CliRunner().invoke(app, words)
-    assert ended.exit_code == code, (words, ended.output, ended.exception)
-print(json.dumps(sorted(set(heavy) & sys.modules.keys())))
-"""
-
-
-def heavy_imports(code: int, room: str, invocations: list[list[str]], folder: Path, environment: dict[str, str]) -> str:
-    """What of `HEAVY` a process has imported after these invocations, each of which must end with the code."""
-    words = [room, *map(json.dumps, (code, invocations, HEAVY))]
-    done = subprocess.run(
-        [sys.executable, "-c", _INVOKE, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @pytest.mark.parametrize(

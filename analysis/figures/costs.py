@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from analysis.costs import forwards
 from analysis.figures.ranking import BASELINE
 from analysis.figures.study import CannotDraw, Study
 from analysis.figures.style import ACCENT, INK, MIDDLE, PAGE, PALE, canvas, legend_below
+from analysis.read.costs import forwards
 
 PLACES = [
     *((x, 0, ha, "center_baseline") for x, ha in ((5, "left"), (-5, "right"))),

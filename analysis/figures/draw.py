@@ -9,12 +9,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis.costs import FOLDER as MEASURED
 from analysis.figures import costs, effects, fifths, ranking, samples, scores, similarity
 from analysis.figures.study import CannotDraw, Study, load
 from analysis.figures.style import save, styled
-from analysis.labels import Labels
-from analysis.published import FOLDER as SCORES
+from analysis.read.costs import FOLDER as MEASURED
+from analysis.read.labels import Labels
+from analysis.read.scores import FOLDER as SCORES
 from bench.benchmarks import Benchmark
 
 FOLDER = Path("results/figures")

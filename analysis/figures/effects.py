@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.correlate import label_cells
 from analysis.figures.study import CannotDraw, Study
 from analysis.figures.style import ACCENT, INK, MARKERS, MIDDLE, PALE, legend_below, panels
-from analysis.statistics import BOOTSTRAP_SEED, RESAMPLES
-from spaces.cells import NB201
-from spaces.equivalence import representatives
-from spaces.nb201 import EDGES, OPERATIONS, cells
+from analysis.read.columns import label_cells
+from analysis.stats import bootstrap
+from analysis.stats.bootstrap import BOOTSTRAP_SEED
+from spaces.nb201.cell import EDGES, OPERATIONS, cells
+from spaces.nb201.equivalence import representatives
 
 INTERVAL = "95 % interval of the estimate"
 SHORT = ("none", "skip", "1×1", "3×3", "pool")
@@ -79,7 +79,7 @@ def intervals(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     np.add.at(moment, of_class, design * y[:, None])
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     drawn = []
-    for _ in range(RESAMPLES):
+    for _ in range(bootstrap.RESAMPLES):
         weights = np.bincount(rng.integers(count, size=count), minlength=count)
         solution, _, rank, _ = np.linalg.lstsq(np.tensordot(weights, gram, 1), weights @ moment, rcond=None)
         if rank == width:
@@ -98,7 +98,7 @@ def _by_edge(solution: np.ndarray) -> np.ndarray:
 
 def draw(study: Study) -> Figure:
     """A panel for each edge: bars are effects on the label, markers those on the chosen proxies' scores."""
-    if study.labels.space != NB201:
+    if not study.labels.space.cell_based:
         raise CannotDraw("effects are of the operations of cells, and these networks have none")
     labels = percentiles(label_cells(study.labels, "all"))
     truth = main_effects(labels)

@@ -11,8 +11,7 @@ from scipy import stats
 from analysis.figures.ranking import BASELINE
 from analysis.figures.study import Study
 from analysis.figures.style import ACCENT, INK, decimals, label_below, legend_below, panels
-from analysis.statistics import Correlation, correlate
-from spaces.cells import NB201
+from analysis.stats.correlation import Correlation, correlate
 from spaces.space import Space
 
 PARTS = 5
@@ -25,7 +24,7 @@ def parts(labels: np.ndarray) -> np.ndarray:
     return np.minimum((shares * PARTS).astype(int), PARTS - 1)
 
 
-def within(pairs: pd.DataFrame, space: Space = NB201) -> list[Correlation]:
+def within(pairs: pd.DataFrame, space: Space) -> list[Correlation]:
     """The correlation inside each fifth of the ranking by label, from the lowest."""
     stands_for = np.array(space.representatives("function"))
     inside = parts(pairs["label"].to_numpy())

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.style import ACCENT, COLUMN, INK, MARKERS, MIDDLE, PALE, canvas, save, styled
-from distill.process import Process, read_process
+from distill.process.process import Process, read_process
 
 FOLDER = Path("results/processes")
 OUTPUT = Path("results/figures")

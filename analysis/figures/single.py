@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from analysis.correlate import Result
+from analysis.studies.correlate import Result
 
 
 def scatter(result: Result, benchmark: str, against: str, cell_set: str, quantity: str, output: Path) -> Path:

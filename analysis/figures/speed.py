@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import ACCENT, INK, PAGE, PALE, canvas, legend_below, save, styled
 from common.errors import BadInput
-from spaces.nb201 import cells
+from spaces.nb201.cell import cells
 
 FOLDER = Path("results/speed")
 OUTPUT = Path("results/figures")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.correlate import Result, judge, label_cells
-from analysis.labels import TABLES, Labels
-from analysis.published import judged_columns, published
-from analysis.statistics import reliability
+from analysis.read.columns import label_cells
+from analysis.read.labels import TABLES, Labels
+from analysis.read.scores import judged_columns, published
+from analysis.stats.reliability import reliability
+from analysis.studies.correlate import Result, judge
 from bench.benchmarks import Benchmark
 from common.errors import unknown
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import ACCENT, INK, MIDDLE, PALE, label_below, panels, save, styled
-from analysis.subgraph_table import Cut, read
+from analysis.tables.subgraph import Cut, read
 from common.errors import BadInput
-from search.subgraph_words import FOLDER, FOUND
+from search.subgraph.words import FOLDER, FOUND
 
 OUTPUT = Path("results/figures")
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")

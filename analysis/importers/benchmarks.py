@@ -13,7 +13,7 @@ from typing import Any
 from analysis.importers.source import Row, Source, percent, reason
 from common.errors import BadInput
 from common.progress import Progress
-from spaces.nb201 import cell_at, cells
+from spaces.nb201.cell import cell_at, cells
 
 EPOCHS = (12, 200)
 """The two schedules that both trained with."""

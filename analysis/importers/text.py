@@ -10,8 +10,9 @@ from typing import Any
 
 from analysis.importers.source import Row, Source, percent, reason
 from common.errors import BadInput, BadUsage
-from spaces.depths import RESNET, Depths
-from spaces.nb201 import resolve
+from spaces.nb201.cell import resolve
+from spaces.nb201.space import NB201
+from spaces.resnet.space import RESNET, Depths
 
 _NO_SEED = {"seed": "0: the source states none", "test": "as the source states it"}
 
@@ -71,11 +72,11 @@ def read_resnet_depths(file: Path) -> Source:
 
 
 def read_csv(file: Path) -> Source:
-    """What `--against` reads (`analysis.labels.read_rows`), with column `val` where there is one."""
-    from analysis.labels import read_rows
+    """What `--against` reads (`analysis.read.labels.read_rows`), with column `val` where there is one."""
+    from analysis.read.labels import read_rows
 
     rows = []
-    for row in read_rows(file).itertuples(index=False):
+    for row in read_rows(file, NB201).itertuples(index=False):
         where = f"{file}, cell {row.cell}, seed {row.seed}"
         val = math.nan if math.isnan(row.val) else percent(row.val, where)
         rows.append(Row(int(row.cell), int(row.seed), val, percent(row.test, where)))

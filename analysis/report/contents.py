@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from analysis.figures.draw import KINDS
-from analysis.labels import TABLES, Labels, load_labels
+from analysis.read.labels import TABLES, Labels, load_labels
 from analysis.report.leaderboards import Leaderboard, leaderboards
 from analysis.report.plain import Plain, other_tables
 from analysis.report.scatter import points
 from analysis.report.words import FIGURES
-from analysis.statistics import Reliability, reliability
+from analysis.stats.reliability import Reliability, reliability
 from bench.benchmarks import Benchmark, benchmark
-from bench.export import read_manifest
+from bench.published import read_manifest
 from common.errors import BadInput
 from distill.recipes import MODES
 from distill.tables import AccuracyTable, read_table, table_path
-from spaces.cells import NB201
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _section(results: Path, setting: Benchmark, others: list[Plain]) -> Section:
         setting=setting,
         cells=which,
         boards=leaderboards(results / "tables", name),
-        points=points(scores, setting, labels, which) if labels and setting.space == NB201 else None,  # it draws cells
+        points=points(scores, setting, labels, which) if labels and setting.space.cell_based else None,
         reliability={kind: reliability(each.by_seed) for kind, each in labels.items()},
         tables=tables,
         recipes=_side_by_side([flat(table.recipe) for table in tables.values()]),

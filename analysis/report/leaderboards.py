@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.labels import TABLES
+from analysis.read.labels import TABLES
 from analysis.report.plain import Value, first_paragraph, number
 from analysis.report.words import COLUMNS, COUNTS
 from common.errors import BadInput

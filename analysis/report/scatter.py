@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.correlate import label_cells
 from analysis.figures.scores import extent
-from analysis.labels import Labels
-from analysis.published import judged_columns, published
+from analysis.read.columns import label_cells
+from analysis.read.labels import Labels
+from analysis.read.scores import judged_columns, published
 from bench.benchmarks import Benchmark
-from spaces.nb201 import cell_at
+from spaces.nb201.cell import cell_at
 
 DIGITS = 5
 """Significant digits of a score: more than a screen shows."""

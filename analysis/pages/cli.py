@@ -1,0 +1,210 @@
+"""The commands of `python -m analysis` that write tables, figures and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.cli import print_table
+
+
+def recipes_command(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose recipes were studied.")] = "cifar10-16px",
+    tables: Annotated[Path, typer.Option(help="Folder of the study's accuracy tables.")] = Path("results/recipes"),
+    published: Annotated[
+        Path | None, typer.Option(help="CSV with cell|index|arch and accuracy, to agree with.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
+) -> None:
+    """Recipes of labels beside one another: cost, reliability of accuracies and gain, agreement with published ones."""
+    from common.errors import unknown
+    from distill.recipes import STUDIED
+
+    if benchmark not in STUDIED:
+        raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
+
+    from analysis.studies.recipes import study, write
+
+    for path in write(study(benchmark, tables, published), output / f"recipes-{benchmark}", benchmark):
+        print(f"wrote {path}")
+
+
+def label_sets_command(
+    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    published: Annotated[Path | None, typer.Option(help="CSV file of accuracies that are a set too.")] = None,
+    name: Annotated[str, typer.Option(help="What that set is called.")] = "published",
+    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+) -> None:
+    """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
+    from analysis.studies.label_sets import agreements, label_sets, standings, write, write_standings
+
+    labels = label_sets(tables, {} if published is None else {name: published})
+    standing = standings(labels, scores)
+    path = output / ("label-sets" if published is None else f"label-sets-{name}")
+    written = write(agreements(labels, standing), path)
+    if published is None and not standing.empty:
+        written += write_standings(standing, len(labels), output / "label-sets-proxies")
+    print(f"wrote {', '.join(map(str, written))}")
+
+
+def tables_command(
+    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
+    against: Annotated[str | None, typer.Option(help="A file of accuracies in place of the accuracy tables.")] = None,
+    name: Annotated[str, typer.Option(help="What the table against a file is called.")] = "published",
+    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
+    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+) -> None:
+    """Every table from published scores and accuracies: <what>-<benchmark>.csv, .md and .tex (results/README.md)."""
+    from bench.benchmarks import benchmark as named
+    from common.errors import BadInput
+
+    chosen = [benchmark] if benchmark else sorted(path.parent.name for path in scores.glob("*/manifest.json"))
+    settings = [named(each) for each in chosen]  # before what is slow to import
+    if not settings:
+        raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
+
+    from analysis.tables.registry import write_all, write_leaderboard, write_pairs
+    from distill.tables import table_path
+
+    for setting in settings:
+        if against:
+            written = iter([write_leaderboard(setting, against, name, cells, scores, costs, output)])
+        elif benchmark or table_path(setting.name, "distilled").is_file():
+            written = write_all(setting, cells, scores, costs, output)
+        else:
+            continue
+        for paths in written:
+            print(f"wrote {', '.join(map(str, paths))}")
+    for paths in write_pairs(benchmark, output) if not against else ():
+        print(f"wrote {', '.join(map(str, paths))}")
+
+
+def figures_command(
+    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
+    against: Annotated[str, typer.Option(help="distilled, vanilla, gain or a file of accuracies.")] = "distilled",
+    proxies: Annotated[
+        str | None, typer.Option(help="Names, separated by commas, for figures with room for few.")
+    ] = None,
+    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
+    output: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
+) -> None:
+    """Figures from published scores, subgraphs and processes: <benchmark>-<against>-<figure>.svg and .png, ..."""
+    from bench.benchmarks import benchmark as named
+    from common.errors import BadInput
+
+    chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
+
+    from analysis.figures import draw_all, draw_processes, draw_speeds, draw_subgraphs
+    from analysis.read.labels import load_labels
+    from distill.tables import table_path
+
+    if not benchmark:
+        found = sorted(path.parent.name for path in scores.glob("*/manifest.json"))
+        chosen = [name for name in found if table_path(name, "distilled").is_file()]
+    if not chosen:
+        raise BadInput(f"no published scores with an accuracy table in {scores}: `python -m bench export` makes them")
+    few = [name.strip() for name in proxies.split(",")] if proxies else None
+    for each in chosen:
+        labels = load_labels(against, each)
+        which = cells or ("functions" if labels.of_functions else "all")
+        for path in draw_all(named(each), against, labels, which, scores, costs, output, few):
+            print(f"wrote {path}")
+        for path in draw_subgraphs(each, output=output):
+            print(f"wrote {path}")
+    for path in (*draw_processes(output=output), *draw_speeds(output=output)):
+        print(f"wrote {path}")
+
+
+def report_command(
+    results: Annotated[Path, typer.Option(help="Folder with scores, accuracies, costs, tables and figures.")] = Path(
+        "results"
+    ),
+    output: Annotated[Path | None, typer.Option(help="The page; default: report.html in that folder.")] = None,
+) -> None:
+    """One self-contained HTML page of what is stored: leaderboards, scatter plots, figures, recipes, provenance."""
+    from common.errors import BadInput
+
+    if not results.is_dir():
+        raise BadInput(f"--results {results}: no such folder")
+
+    from analysis.report import write
+
+    path = output or results / "report.html"
+    found = write(results, path)
+    names = ", ".join(section.setting.name for section in found.sections)
+    print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB): {names}; open it in a browser")
+
+
+def proxy_docs_command(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the page is what would be written.")] = False,
+) -> None:
+    """Write docs/proxies.md from the registry and the tables."""
+    from analysis.pages.proxy_docs import PAGE, page
+    from common.errors import BadInput
+    from common.files import write_whole
+
+    text = page()
+    if not check:
+        write_whole(PAGE, text.encode())
+        print(f"wrote {PAGE}")
+    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
+        raise BadInput(f"{PAGE} is stale: run `python -m analysis proxy-docs`")
+
+
+def readme_command() -> None:
+    """Write what README.md states of results and rooms, and docs/results.md, from the tables and the tree."""
+    from analysis.pages import readme, results
+    from common.files import write_whole
+
+    write_whole(readme.PAGE, readme.whole_page(readme.PAGE.read_text(encoding="utf-8")).encode())
+    write_whole(results.PAGE, results.page().encode())
+    print(f"wrote what is made of {readme.PAGE}, and {results.PAGE}")
+
+
+def architecture_command() -> None:
+    """Draw the rooms and their imports in docs/architecture.md."""
+    from analysis.pages.architecture import PAGE, page
+    from common.files import write_whole
+
+    write_whole(PAGE, page(PAGE.read_text(encoding="utf-8")).encode())
+    print(f"wrote the picture of {PAGE}")
+
+
+def check_reference_command(
+    data: Annotated[Path, typer.Option("--data", help="Folder with nb201/, the published scores and accuracies.")],
+    store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
+    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
+) -> None:
+    """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
+    from analysis.studies.reference_check import check, described, table
+    from common.files import write_whole
+
+    found = check(store, data)
+    path = output / "reference-check.csv"
+    write_whole(path, table(found).to_csv(index=False, lineterminator="\n").encode())
+    print_table(
+        ["proxy", "agreement, CIFAR-10", "asked", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
+        [described(one) for one in found],
+    )
+    print(f"wrote {path}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "recipes": recipes_command,
+    "label-sets": label_sets_command,
+    "tables": tables_command,
+    "figures": figures_command,
+    "report": report_command,
+    "proxy-docs": proxy_docs_command,
+    "readme": readme_command,
+    "architecture": architecture_command,
+    "check-reference": check_reference_command,
+}

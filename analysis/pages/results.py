@@ -1,0 +1,241 @@
+"""docs/results.md: what was measured, in short tables and sentences, from what is committed under results/.
+
+Written by `python -m analysis readme`; a test fails while the page is not what this module makes of the tables. A
+section is left out where nothing of its kind is published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.pages.sentences import STARRED, Findings, read_table
+from analysis.typeset import Table, between, number
+from analysis.typeset import estimate as with_interval
+from spaces.nb201.cell import cells
+
+PAGE = Path("docs/results.md")
+BENCHMARK = "digits"
+BEST = 10
+FIGURES = {
+    "ranking": "Spearman of every proxy with its interval, the line of params and the ceiling",
+    "scores": "score against distilled accuracy",
+}
+
+_TOP = """# Results
+
+`python -m analysis readme`, which `make tables` runs, makes this page from the tables under `results/`; do not edit it.
+[results/README.md](../results/README.md) explains every file and column. The pages in [decisions/](decisions/) say how
+a number came about, and hold the numbers of one day that no committed table holds.
+"""
+
+
+def page(results: Path = Path("results")) -> str:
+    """The text of the page. Raises BadInput without the leaderboards of digits."""
+    sections = (
+        _leaderboard(results),
+        _labels(results),
+        *_headed("Published scores of the same cells", _reference(results)),
+        *_headed("What searches find", _searches(results)),
+        *_headed("Students cut out of a teacher", _subgraphs(results)),
+        *_headed("One student, several losses", _pairs(results)),
+        *_headed("Speed", _speeds(results)),
+        *_headed("All tables", _index(results)),
+    )
+    return "\n".join([_TOP, *sections])
+
+
+def _headed(title: str, parts: Iterator[str]) -> list[str]:
+    """A section, if it has any part."""
+    found = list(parts)
+    return [f"## {title}\n", *found] if found else []
+
+
+def _leaderboard(results: Path) -> str:
+    found = Findings(results, BENCHMARK)
+    caption = (
+        f"{found.sample()} Made by `make bench PROXY=all` and `make tables`. {found.made()} The first {BEST}, params "
+        f"and diswot; [all of them](../results/tables/leaderboard-{BENCHMARK}-distilled.md). {STARRED}"
+    )
+    said = (
+        f"{found.of_params()} {found.of_diswot()} With the *gain* of distillation the strongest correlation is "
+        f"{found.strongest_with_gain()}. Which cells are judged moves a correlation more than most proxies differ: on "
+        f"functions and on all cells that these labels hold for, {', '.join(found.of_sets())} "
+        f"([all sets](../results/tables/sets-{BENCHMARK}.md))."
+    )
+    figures = [f"![{text}](../results/figures/{BENCHMARK}-distilled-{name}.png)\n" for name, text in FIGURES.items()]
+    table = found.leaderboard(BEST, caption).markdown()
+    return "\n".join(["## Which scores rank the cells\n", table, f"{said}\n", *figures])
+
+
+def _labels(results: Path) -> str:
+    found = Findings(results, BENCHMARK)
+    return (
+        "## What the labels can tell\n\n"
+        f"The labels (`make reliability`): {found.mean_gain()}. {found.of_ceiling()}; {found.agreement_of_gains()}. "
+        f"{found.vanilla_against_distilled()}\n"
+    )
+
+
+def _reference(results: Path) -> Iterator[str]:
+    """Agreement with published scores, and correlations with published accuracies of CIFAR-100."""
+    if not (results / "tables" / "reference-check.csv").is_file():
+        return
+    rows = [
+        [
+            one["proxy"],
+            _estimate(one["agreement"], one["agreement_low"], one["agreement_high"], 3),
+            _estimate(one["own_seeds"], one["own_seeds_low"], one["own_seeds_high"], 3),
+            _band(one["reported_low"], one["reported_high"]),
+            _estimate(one["measured"], one["measured_low"], one["measured_high"], 3),
+            one["verdict"],
+        ]
+        for _, one in read_table(results, "reference-check").iterrows()
+    ]
+    caption = (
+        "`make check-reference DATA=...`, paper size: Spearman of our scores with the scores that NAS-Bench-Suite-Zero "
+        "published for the same cells of CIFAR-10, Spearman between two seeds of ours, and Spearman with published "
+        "vanilla accuracy on CIFAR-100, reported and measured [95 %, bootstrap over functions]. "
+        "[decisions/reference-check.md](decisions/reference-check.md) says why some of them cannot agree better."
+    )
+    head = ["proxy", "agreement, CIFAR-10", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"]
+    yield Table(caption, head, rows).markdown()
+    yield (
+        "On all functions of CIFAR-100: [decisions/diswot.md](decisions/diswot.md) and "
+        "[decisions/search.md](decisions/search.md). On DisWOT's 64 ResNets: "
+        "[decisions/resnet-space.md](decisions/resnet-space.md).\n"
+    )
+
+
+def _band(low: float, high: float) -> str:
+    """The published values: one, or from the lowest to the highest."""
+    return number(low, 3) if low == high else between(low, high, 3)
+
+
+def _searches(results: Path) -> Iterator[str]:
+    """The best search by each objective, and DisWOT's Algorithm 1 beside random search by the same score."""
+    for path in sorted((results / "tables").glob("searches-*.csv")):
+        name = path.stem.removeprefix("searches-")
+        found = pd.read_csv(path)
+        found = found[found["within"].isna()].sort_values("accuracy", ascending=False, kind="stable")
+        best = ~found.duplicated("objective")
+        beside = (found["objective"] == "diswot") & found["method"].isin(["evolve", "random"])
+        rows = [
+            [
+                one["objective"],
+                one["method"],
+                f"{one['searches']}",
+                _estimate(one["accuracy"], one["accuracy_low"], one["accuracy_high"]),
+                number(one["regret"]),
+                number(one["rank"], 0),
+                number(one["seconds"], 1),
+            ]
+            for _, one in found[best | beside].iterrows()
+        ]
+        caption = (
+            f"`{name}`: distilled accuracy of the students that a search finds [95 %], points below the best labelled "
+            "cell, rank, and seconds on one thread: the best method for each objective, and by `diswot` also "
+            "Algorithm 1 (`evolve`) and random search; "
+            f"[all of them](../results/tables/{path.stem}.md), [how they were made](decisions/search.md)."
+        )
+        head = ["objective", "method", "searches", "accuracy, %", "regret", "rank", "seconds"]
+        yield Table(caption, head, rows, words=2).markdown()
+
+
+def _subgraphs(results: Path) -> Iterator[str]:
+    """How far a student cut out by gates is ahead of the networks beside it."""
+    for path in sorted((results / "tables").glob("subgraph-*.csv")):
+        found = pd.read_csv(path).dropna(subset=["distilled"])
+        rows = [
+            [
+                one["gates"],
+                f"{one['budget']:,}",
+                one["kind"],
+                number(one["distilled"]),
+                _estimate(one["over"], one["over_low"], one["over_high"]),
+            ]
+            for _, one in found.iterrows()
+        ]
+        caption = (
+            f"`{path.stem.removeprefix('subgraph-')}`: distilled accuracy of students cut out of the teacher by L1 "
+            "gates (`l1`), of the networks beside them, and how many points the former are ahead [95 %, over seeds]; "
+            f"[the whole table](../results/tables/{path.stem}.md), [how it was made](decisions/subgraph.md)."
+        )
+        head = ["gates", "parameters allowed", "network", "accuracy, %", "l1 ahead by"]
+        yield Table(caption, head, rows).markdown()
+
+
+def _pairs(results: Path) -> Iterator[str]:
+    """What a learned process gains over other losses, for each pair of teacher and student."""
+    rows = []
+    for path in sorted((results / "tables").glob("distillation-*.csv")):
+        pair = path.stem.removeprefix("distillation-")
+        for _, one in pd.read_csv(path).iterrows():
+            if one["loss"] in ("vanilla", "kd", "diswot+", "replay"):
+                test = _estimate(one["test"], one["low"], one["high"])
+                over = _estimate(one["over_kd"], one["over_kd_low"], one["over_kd_high"])
+                rows.append([f"[{pair}](../results/tables/{path.stem}.md)", one["loss"], f"{one['seeds']}", test, over])
+    if rows:
+        caption = (
+            "Test accuracy of one student by the loss that trained it, and its lead over `kd` on the same seeds [95 %, "
+            "over seeds]; `replay` is the learned process. [decisions/distpro.md](decisions/distpro.md) explains the "
+            "losses and their controls."
+        )
+        head = ["pair", "loss", "seeds", "accuracy, %", "over kd"]
+        yield Table(caption, head, rows, words=2).markdown()
+
+
+def _speeds(results: Path) -> Iterator[str]:
+    """Rates beside the conventional loops, then whole runs."""
+    measured = sorted((results / "speed").glob("*.csv"), key=lambda path: (path.stem.endswith("-growth"), path.stem))
+    for path in measured:
+        made: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        workers = "a Ray cluster" if made.get("executor") == "ray" else f"{made['workers']} workers"
+        where = f"{workers}, {made['device']}, torch {made['torch']}"
+        if path.stem.endswith("-growth"):
+            yield _growth(path.stem, pd.read_csv(path), where, made["proxies"])
+        else:
+            yield _rates(path.stem, pd.read_csv(path), where)
+
+
+def _rates(name: str, found: pd.DataFrame, where: str) -> str:
+    rows = [
+        [
+            one.proxies.replace(",", ", "),
+            number(one.conventional * len(cells()) / 60, 0),
+            number(one.own * one.passes / 60, 1),
+            number(one.ratio, 1),
+        ]
+        for one in found.itertuples(index=False)
+    ]
+    caption = (
+        f"`{name}`, `make speed`: minutes of a sweep over all {len(cells()):,} cells, extrapolated from a sample; "
+        f"{where}. [decisions/performance.md](decisions/performance.md) says what helped."
+    )
+    head = ["proxies", "conventional loops", "here", "times faster"]
+    return Table(caption, head, rows).markdown()
+
+
+def _growth(name: str, found: pd.DataFrame, where: str, proxies: str) -> str:
+    rows = [
+        [f"{one.cells:,}", f"{one.batch}", number(one.seconds, 1), f"{one.memory:,.0f}"]
+        for one in found.itertuples(index=False)
+    ]
+    caption = f"`{name}`, `python -m bench growth`: whole runs of {proxies}; {where}."
+    return Table(caption, ["cells", "batch", "seconds", "MiB"], rows).markdown()
+
+
+def _estimate(value: float, low: float, high: float, digits: int = 2) -> str:
+    """A number with its interval, or without where a single seed or search gives none."""
+    return number(value, digits) if pd.isna(low) else with_interval(value, low, high, digits)
+
+
+def _index(results: Path) -> Iterator[str]:
+    """Every table that a page can be made of, by its file's name."""
+    names = [path.name for path in sorted((results / "tables").glob("*.md"))]
+    if names:
+        yield "".join(f"- [{name}](../results/tables/{name})\n" for name in names)

@@ -1,0 +1,174 @@
+"""What the tables of a benchmark say, as a short leaderboard and in sentences, for README.md and docs/results.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.typeset import Table, between, number
+from common.errors import BadInput
+
+ALWAYS = ("params", "diswot")
+"""The proxies that a short leaderboard shows wherever they stand."""
+HEAD = ("proxy", "place", "Spearman", "95 % interval", "Kendall", "over params", "forward passes", "n", "seeds")
+STARRED = "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies)."
+
+
+def read_table(results: Path, name: str) -> pd.DataFrame:
+    """A table of results/tables. Raises BadInput where it is missing or damaged."""
+    path = results / "tables" / f"{name}.csv"
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {path} ({error}): `python -m analysis tables` makes it") from error
+
+
+def signed(low: float, high: float) -> str:
+    """An interval of differences, each end with its sign."""
+    return f"{low:+.2f} to {high:+.2f}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The tables of a benchmark against distilled accuracy and the gain; each method says one thing of them."""
+
+    results: Path
+    benchmark: str
+
+    @cached_property
+    def board(self) -> pd.DataFrame:
+        """The leaderboard against distilled accuracy, best first."""
+        return read_table(self.results, f"leaderboard-{self.benchmark}-distilled")
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """What the labels say of themselves, by kind of label."""
+        return read_table(self.results, f"reliability-{self.benchmark}").set_index("labels")
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What stands beside the table of distilled accuracies."""
+        found: dict[str, Any] = json.loads(
+            (self.results / "accuracies" / f"{self.benchmark}-distilled.json").read_text(encoding="utf-8")
+        )
+        return found
+
+    @property
+    def agreement(self) -> str:
+        """Spearman between two seeds of distilled accuracy."""
+        return number(self.labels.loc["distilled", "spearman"])
+
+    @property
+    def ceiling(self) -> str:
+        """Spearman of a proxy that knew the true ranking, with the mean of all seeds."""
+        distilled = self.labels.loc["distilled"]
+        return number(distilled[f"ceiling_{distilled['seeds']:.0f}"])
+
+    def sample(self) -> str:
+        """Which scores rank which cells by what."""
+        return (
+            f"`{self.benchmark}`: how {len(self.board)} scores of untrained networks rank {self.recipe['cells']:,} "
+            f"random functions by distilled accuracy (mean of {len(self.recipe['seeds'])} seeds)."
+        )
+
+    def made(self) -> str:
+        """What computed the labels and the scores."""
+        torch = json.loads((self.results / "costs" / f"{self.benchmark}.json").read_text(encoding="utf-8"))["torch"]
+        return f"Labels: {'; '.join(self.recipe['hardware'])}; scores: torch {torch}, one thread a worker."
+
+    def leaderboard(self, first: int, caption: str, columns: Sequence[str] = HEAD) -> Table:
+        """Columns of the first of the leaderboard, and of those that are always shown."""
+        shown = self.board[(self.board.index < first) | self.board["proxy"].isin(ALWAYS)]
+        lines = zip(shown.index, shown.iterrows(), strict=True)
+        rows = [dict(zip(HEAD, (one["proxy"], f"{place + 1}", *_row(one)), strict=True)) for place, (_, one) in lines]
+        return Table(caption, columns, [[row[column] for column in columns] for row in rows])
+
+    def beyond_params(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows of the scores that beat counting parameters beyond doubt, and of those that lose to it."""
+        sure = self.board[self.board["over_params_p"] < 0.05]
+        return sure[sure["over_params"] > 0], sure[sure["over_params"] <= 0]
+
+    def of_params(self) -> str:
+        """Who beats counting parameters, and by how much."""
+        better, worse = self.beyond_params()
+        names = ", ".join(f"{one['proxy']} ({one['over_params']:+.2f})" for _, one in better.iterrows())
+        return (
+            f"Beyond doubt, {len(better)} of {len(self.board) - 1} beat counting parameters"
+            f"{': ' + names if names else ''}, and {len(worse)} lose to it."
+        )
+
+    def of_diswot(self) -> str:
+        """Where DisWOT stands beside params."""
+        diswot = self.board.set_index("proxy").loc["diswot"]
+        return (
+            f"DisWOT's Spearman is that of params {diswot['over_params']:+.2f} "
+            f"({signed(diswot['over_params_low'], diswot['over_params_high'])})."
+        )
+
+    def strongest_with_gain(self) -> str:
+        """The proxy that correlates most with the gain."""
+        gain = read_table(self.results, f"leaderboard-{self.benchmark}-gain")
+        strongest = gain.loc[gain["spearman"].abs().idxmax()]
+        return (
+            f"{strongest['proxy']}'s {number(strongest['spearman'])} "
+            f"({between(strongest['spearman_low'], strongest['spearman_high'])})"
+        )
+
+    def of_sets(self) -> list[str]:
+        """Spearman of those always shown on functions and on all labelled cells."""
+        table = read_table(self.results, f"sets-{self.benchmark}").pivot(
+            index="proxy", columns="set", values="spearman"
+        )
+        return [f"{name} {number(table['functions'][name])} and {number(table['all'][name])}" for name in ALWAYS]
+
+    def of_ceiling(self) -> str:
+        """How far a proxy could get that knew the true ranking."""
+        distilled = self.labels.loc["distilled"]
+        mean = f"{distilled['seeds']:.0f}"
+        return (
+            f"Two seeds of distilled accuracy agree with Spearman {self.agreement}, the mean of {mean} has reliability "
+            f"{number(distilled[f'reliability_{mean}'])}, so that a proxy that knew the true ranking would reach "
+            f"Spearman {self.ceiling}"
+        )
+
+    def mean_gain(self) -> str:
+        """What distillation adds on the average."""
+        gain = self.labels.loc["gain"]
+        return (
+            f"distillation adds {number(gain['mean'])} points ({between(gain['mean_low'], gain['mean_high'])}) on the "
+            "average of these functions"
+        )
+
+    def agreement_of_gains(self) -> str:
+        """How far two seeds of the gain agree."""
+        return f"two seeds of the gain agree with {number(self.labels.loc['gain', 'spearman'])}"
+
+    def vanilla_against_distilled(self) -> str:
+        """How alike the two accuracies rank."""
+        distilled = self.labels.loc["distilled"]
+        return (
+            "Vanilla and distilled accuracy rank the functions with Kendall "
+            f"{number(distilled['kendall_vanilla'])} "
+            f"({between(distilled['kendall_vanilla_low'], distilled['kendall_vanilla_high'])}), Spearman "
+            f"{number(distilled['spearman_vanilla'])}, {number(distilled['corrected_vanilla'])} when corrected for "
+            "noise."
+        )
+
+
+def _row(one: pd.Series) -> Sequence[str]:
+    star = "*" if one["over_params_p"] < 0.05 else ""
+    return [
+        number(one["spearman"]),
+        between(one["spearman_low"], one["spearman_high"]),
+        number(one["kendall"]),
+        "–" if pd.isna(one["over_params"]) else f"{one['over_params']:+.2f}{star}",
+        number(one["forwards"], 1),
+        str(one["n"]),
+        str(one["seeds"]) if one["seeds"] else "none needed",
+    ]

@@ -1,0 +1,1 @@
+"""What is stored, as columns by cell: labels, scores, costs, published numbers."""

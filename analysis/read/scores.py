@@ -1,0 +1,89 @@
+"""Published scores, `results/scores/`, and what else is judged beside them: read without the store that made them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.read.columns import BASELINES, combined, counted
+from bench.benchmarks import Benchmark
+from bench.plan import select
+from bench.published import read_manifest
+from common.errors import BadInput
+from proxies import registry
+
+FOLDER = Path("results/scores")
+COLUMNS = ("cell", "seed", "score", "status", "reason")
+
+
+def is_default(name: str) -> bool:
+    """Whether scores are of a proxy as it comes, under the benchmark's own teacher: `proxy`, and nothing behind it.
+
+    These alone are ranked, drawn and combined. `proxy:field=value` and `proxy@teacher` are published for the studies
+    of variants and teachers, which ask for them; beside the others they would be one idea counted many times.
+    """
+    return not {":", "@"} & set(name)
+
+
+def published(folder: Path, benchmark: str, chosen: Callable[[str], bool] = is_default) -> dict[str, pd.DataFrame]:
+    """Score by cell (rows) and seed (columns) of every published name that is `chosen`; NaN is none.
+
+    Of cells tried with every seed. Raises BadInput.
+    """
+    return {name: scores_of(rows) for name, rows in published_rows(folder, benchmark, chosen).items()}
+
+
+def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, pd.DataFrame]:
+    """The rows (`COLUMNS`) of every published name that is `chosen`. Raises BadInput."""
+    found = {}
+    for file, entry in read_manifest(folder / benchmark).items():
+        if chosen(str(entry["proxy"])):
+            if "sha256" not in entry:
+                manifest = folder / benchmark / "manifest.json"
+                raise BadInput(f"{manifest} does not say what {file} holds: restore it, or export again")
+            found[str(entry["proxy"])] = _rows(folder / benchmark / file, str(entry["sha256"]))
+    return found
+
+
+@cache  # every table of a benchmark reads them all; nobody writes into what is handed out
+def _rows(path: Path, sha256: str) -> pd.DataFrame:
+    """The rows of a file that has this content. Raises BadInput."""
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("it is not the file that its manifest lists")
+        rows = pd.read_csv(io.BytesIO(gzip.decompress(data)), keep_default_na=False, na_values={"score": [""]})
+        if rows.duplicated(["cell", "seed"]).any():
+            raise ValueError("a cell has two rows of one seed")
+        return rows.astype({"score": float})[[*COLUMNS]]
+    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+        raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
+
+
+def scores_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Score by cell and seed, of cells tried with every seed; NaN for those that have none."""
+    tried = rows.pivot(index="cell", columns="seed", values="status").notna().all(axis=1)
+    return rows.pivot(index="cell", columns="seed", values="score")[tried]
+
+
+def judged_columns(tables: Mapping[str, pd.DataFrame], setting: Benchmark, which: str) -> dict[str, pd.Series]:
+    """By name the scores, means over the seeds, of the cells of a set: what is published, populations of which all
+    parts are, and the baselines from closed forms. NaN where a seed has no score."""
+    means = {label: table.mean(axis=1, skipna=False) for label, table in tables.items()}
+    cells = sorted(select(which, setting.space))
+    found = {label: mean[mean.index.isin(cells)] for label, mean in means.items()}
+    for population in (cls() for cls in registry.populations().values()):
+        if {part.label for part in registry.parts(population)} <= set(means):
+            parts = {part.label: means[part.label] for part in registry.parts(population)}
+            found[population.label] = combined(population, parts, cells)
+    for name in BASELINES:
+        if name not in means:
+            found[name] = counted(name, setting, cells)
+    return found

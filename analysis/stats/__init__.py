@@ -1,0 +1,1 @@
+"""Statistics of rankings: pure numbers, no files."""

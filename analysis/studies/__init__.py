@@ -1,0 +1,1 @@
+"""Questions asked of scores and labels, a file each."""

@@ -1,0 +1,65 @@
+"""Options of the bench's command line, and what their words name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.cli import choose_device
+
+if TYPE_CHECKING:
+    from bench.benchmarks import Benchmark
+    from proxies.base import Proxy
+
+STORE = Path("results/store/scores.sqlite")
+Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
+BenchmarkName = Annotated[
+    str, typer.Option("--benchmark", help="digits, cifar10, cifar100, imagenet16-120 or resnet-cifar100.")
+]
+Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]
+Backbone = Annotated[str, typer.Option("--backbone", help="own, or xautodl for the original network class.")]
+TeacherName = Annotated[
+    str,
+    typer.Option(
+        "--teacher",
+        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, or trained.",
+    ),
+]
+Executor = Annotated[str, typer.Option("--executor", help="local, or ray for the machines of a Ray cluster.")]
+Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster; default: the one on this machine.")]
+
+
+def resolve(
+    proxies: str, benchmark: str, backbone: str, teacher: str, modules: list[Path] | None
+) -> tuple[list[Proxy], Benchmark]:
+    """What the words name. Before torch is imported, so that a wrong word costs nothing."""
+    from bench.benchmarks import benchmark as named
+    from bench.benchmarks import with_backbone, with_teacher
+    from proxies.registry import create_all
+
+    setting = with_backbone(named(benchmark), backbone)
+    chosen = create_all(proxies, tuple(modules or ()))
+    return chosen, with_teacher(setting, teacher)  # last: a trained teacher is loaded
+
+
+def device_and_workers(device: str, workers: int | None) -> tuple[str, int]:
+    """The device, and how many workers this machine has for it."""
+    from common.pool import cores
+
+    where = choose_device(device)
+    return where, workers or (cores() if where == "cpu" else 1)
+
+
+def placement(device: str, workers: int | None, executor: str) -> tuple[str, int | None]:
+    """As `device_and_workers`, or of a cluster: None is all that it has room for."""
+    from bench.runner import EXECUTORS
+    from common.errors import unknown
+
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    if executor == "local":
+        return device_and_workers(device, workers)
+    # the driver of a cluster need not have the device that its machines have
+    return device if device.startswith("cuda") else choose_device(device), workers

@@ -1,0 +1,131 @@
+"""The published form of stored scores, written and put back into a store: one byte-stable CSV for each proxy, and a
+manifest that says what they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.benchmarks import names
+from bench.identity import called
+from bench.store import Merged, Row, ScoreStore, StoredRow
+from common.errors import BadInput
+from common.files import gzip_bytes, json_hash, write_json, write_whole
+from proxies.base import Proxy
+
+
+def export(
+    store: ScoreStore,
+    benchmark: str,
+    proxies: Sequence[Proxy],
+    output: Path,
+    teacher: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write `<output>/<benchmark>/<proxy>.csv.gz` (cell, seed, score, status, reason) and enter it in `manifest.json`.
+
+    Scores are written so that reading them back gives the same float. Equal rows give equal bytes. Raises BadInput
+    where the store has no score of a proxy. Under a `teacher` (its record) other than the benchmark's own, <proxy> is
+    `proxy@teacher`.
+    """
+    folder = output / benchmark
+    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else {}
+    paths = []
+    for proxy in proxies:
+        name = called(proxy.label, benchmark, {"teacher": teacher} if teacher and "teacher" in proxy.needs else {})
+        stored = store.scores(benchmark, proxy, teacher)
+        rows = sorted((row.cell, entry.seed, row) for entry in stored for row in entry.rows)
+        if not rows:
+            raise BadInput(f"{store.path} has no scores of {name} on {benchmark}: `python -m bench run` makes them")
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["cell", "seed", "score", "status", "reason"])
+        for cell, seed, row in rows:
+            writer.writerow([cell, seed, "" if row.score is None else repr(row.score), row.status, row.reason])
+        data = gzip_bytes(text.getvalue().encode())
+        path = folder / f"{name.replace(':', '.')}.csv.gz"
+        write_whole(path, data)
+        manifest[path.name] = {
+            "proxy": name,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "rows": len(rows),
+            "ok": sum(row.status == "ok" for *_, row in rows),
+            "settings": {
+                str(entry.seed): {"fingerprint": entry.fingerprint, "record": entry.record} for entry in stored
+            },
+        }
+        paths.append(path)
+    write_json(folder / "manifest.json", manifest)
+    return paths
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """File name to entry. Raises BadInput where it cannot be read."""
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
+    return manifest
+
+
+def restore(store: ScoreStore, folder: Path) -> Merged:
+    """Add what `<folder>`, named as its benchmark, publishes: the inverse of `export`.
+
+    Where the store has a score of a cell, it stays. Raises BadInput where a file is not what its manifest says, before
+    anything is added.
+    """
+    if folder.name not in names():
+        raise BadInput(
+            f"{folder} is no folder of published scores, such as results/scores/digits: "
+            f"its name is none of {', '.join(names())}"
+        )
+    manifest = read_manifest(folder)
+    try:
+        seeds = [seed for file, entry in manifest.items() for seed in _seeds(folder / file, entry)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder} is not what export writes ({error}): restore it, or export again") from error
+    requests: list[tuple[int, int, str, int]] = []
+    rows: list[Row] = []
+    for of in seeds:
+        number = store.setting(of.fingerprint, folder.name, of.label, of.record)
+        requests.append((number, of.seed, "published", len(of.rows)))
+        rows += [Row(number, of.seed, *row) for row in of.rows]
+    return store.adopt("", {"published": folder.name, "manifest": json_hash(manifest)}, requests, rows)
+
+
+class _Seed(NamedTuple):
+    """What a file has of one seed."""
+
+    label: str
+    fingerprint: str
+    record: dict[str, Any]
+    seed: int
+    rows: list[StoredRow]
+
+
+def _seeds(path: Path, entry: dict[str, Any]) -> Iterator[_Seed]:
+    rows: dict[str, list[StoredRow]] = {}
+    for line in _lines(path, entry):
+        score = float(line["score"]) if line["score"] else None
+        row = StoredRow(int(line["cell"]), score, line["status"], line["reason"])
+        rows.setdefault(line["seed"], []).append(row)
+    label = entry["proxy"].split("@")[0]  # a teacher other than the benchmark's own is in the record
+    for seed, setting in entry["settings"].items():
+        yield _Seed(label, setting["fingerprint"], setting["record"], int(seed), rows[seed])
+
+
+def _lines(path: Path, entry: dict[str, Any]) -> Iterator[dict[str, str]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path} ({error.strerror}): its manifest lists it; restore it") from error
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise BadInput(f"{path} is not the file that its manifest lists: restore it, or export again")
+    return csv.DictReader(io.StringIO(gzip.decompress(data).decode()))

@@ -1,0 +1,1 @@
+"""What is observed of an untrained network: alone, batched, in further views."""

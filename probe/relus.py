@@ -1,0 +1,73 @@
+"""What the rectifiers of a network showed: binary codes, and on how many units two images agree."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import nn
+
+
+class ReluCode(NamedTuple):
+    """Which inputs of a ReLU are positive."""
+
+    code: torch.Tensor
+    """bool [B, D], D the number of units, channels fastest."""
+    uses: int
+    """How many equal ReLUs of the original network this one stands for."""
+
+
+class ReluRecord:
+    """A forward pre-hook of ReLUs that keeps their codes, or counts how many ones two images share, or both."""
+
+    def __init__(self, codes_wanted: bool, kernel_wanted: bool) -> None:
+        self.codes_wanted = codes_wanted
+        self.kernel_wanted = kernel_wanted
+        self._codes: list[ReluCode] = []
+        self._shared: torch.Tensor | None = None
+        self._units = 0
+        self._buffers: dict[torch.Size, torch.Tensor] = {}
+
+    def __call__(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        uses = getattr(module, "uses", 1)
+        # with the channels in front, flattening would copy: units in the order of memory instead
+        values = inputs[0].detach().movedim(1, -1)
+        if self.codes_wanted:
+            self._codes.append(ReluCode((values > 0).flatten(1), uses))
+        if self.kernel_wanted:
+            if values.shape not in self._buffers:
+                self._buffers[values.shape] = torch.empty(values.shape, device=values.device)
+            # straight into floats: making booleans first takes several times as long
+            ones = torch.gt(values, 0, out=self._buffers[values.shape]).flatten(1)
+            if self._shared is None:
+                self._shared = ones.new_zeros(len(ones), len(ones), dtype=torch.float64)
+            self._shared += uses * (ones @ ones.T)  # counts of one ReLU stay below 2^24: exact in float32
+            self._units += uses * ones.shape[1]
+
+    @property
+    def codes(self) -> list[ReluCode]:
+        return self._codes
+
+    def kernel(self) -> torch.Tensor:
+        assert self._shared is not None
+        return agreements(self._shared, self._units)
+
+
+def agreements(shared: torch.Tensor, units: int) -> torch.Tensor:
+    """Of `units`, those on which two images agree, [B, B]: shared ones, and shared zeros, which are
+    units - ones_i - ones_j + shared ones."""
+    ones = shared.diagonal()
+    return 2 * shared - ones[:, None] - ones[None, :] + units
+
+
+class Relus(Protocol):
+    """What the ReLUs of one network showed, as far as it was asked for."""
+
+    @property
+    def codes(self) -> list[ReluCode]:
+        """In the order of execution."""
+        ...
+
+    def kernel(self) -> torch.Tensor:
+        """How many units of all ReLUs agree, [B, B] float64."""
+        ...

@@ -1,0 +1,133 @@
+"""Kill it, run it again: the scores are those of a run that nothing disturbed, to the last bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.benchmarks import benchmark
+from bench.runner import Request, execute
+from bench.store import ScoreStore, StoredRow
+from proxies.registry import create
+
+LIMIT = 160
+PROXIES = ("diswot", "nwot")
+WORDS = ["run", ",".join(PROXIES), "--limit", str(LIMIT), "--workers", "2", "--store", "s.sqlite"]
+
+Scores = dict[str, list[StoredRow]]
+
+
+def scores(store: ScoreStore) -> Scores:
+    return {name: entry.rows for name in PROXIES for entry in store.scores("digits", create(name))}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Scores:
+    store = ScoreStore(tmp_path_factory.mktemp("undisturbed") / "s.sqlite")
+    execute(Request(benchmark("digits"), PROXIES, (0,), limit=LIMIT, workers=1), store)
+    found = scores(store)
+    store.close()
+    assert [len(rows) for rows in found.values()] == [LIMIT, LIMIT]
+    return found
+
+
+def count(path: Path) -> int:
+    """Rows on disk, read as a bystander does."""
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path, timeout=10)) as database:
+        try:
+            return int(database.execute("SELECT COUNT(*) FROM score").fetchone()[0])
+        except sqlite3.OperationalError:  # not made yet
+            return 0
+
+
+Driver = subprocess.Popen[str]
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that puts the tests into the background lets all that they start ignore Ctrl-C: heard again."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str], interruptible: None) -> Callable[[], Driver]:
+    def run() -> Driver:
+        return subprocess.Popen(
+            [sys.executable, "-m", "bench", *WORDS],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # so that Ctrl-C reaches driver and workers, as from a terminal, and not the tests
+        )
+
+    return run
+
+
+def wait_for_rows(driver: Driver, path: Path, more_than: int) -> list[psutil.Process]:
+    """The driver's children, as soon as more rows than that are on disk."""
+    deadline = time.monotonic() + 90
+    while count(path) <= more_than:
+        assert driver.poll() is None, f"ended too early: {driver.communicate()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return psutil.Process(driver.pid).children(recursive=True)
+
+
+def assert_gone(children: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE], "workers outlive the driver"
+
+
+def test_a_run_killed_then_interrupted_then_robbed_of_a_worker_ends_with_the_scores_of_an_undisturbed_one(
+    tmp_path: Path, start: Callable[[], Driver], undisturbed: Scores
+) -> None:
+    path = tmp_path / "s.sqlite"
+
+    driver = start()
+    children = wait_for_rows(driver, path, 0)
+    driver.kill()
+    driver.communicate()
+    assert_gone(children)
+    after_kill = count(path)
+    assert 0 < after_kill < 2 * LIMIT
+
+    driver = start()
+    children = wait_for_rows(driver, path, after_kill + 30)
+    os.killpg(driver.pid, signal.SIGINT)
+    _, err = driver.communicate(timeout=600)
+    assert driver.returncode == 130, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("stopped; what was finished is kept")
+    assert_gone(children)
+    after_interrupt = count(path)
+    assert after_kill + 30 < after_interrupt < 2 * LIMIT
+
+    driver = start()
+    children = wait_for_rows(driver, path, after_interrupt)
+    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    assert len(workers) == 2
+    workers[0].kill()
+    out, err = driver.communicate(timeout=600)
+    assert driver.returncode == 3, err  # of some cells nwot is not finite
+    assert f"of {2 * LIMIT} scores" in out
+
+    store = ScoreStore(path, create=False)
+    store.check()
+    assert scores(store) == undisturbed
+    store.close()

@@ -1,0 +1,48 @@
+"""`make new-proxy` writes a file that runs, passes the contract and the linter, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.new_proxy import create
+from common.errors import BadUsage
+from proxies.registry import create as create_proxy
+from proxies.registry import known
+from proxies.testing import check_proxy
+
+
+def test_the_written_file_is_a_proxy_that_keeps_the_contract(tmp_path: Path) -> None:
+    path = create("written_by_test", 2026, tmp_path)
+    cls = known((path,))["written_by_test"]
+    check_proxy(cls)
+    assert cls.reference.year == 2026
+    assert create_proxy("written_by_test:power=2", (path,)) == cls(power=2.0)  # type: ignore[call-arg]
+
+
+def test_the_written_file_needs_no_linting(tmp_path: Path) -> None:
+    pytest.importorskip("ruff", reason="ruff comes with the dev extra")
+    path = create("linted", 2026, tmp_path)
+    root = Path(__file__).parents[2]
+    for action in (["check"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *action, "--config", str(root / "pyproject.toml"), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["Mine", "1st", "my-proxy", "a b", "", "nwot", "../x"])
+def test_names_that_cannot_be_or_are_taken_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadUsage):
+        create(name, 2026, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
+    path = create("twice", 2026, tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(BadUsage, match="already"):
+        create("twice", 2025, tmp_path)
+    assert path.read_bytes() == before

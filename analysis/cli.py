@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analysis.pages.cli import COMMANDS
+from common import results as places
 from common.cli import application, print_table
 from common.options import Json, Modules
 
@@ -37,8 +38,8 @@ def correlate_command(
     cells: Annotated[
         str | None, typer.Option(help="all, valid, unique, functions or a file; default: what the labels are of.")
     ] = None,
-    store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
-    figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = Path("results/figures"),
+    store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
+    figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.FIGURES,
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
     proxy_module: Modules = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output; no figures.")] = False,
@@ -85,7 +86,7 @@ def teachers_command(
         str | None, typer.Option(help="Labels, as in `correlate`; default: distilled, where there is a table.")
     ] = None,
     cells: Annotated[str, typer.Option(help="all, valid, unique, functions or a file.")] = "functions",
-    store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
+    store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     proxy_module: Modules = None,
     as_json: Json = False,
 ) -> None:
@@ -116,7 +117,7 @@ def import_command(
         int | None, typer.Option(help="Of a benchmark's trainings, 12 or 200 (default); else what to state.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the table; default: data set and format or file.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the table.")] = Path("results/accuracies"),
+    output: Annotated[Path, typer.Option(help="Folder for the table.")] = places.ACCURACIES,
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="Unpickle the file, which can run anything its maker wrote.")
     ] = False,
@@ -134,7 +135,7 @@ def import_command(
 @app.command("reliability")
 def reliability_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
-    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
+    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = places.ACCURACIES,
     as_json: Json = False,
 ) -> None:
     """Agreement of seeds, ceilings, vanilla against distilled, and the gain of distillation."""
@@ -154,7 +155,7 @@ def reliability_command(
 @app.command("class-pairs")
 def class_pairs_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
-    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
+    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = places.ACCURACIES,
 ) -> None:
     """Whether members of a class share a label after training: tables of BENCHMARK and of BENCHMARK-executed."""
     from analysis.studies.class_pairs import compare, print_agreement
@@ -165,8 +166,8 @@ def class_pairs_command(
 @app.command("searches")
 def searches_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose searches to judge.")] = "digits",
-    searches: Annotated[Path, typer.Option(help="Folder of finished searches.")] = Path("results/searches"),
-    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
+    searches: Annotated[Path, typer.Option(help="Folder of finished searches.")] = places.SEARCHES,
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
     against: Annotated[str, typer.Option(help="distilled, vanilla, or a file of accuracies.")] = "distilled",
     unlabelled: Annotated[
         Path | None,

@@ -22,6 +22,7 @@ from bench.options import (
     placement,
     resolve,
 )
+from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.options import Data, Device, Json, Modules
 
@@ -174,7 +175,7 @@ def export_command(
     proxies: Proxies,
     benchmark: BenchmarkName = "digits",
     store: Store = STORE,
-    output: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    output: Annotated[Path, typer.Option(help="Folder of published scores.")] = results.SCORES,
     teacher: TeacherName = "default",
     proxy_module: Modules = None,
 ) -> None:

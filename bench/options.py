@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common import results
 from common.cli import choose_device
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
     from proxies.base import Proxy
 
-STORE = Path("results/store/scores.sqlite")
+STORE = results.SCORE_STORE
 Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
 BenchmarkName = Annotated[
     str, typer.Option("--benchmark", help="digits, cifar10, cifar100, imagenet16-120 or resnet-cifar100.")

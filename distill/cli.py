@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage, unknown
 from common.options import Data, Device, Json
@@ -22,14 +23,14 @@ Store = Annotated[Path, typer.Option("--store", help="Database of finished train
 Output = Annotated[
     Path | None, typer.Option("--output", help="Folder of the accuracy tables; default results/accuracies.")
 ]
-_STORE = Path("results/store/accuracies.sqlite")
-_OUTPUT = Path("results/accuracies")
-_REHEARSED = Path("results/store/rehearsal")
-_PROCESSES = Path("results/processes")
-_DISTILLATION = Path("results/distillation")
-_HUB = Path("results/store/hub")
+_STORE = results.ACCURACY_STORE
+_OUTPUT = results.ACCURACIES
+_REHEARSED = results.REHEARSAL
+_PROCESSES = results.PROCESSES
+_DISTILLATION = results.DISTILLATION
+_HUB = results.HUB
 FORMATS = ("tables", "hub")
-_CHECKPOINTS = Path("results/store/checkpoints")
+_CHECKPOINTS = results.CHECKPOINTS
 
 
 def _tables(benchmark: str, output: Path | None) -> Path:
@@ -83,7 +84,7 @@ def study_command(
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-2; trained in blocks of three.")] = "0-2",
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
     store: Store = _STORE,
-    output: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/recipes"),
+    output: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = results.RECIPES,
     data: Data = None,
     device: Device = "auto",
 ) -> None:
@@ -181,9 +182,7 @@ def teacher_command(
     name: Annotated[str, typer.Argument(help="BENCHMARK or BENCHMARK-NETWORK, such as cifar100-resnet110.")] = "digits",
     epochs: Annotated[int | None, typer.Option(help="Another horizon than the recipe's.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the weights; default is the package's own.")] = None,
-    checkpoints: Annotated[Path, typer.Option(help="Folder of unfinished trainings.")] = Path(
-        "results/store/checkpoints"
-    ),
+    checkpoints: Annotated[Path, typer.Option(help="Folder of unfinished trainings.")] = results.CHECKPOINTS,
     data: Data = None,
     device: Device = "auto",
 ) -> None:
@@ -322,7 +321,7 @@ def speed_command(
     rounds: Annotated[int, typer.Option(help="Steps measured of each way.")] = 7,
     device: Device = "auto",
 ) -> None:
-    """Ways of training several students with a ResNet-56 teacher, as ratios measured side by side."""
+    """Ways of training several students with the recipe's teacher, as ratios measured side by side."""
     at_least_one("--students", students)
     at_least_one("--rounds", rounds)
     recipe(benchmark)
@@ -331,6 +330,6 @@ def speed_command(
 
     where = choose_device(device)
     ways = measure(benchmark, students, where, rounds)
-    print(f"{benchmark}: a step of {students} students, teacher resnet56, {where}, one thread")
+    print(f"{benchmark}: a step of {students} students, teacher {recipe(benchmark).teacher}, {where}, one thread")
     rows: list[list[object]] = [[way.name, way.cells, f"{1000 * way.seconds:.0f}", f"{way.ratio:.2f}"] for way in ways]
     print_table(["way", "cells", "ms", "ratio to separate runs"], rows)

@@ -20,6 +20,7 @@ MEANING = {
     "val, test": "accuracy in percent after the last step; empty where `status` is not `ok`",
     "log_likelihood": "mean of ln p(label) over the test images after the last step",
     "best": "highest test accuracy at the end of any epoch, for information",
+    "epochs": "how long the training was; an epoch has the recipe's `epoch_steps` batches",
     "seconds": "seconds of a core that the training took",
     "status": "`ok`, or `diverged`",
 }

@@ -1,7 +1,8 @@
 """Ways of training M students, measured side by side in one run: seconds of a step for all M, and ratios.
 
 Students of one cell can run as one network (`stack`); students of different cells share the batch and the
-teacher's reading (`lock-step`). Noise images and an untrained ResNet-56: time does not depend on what they hold.
+teacher's reading (`lock-step`); and the teacher's answers can be kept from an earlier reading (`answers kept`), as
+`distill run` keeps them. Noise images and the recipe's own teacher untrained: time does not depend on what they hold.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ import torch
 
 from distill.recipes import Recipe, recipe
 from distill.runs import visiting_order
-from distill.training import Group, Lockstep, live
+from distill.teachers import spec
+from distill.training import Answers, Group, Lockstep, live, remembered
 from images.stream import Resident, Stream
 from spaces.draw import Draw
 from spaces.nb201.cell import cell_at
 from spaces.nb201.network import CellNetwork
-from spaces.resnet.network import teacher_network
 from spaces.stack import Stack
 
-TEACHER = "resnet56"
 STEPS = 64
 """Length of the streams, which come round again."""
 
@@ -65,8 +65,9 @@ def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way
     where = torch.device(device)
     plan = replace(recipe(benchmark), epochs=1, epoch_steps=STEPS)
     stream = _stream(plan, where)
-    teacher = teacher_network(TEACHER, plan.skeleton.classes, 0, device=where).eval().requires_grad_(False)
+    teacher = spec(plan.teacher.removeprefix("random:")).build().to(where).eval().requires_grad_(False)
     answers = [live(teacher)]
+    kept = [remembered(torch.randn(STEPS * plan.batch, plan.skeleton.classes, device=where), plan.batch)]
     different = [cell_at(index) for index in visiting_order()[:students]]
     one = different[0]
 
@@ -81,7 +82,7 @@ def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way
         groups = [Group(network(number, same), (plan.kd_weight,)) for number in range(students)]
         return Lockstep(groups, [stream], answers, plan)
 
-    def stacked() -> Lockstep:
+    def stacked(answers: list[Answers]) -> Lockstep:
         draws = [Draw(number, plan.init, device=where) for number in range(students)]
         group = Group(CellNetwork(one, plan.skeleton, Stack(draws)), (plan.kd_weight,) * students)
         return Lockstep([group], [stream], answers, plan)
@@ -91,7 +92,8 @@ def measure(benchmark: str, students: int, device: str, rounds: int) -> list[Way
         ("lock-step", "different"): [together(False)],
         ("separate runs", "one"): [alone(number, True) for number in range(students)],
         ("lock-step", "one"): [together(True)],
-        ("lock-step, stacked", "one"): [stacked()],
+        ("lock-step, stacked", "one"): [stacked(answers)],
+        ("lock-step, stacked, answers kept", "one"): [stacked(kept)],
     }
     seconds = take_turns({key: _all(runs) for key, runs in ways.items()}, rounds, where)
     base = {cells: seconds["separate runs", cells] for cells in ("different", "one")}

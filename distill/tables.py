@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import results
 from common.errors import BadInput
 from common.files import gzip_bytes, write_json, write_whole
 from distill.recipes import recipe_hash
@@ -17,7 +18,7 @@ from distill.recipes import recipe_hash
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = Path("results/accuracies")
+FOLDER = results.ACCURACIES
 COLUMNS = ("cell", "seed", "val", "test", "best", "log_likelihood", "epochs", "seconds", "status")
 OPTIONAL = ("best", "log_likelihood")
 """Columns that older tables lack: read as missing values, and not written where all are missing."""

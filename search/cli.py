@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage
 from common.options import Data, Device, Json, Modules
@@ -67,14 +68,12 @@ def search_command(
     ] = None,
     cells: Annotated[str, typer.Option(help="all, valid, unique, functions, or a file: where to search.")] = "all",
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
-    store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = Path(
-        "results/store/scores.sqlite"
-    ),
+    store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = results.SCORE_STORE,
     data: Data = None,
     device: Device = "auto",
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
     proxy_module: Modules = None,
-    output: Annotated[Path, typer.Option(help="Folder of finished searches.")] = Path("results/searches"),
+    output: Annotated[Path, typer.Option(help="Folder of finished searches.")] = results.SEARCHES,
     as_json: Json = False,
 ) -> None:
     """Search by a score or an accuracy, and write down what was found: `python -m search METHODS` without this word.
@@ -165,14 +164,12 @@ def student_command(
     process: Annotated[
         Path | None, typer.Option(help="Process to distil by, of any pair; default: learn the student's own.")
     ] = None,
-    store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = Path(
-        "results/store/scores.sqlite"
-    ),
+    store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = results.SCORE_STORE,
     data: Data = None,
     device: Device = "auto",
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
     proxy_module: Modules = None,
-    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = results.RESULTS,
 ) -> None:
     """From a proxy to a distilled student: find it, learn the process that distils it, train it by that, by KD and
     without a teacher. The last line is the file that `python -m analysis student` reports of.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.benchmarks import Benchmark
+from common import results
 from common.files import write_json, write_whole
 from search.cells import index_of
 from search.choices import Choices
@@ -17,7 +18,7 @@ from search.constraints import counts
 from search.driver import Trace
 from search.objective import Objective
 
-FOLDER = Path("results/searches")
+FOLDER = results.SEARCHES
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from typing import NamedTuple
 import pytest
 from test_rooms import ROOMS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
 TESTS = re.compile(r"\]\(\.\./\.\./(tests/guides/\w+\.py)\)")
@@ -151,7 +153,7 @@ def test_the_code_of_a_page_needs_no_linting(path: Path, tmp_path: Path) -> None
 
 
 def test_every_thing_that_can_be_added_has_its_page() -> None:
-    assert {path.stem for path in GUIDES} == {"proxy", "data-set", "space", "loss", "search-method", "teacher"}
+    assert {path.stem for path in GUIDES} >= {"proxy", "data-set", "space", "loss", "search-method", "teacher"}
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)

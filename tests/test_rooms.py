@@ -194,3 +194,10 @@ def test_a_wrong_word_costs_no_heavy_import(
     room: str, invocations: list[list[str]], tmp_path: Path, environment: dict[str, str]
 ) -> None:
     assert heavy_imports(1, room, invocations, tmp_path, environment) == "[]"
+
+
+@pytest.mark.parametrize("room", PRESENT)
+def test_places_under_results_are_named_in_one_file(room: str) -> None:
+    for path in modules(room):
+        if path.name != "results.py" or room != "common":
+            assert 'Path("results' not in path.read_text(), path

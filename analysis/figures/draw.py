@@ -16,8 +16,9 @@ from analysis.read.costs import FOLDER as MEASURED
 from analysis.read.labels import Labels
 from analysis.read.scores import FOLDER as SCORES
 from bench.benchmarks import Benchmark
+from common import results
 
-FOLDER = Path("results/figures")
+FOLDER = results.FIGURES
 
 KINDS: dict[str, Callable[[Study], Figure]] = {
     "ranking": ranking.draw,

@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.style import ACCENT, COLUMN, INK, MARKERS, MIDDLE, PALE, canvas, save, styled
+from common import results
 from distill.process.process import Process, read_process
 
-FOLDER = Path("results/processes")
-OUTPUT = Path("results/figures")
+FOLDER = results.PROCESSES
+OUTPUT = results.FIGURES
 MOST_NAMED = 5
 """Pathways with a line of their own: those that weigh most at any time."""
 LOOKS: tuple[dict[str, Any], ...] = tuple(

@@ -10,11 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.style import ACCENT, INK, PAGE, PALE, canvas, legend_below, save, styled
+from common import results
 from common.errors import BadInput
 from spaces.nb201.cell import cells
 
-FOLDER = Path("results/speed")
-OUTPUT = Path("results/figures")
+FOLDER = results.SPEED
+OUTPUT = results.FIGURES
 COLUMNS = ["proxies", "conventional", "own", "passes", "ratio"]
 
 

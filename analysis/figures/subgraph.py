@@ -13,10 +13,11 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.style import ACCENT, INK, MIDDLE, PALE, label_below, panels, save, styled
 from analysis.tables.subgraph import Cut, read
+from common import results
 from common.errors import BadInput
 from search.subgraph.words import FOLDER, FOUND
 
-OUTPUT = Path("results/figures")
+OUTPUT = results.FIGURES
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
 MOST_NAMED = 8
 """Gates that get a line of their own in the legend; where there are more, only what happened to them is told."""

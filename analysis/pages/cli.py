@@ -8,16 +8,17 @@ from typing import Annotated
 
 import typer
 
+from common import results as places
 from common.cli import print_table
 
 
 def recipes_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Whose recipes were studied.")] = "cifar10-16px",
-    tables: Annotated[Path, typer.Option(help="Folder of the study's accuracy tables.")] = Path("results/recipes"),
+    tables: Annotated[Path, typer.Option(help="Folder of the study's accuracy tables.")] = places.RECIPES,
     published: Annotated[
         Path | None, typer.Option(help="CSV with cell|index|arch and accuracy, to agree with.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
+    output: Annotated[Path, typer.Option(help="Folder of the table.")] = places.TABLES,
 ) -> None:
     """Recipes of labels beside one another: cost, reliability of accuracies and gain, agreement with published ones."""
     from common.errors import unknown
@@ -33,11 +34,11 @@ def recipes_command(
 
 
 def label_sets_command(
-    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = Path("results/accuracies"),
-    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
+    tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = places.ACCURACIES,
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
     published: Annotated[Path | None, typer.Option(help="CSV file of accuracies that are a set too.")] = None,
     name: Annotated[str, typer.Option(help="What that set is called.")] = "published",
-    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
 ) -> None:
     """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
     from analysis.studies.label_sets import agreements, label_sets, standings, write, write_standings
@@ -56,9 +57,9 @@ def tables_command(
     against: Annotated[str | None, typer.Option(help="A file of accuracies in place of the accuracy tables.")] = None,
     name: Annotated[str, typer.Option(help="What the table against a file is called.")] = "published",
     cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
-    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
-    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
-    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
+    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
 ) -> None:
     """Every table from published scores and accuracies: <what>-<benchmark>.csv, .md and .tex (results/README.md)."""
     from bench.benchmarks import benchmark as named
@@ -92,9 +93,9 @@ def figures_command(
         str | None, typer.Option(help="Names, separated by commas, for figures with room for few.")
     ] = None,
     cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
-    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = Path("results/scores"),
-    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = Path("results/costs"),
-    output: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
+    output: Annotated[Path, typer.Option(help="Folder of the figures.")] = places.FIGURES,
 ) -> None:
     """Figures from published scores, subgraphs and processes: <benchmark>-<against>-<figure>.svg and .png, ..."""
     from bench.benchmarks import benchmark as named
@@ -124,9 +125,9 @@ def figures_command(
 
 
 def report_command(
-    results: Annotated[Path, typer.Option(help="Folder with scores, accuracies, costs, tables and figures.")] = Path(
-        "results"
-    ),
+    results: Annotated[
+        Path, typer.Option(help="Folder with scores, accuracies, costs, tables and figures.")
+    ] = places.RESULTS,
     output: Annotated[Path | None, typer.Option(help="The page; default: report.html in that folder.")] = None,
 ) -> None:
     """One self-contained HTML page of what is stored: leaderboards, scatter plots, figures, recipes, provenance."""
@@ -180,8 +181,8 @@ def architecture_command() -> None:
 
 def check_reference_command(
     data: Annotated[Path, typer.Option("--data", help="Folder with nb201/, the published scores and accuracies.")],
-    store: Annotated[Path, typer.Option("--store", help="Score store.")] = Path("results/store/scores.sqlite"),
-    output: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("results/tables"),
+    store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
+    output: Annotated[Path, typer.Option(help="Folder of the table.")] = places.TABLES,
 ) -> None:
     """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
     from analysis.studies.reference_check import check, described, table

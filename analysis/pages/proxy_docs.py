@@ -16,12 +16,13 @@ from types import ModuleType
 import pandas as pd
 
 from analysis.read.costs import FOLDER as MEASURED
+from common import results
 from probe.needs import VIEWS, needs_of
 from proxies import registry
 from proxies.base import Named, Population, Proxy
 
 PAGE = Path("docs/proxies.md")
-TABLES = Path("results/tables")
+TABLES = results.TABLES
 
 FAMILIES = {
     "counts": "Counts",

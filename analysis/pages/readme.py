@@ -20,6 +20,7 @@ from analysis.stats.reliability import reliability
 from analysis.studies.correlate import Result, judge
 from analysis.typeset import between, number
 from bench.benchmarks import benchmark
+from common import results as places
 
 PAGE = Path("README.md")
 LEADERBOARD = Marks("<!-- leaderboard: made by `make tables`; do not edit -->", "<!-- end of the leaderboard -->")
@@ -32,7 +33,7 @@ BEST = 4
 COLUMNS = ("proxy", "place", "Spearman", "95 % interval", "over params")
 
 
-def page(text: str, results: Path = Path("results")) -> str:
+def page(text: str, results: Path = places.RESULTS) -> str:
     """README.md, given as `text`, with the leaderboard made anew. Raises BadInput without its marks."""
     return replaced(text, LEADERBOARD, block(results), PAGE)
 
@@ -43,7 +44,7 @@ def whole_page(text: str, root: Path = Path()) -> str:
     return replaced(text, ROOMS, f"```text\n{listing(root)}```\n", PAGE)
 
 
-def block(results: Path = Path("results")) -> str:
+def block(results: Path = places.RESULTS) -> str:
     """The leaderboard's head, and one sentence each for the ceiling, params, DisWOT and the gain."""
     found = Findings(results, BENCHMARK)
     better, worse = found.beyond_params()
@@ -66,7 +67,7 @@ def block(results: Path = Path("results")) -> str:
     return "\n".join([found.leaderboard(BEST, caption, COLUMNS).markdown(), *said, ""])
 
 
-def example(results: Path = Path("results")) -> str:
+def example(results: Path = places.RESULTS) -> str:
     """What `make bench PROXY=diswot` prints: seed 0 beside the baselines, from published scores and labels."""
     setting = benchmark(BENCHMARK)
     labels = load_labels("distilled", BENCHMARK, results / "accuracies")

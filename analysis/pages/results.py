@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.pages.sentences import STARRED, Findings, read_table
 from analysis.typeset import Table, between, number
 from analysis.typeset import estimate as with_interval
+from common import results as places
 from spaces.nb201.cell import cells
 
 PAGE = Path("docs/results.md")
@@ -34,7 +35,7 @@ a number came about, and hold the numbers of one day that no committed table hol
 """
 
 
-def page(results: Path = Path("results")) -> str:
+def page(results: Path = places.RESULTS) -> str:
     """The text of the page. Raises BadInput without the leaderboards of digits."""
     sections = (
         _leaderboard(results),

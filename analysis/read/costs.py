@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from common import results
 from common.errors import BadInput
 
-FOLDER = Path("results/costs")
+FOLDER = results.COSTS
 
 
 def forwards(folder: Path, benchmark: str) -> dict[str, float]:

@@ -16,10 +16,11 @@ from analysis.read.columns import BASELINES, combined, counted
 from bench.benchmarks import Benchmark
 from bench.plan import select
 from bench.published import read_manifest
+from common import results
 from common.errors import BadInput
 from proxies import registry
 
-FOLDER = Path("results/scores")
+FOLDER = results.SCORES
 COLUMNS = ("cell", "seed", "score", "status", "reason")
 
 

@@ -63,9 +63,13 @@ def reliability(by_seed: pd.DataFrame) -> Reliability | None:
         return None
     pairs = list(itertools.combinations(complete.columns, 2))
     kendall = float(np.mean([stats.kendalltau(complete[a], complete[b]).statistic for a, b in pairs]))
-    of_seeds = _rank_correlations(complete.to_numpy())
-    spearman = float(np.mean(of_seeds[np.triu_indices(len(of_seeds), 1)]))
-    return Reliability(len(complete), complete.shape[1], kendall, spearman)
+    return Reliability(len(complete), complete.shape[1], kendall, mean_spearman(complete.to_numpy()))
+
+
+def mean_spearman(labels: np.ndarray) -> float:
+    """Mean over pairs of columns of finite labels [n, k]; NaN where a column is constant."""
+    of_seeds = _rank_correlations(labels)
+    return float(np.mean(of_seeds[np.triu_indices(len(of_seeds), 1)]))
 
 
 def true_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.stats.bootstrap import BOOTSTRAP_SEED, interval
-from analysis.stats.reliability import reliability
+from analysis.stats.reliability import mean_spearman, reliability
 
 PERMUTATIONS = 9999
 
@@ -34,12 +34,16 @@ def agreement_interval(by_seed: pd.DataFrame, groups: np.ndarray) -> tuple[float
     """95 % interval of the mean Spearman between two seeds: a bootstrap over classes of the labels' rows.
 
     `groups` [n] are the classes. A class drawn twice agrees with itself, as it does in every bootstrap of a rank
-    correlation; NaN as in `interval`.
+    correlation; NaN as in `interval`, and where the rows themselves have no agreement.
     """
+    if reliability(by_seed) is None:
+        return math.nan, math.nan
+    labels = by_seed.to_numpy(dtype=float)
+    complete = ~np.isnan(labels).any(axis=1)
 
     def again(drawn: np.ndarray) -> float:
-        found = reliability(by_seed.iloc[drawn])
-        return math.nan if found is None else found.spearman
+        rows = labels[drawn[complete[drawn]]]
+        return mean_spearman(rows) if len(rows) > 2 else math.nan
 
     return interval(again, groups)
 
@@ -47,8 +51,8 @@ def agreement_interval(by_seed: pd.DataFrame, groups: np.ndarray) -> tuple[float
 def agreement_p(by_seed: pd.DataFrame) -> float:
     """One-sided p of the mean Spearman between two seeds, if each seed had ranked the cells anew.
 
-    (1 + permutations that agree at least as well) / (1 + `PERMUTATIONS`): each permutes the cells of every seed but
-    the first. Of cells that have all seeds; NaN with fewer than two seeds or three cells, and where a seed's
+    (1 + permutations that agree at least as well) / (1 + `PERMUTATIONS`): each permutes the cells of every seed by
+    itself. Of cells that have all seeds; NaN with fewer than two seeds or three cells, and where a seed's
     labels are constant.
     """
     complete = by_seed.dropna().to_numpy()

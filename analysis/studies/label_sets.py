@@ -53,7 +53,8 @@ class Agreement:
 def label_sets(folder: Path = FOLDER, files: Mapping[str, Path] | None = None) -> pd.DataFrame:
     """Labels by function (rows) and set (columns `benchmark, mode`, and the names of `files`), where all sets have one.
 
-    Of a file, what it says of the representative of each function. Raises BadInput where fewer than three are shared.
+    Of a file, what it says of the representative of each function. Raises BadInput for fewer than two sets, and where
+    fewer than three functions are shared.
     """
     columns: dict[str, pd.Series] = {}
     for name in names():
@@ -61,6 +62,8 @@ def label_sets(folder: Path = FOLDER, files: Mapping[str, Path] | None = None) -
             columns |= {f"{name}, {mode}": load_labels(mode, name, folder).mean for mode in MODES}
     for name, path in (files or {}).items():
         columns[name] = read_rows(path, NB201).groupby("cell")["test"].mean()
+    if len(columns) < 2:
+        raise BadInput(f"there are no accuracy tables in {folder} to compare: `python -m distill run` makes them")
     frame = pd.DataFrame(columns).dropna()
     if len(frame) < 3:
         raise BadInput(f"the label sets {'; '.join(columns)} share {len(frame)} functions: label more")

@@ -24,11 +24,12 @@ from analysis.studies.correlate import Result, judge
 from analysis.typeset import Table, between, number
 from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
+from common import results
 from proxies import registry
 from proxies.base import Population, Proxy
 from spaces.space import Space
 
-TABLES = Path("results/tables")
+TABLES = results.TABLES
 BASELINE = "params"
 TOP, NEXT = 0.1, 0.2
 PICKED = 10

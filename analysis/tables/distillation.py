@@ -8,9 +8,10 @@ import pandas as pd
 
 from analysis.typeset import Table, between, number
 from analysis.typeset import write as write_table
+from common import results
 from distill.comparison import Row, read_rows, summaries
 
-FOLDER = Path("results/distillation")
+FOLDER = results.DISTILLATION
 AGAINST = ("kd", "vanilla", "uniform")
 """What every loss is compared with, seed by seed, where it was trained."""
 

@@ -17,6 +17,7 @@ from bench.options import (
     placement,
     resolve,
 )
+from common import results
 from common.cli import at_least_one, choose_device, data_folder, print_table
 from common.errors import BadUsage
 from common.options import Data, Device
@@ -27,7 +28,7 @@ def cost_command(
     benchmark: BenchmarkName = "digits",
     sample: Annotated[int, typer.Option(help="Functions to score with each proxy.")] = 10,
     device: Device = "auto",
-    output: Annotated[Path, typer.Option(help="Folder of published costs.")] = Path("results/costs"),
+    output: Annotated[Path, typer.Option(help="Folder of published costs.")] = results.COSTS,
 ) -> None:
     """What each proxy costs beside a plain forward pass, and all of them together beside the sum of single runs."""
     at_least_one("--sample", sample)
@@ -63,7 +64,7 @@ def crossing_command(
     draws: Annotated[int, typer.Option(help="Seeds of weights, and as many of images.")] = 3,
     device: Device = "auto",
     data: Data = None,
-    output: Annotated[Path, typer.Option(help="Folder of crossings.")] = Path("results/crossings"),
+    output: Annotated[Path, typer.Option(help="Folder of crossings.")] = results.CROSSINGS,
 ) -> None:
     """Every combination of weights, images and initialisation, for `analysis tables` to split the variance."""
     at_least_one("--sample", sample)
@@ -84,7 +85,7 @@ def speed_command(
     rounds: Annotated[int, typer.Option(help="Rounds; medians are reported.")] = 3,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
-    output: Annotated[Path, typer.Option(help="Folder of published rates.")] = Path("results/speed"),
+    output: Annotated[Path, typer.Option(help="Folder of published rates.")] = results.SPEED,
 ) -> None:
     """Our rate beside the conventional loops, family by family, as ratios measured in one run."""
     at_least_one("--sample", sample)
@@ -138,7 +139,7 @@ def growth_command(
     data: Data = None,
     executor: Executor = "local",
     address: Address = None,
-    output: Annotated[Path, typer.Option(help="Folder of published rates.")] = Path("results/speed"),
+    output: Annotated[Path, typer.Option(help="Folder of published rates.")] = results.SPEED,
 ) -> None:
     """Time and memory of whole runs by number of cells, and of the first of them in batches of 16 to 256. Needs psutil
     (`.[dev]`)."""

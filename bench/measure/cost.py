@@ -18,12 +18,13 @@ from bench.benchmarks import Benchmark
 from bench.measure.speed import NoiseSetup, noise
 from bench.plan import Pass, select
 from bench.worker import Worker
+from common import results
 from common.files import write_json, write_whole
 from proxies import registry
 from proxies.base import Population, Proxy
 from spaces.draw import Draw
 
-FOLDER = Path("results/costs")
+FOLDER = results.COSTS
 
 
 class Cost(NamedTuple):

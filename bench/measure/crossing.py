@@ -17,12 +17,13 @@ import pandas as pd
 from bench.benchmarks import Benchmark
 from bench.plan import Pass, select
 from bench.worker import Setup, Worker
+from common import results
 from common.errors import BadInput
 from common.files import gzip_bytes, write_json, write_whole
 from common.progress import Progress
 from proxies.base import Proxy
 
-FOLDER = Path("results/crossings")
+FOLDER = results.CROSSINGS
 COLUMNS = ["proxy", "init", "cell", "weights", "images", "score", "status"]
 
 

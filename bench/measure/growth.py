@@ -19,10 +19,11 @@ import pandas as pd
 
 from bench.runner import Request, execute
 from bench.store import ScoreStore
+from common import results
 from common.errors import BadInput
 from common.files import write_json, write_whole
 
-FOLDER = Path("results/speed")
+FOLDER = results.SPEED
 CELLS = (1000, 5000, 15625)
 BATCHES = (16, 64, 256)
 INTERVAL = 0.2

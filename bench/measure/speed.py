@@ -25,6 +25,7 @@ from bench.measure.lower_bound import Work, rates, work
 from bench.measure.shares import shares
 from bench.plan import Pass, Want, passes, visiting_order
 from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
+from common import results
 from common.errors import BadUsage
 from common.files import write_json, write_whole
 from common.pool import Died, Job, cores, run
@@ -39,7 +40,7 @@ from spaces.nb201.space import NB201
 from spaces.nb201.xautodl_backbone import XautodlNetwork
 from spaces.space import Space
 
-FOLDER = Path("results/speed")
+FOLDER = results.SPEED
 
 
 def noise(setting: Benchmark, device: str, seed: int = 0) -> Batch:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
+from common import results
 from common.errors import BadUsage, unknown
 
 GATES = {
@@ -14,7 +14,7 @@ GATES = {
     "blocks": "one gate on each residual block of a ResNet teacher",
     "channels": "gates on residual blocks and on groups of channels within them",
 }
-FOLDER = Path("results/subgraphs")
+FOLDER = results.SUBGRAPHS
 FOUND = "l1"
 """The kind of the student that gates have found."""
 RIVALS = {

@@ -33,6 +33,8 @@ from proxies import registry
 from spaces.nb201.cell import OPERATIONS, cell_at, cells
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 CELLS = select("functions", NB201, 300)
 RNG = np.random.default_rng(3)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from conftest import Command
 
-from analysis.stats import bootstrap
+from analysis.stats import bootstrap, seeds
 from analysis.stats.bootstrap import interval
 from analysis.stats.correlation import kendall_interval
 from analysis.stats.reliability import true_correlation
@@ -35,6 +35,7 @@ rng = np.random.default_rng
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
+    monkeypatch.setattr(seeds, "PERMUTATIONS", 99)
 
 
 def write(folder: Path, mode: str, by_seed: pd.DataFrame, diverged: set[tuple[int, int]] | None = None) -> None:

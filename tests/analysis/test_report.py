@@ -25,6 +25,8 @@ from analysis.report.words import COLUMNS, COUNTS
 from analysis.studies.leaderboard import Line
 from spaces.nb201.cell import Cell, cell_at
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("plotly", reason="plotly, of the extra `report`, is not installed")
 
 VOID = {"meta", "link", "input", "img", "br"}

@@ -27,9 +27,12 @@ from selenium.webdriver.support.select import Select
 
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="no chromium with chromedriver: apt-get install chromium chromium-driver"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (BROWSER and DRIVER), reason="no chromium with chromedriver: apt-get install chromium chromium-driver"
+    ),
+]
 
 RESULTS = Path(__file__).parents[2] / "results"
 FLAGS = (

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Command
 
-ELSEWHERE = ("reference-check.csv",)
+pytestmark = pytest.mark.slow
+
+ELSEWHERE = ("reference-check.csv", *(f"recipes-cifar10-16px.{ending}" for ending in ("csv", "md", "tex")))
 """Made from published files that are not part of the project."""
 
 

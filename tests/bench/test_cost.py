@@ -16,6 +16,8 @@ from bench.worker import Outcome, Worker
 from proxies import registry
 from spaces.nb201.equivalence import representatives
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[Pass]:

@@ -20,6 +20,8 @@ from bench.runner import Request, execute
 from bench.store import ScoreStore, StoredRow
 from proxies.registry import create
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 160
 PROXIES = ("diswot", "nwot")
 WORDS = ["run", ",".join(PROXIES), "--limit", str(LIMIT), "--workers", "2", "--store", "s.sqlite"]

@@ -12,6 +12,8 @@ from bench.measure.growth import measure, write
 from bench.runner import Request
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 
 def test_runs_of_several_sizes_take_time_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psutil")

@@ -35,6 +35,8 @@ from spaces.nb201.sets import cell_set
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 
 def test_ratios_are_of_whole_sweeps() -> None:
     family = Speed("diswot", conventional=0.5, own=0.1, passes=5000)

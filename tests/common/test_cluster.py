@@ -20,6 +20,8 @@ from common.errors import BadInput, BadUsage
 from common.pool import Died, Job
 from proxies import registry
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
 
 

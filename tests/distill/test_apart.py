@@ -29,6 +29,8 @@ from distill.store import AccuracyStore
 from distill.tables import COLUMNS, read_table, recipe_path
 from distill.training import Lockstep, Trained
 
+pytestmark = pytest.mark.slow
+
 ONE, OTHER = "digits:kd_weight=0.5", "digits:temperature=2.0"
 """Two variants that differ in their distillation only."""
 

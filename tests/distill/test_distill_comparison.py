@@ -18,6 +18,8 @@ from distill.process.process import read_process
 from images import digits
 from spaces.resnet.network import ResNet, ResNetShape, count_parameters
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 COMPARE = ("compare", "--benchmark", "digits-rehearsal", "--student", "1649", "--output", "tables")
 TABLE = Path("tables/digits-rehearsal-1649-from-random-digits.csv")

@@ -28,6 +28,8 @@ from images.stream import Stream
 from spaces.draw import Draw
 from spaces.nb201.network import CellNetwork
 
+pytestmark = pytest.mark.slow
+
 PLAN = replace(TINY, epochs=2, epoch_steps=4)
 STREAMS = split_streams(FEW, 0, PLAN.steps, PLAN.batch)
 FOUR = between(("stage1", "pooled"), ("T1", "T4"))

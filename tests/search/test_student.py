@@ -21,6 +21,8 @@ from spaces.nb201.cell import cells
 from spaces.nb201.skeleton import count_parameters
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("student", "--benchmark", "digits-rehearsal", "--proxy", "params", "--max-params", "20k", "--seeds", "0-1")
 REHEARSED = Path("results/store/rehearsal")
 RECORD = REHEARSED / "students/digits-rehearsal-params-evolve.params=20000.json"

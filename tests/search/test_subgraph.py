@@ -24,6 +24,8 @@ from spaces.nb201.cell import CONV1, CONV3, EDGES, NONE, SKIP, Cell, cell_at
 from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton, count_parameters
 
+pytestmark = pytest.mark.slow
+
 TEACHER = of_teacher(Cell.parse(ALL_3X3))
 SMALL = CellSkeleton(channels=4, cells_per_stage=1, classes=10, size=16)
 EDGES_GRAPH = CellGraph(TEACHER, SMALL, Cell.parse(ALL_3X3))

@@ -24,6 +24,8 @@ from common.errors import BadInput
 from common.files import gzip_bytes, write_json
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 SMALL = """
 import sys
 import images.digits

@@ -14,9 +14,9 @@ Scores = Mapping[str, Mapping[int, Mapping[int, float | None]]]
 """By what scores are called, seed and cell."""
 
 
-def publish_scores(folder: Path, scores: Scores, reason: str = "too wide") -> Path:
-    """`folder/digits` as `bench export` leaves it, as far as tables read it; None is a failure of that reason."""
-    (folder / "digits").mkdir(parents=True, exist_ok=True)
+def publish_scores(folder: Path, scores: Scores, reason: str = "too wide", benchmark: str = "digits") -> Path:
+    """`folder/<benchmark>` as `bench export` leaves it, as far as tables read it; None is a failure of that reason."""
+    (folder / benchmark).mkdir(parents=True, exist_ok=True)
     manifest = {}
     for name, seeds in scores.items():
         text = io.StringIO()
@@ -30,7 +30,7 @@ def publish_scores(folder: Path, scores: Scores, reason: str = "too wide") -> Pa
                 )
         file = f"{name.replace(':', '.')}.csv.gz"
         data = gzip.compress(text.getvalue().encode())
-        (folder / "digits" / file).write_bytes(data)
+        (folder / benchmark / file).write_bytes(data)
         manifest[file] = {"proxy": name, "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / "digits" / "manifest.json").write_text(json.dumps(manifest))
+    (folder / benchmark / "manifest.json").write_text(json.dumps(manifest))
     return folder

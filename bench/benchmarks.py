@@ -13,6 +13,7 @@ from distill.recipes import ALL_3X3, recipe
 from spaces.nb201.cell import Cell, cell_at, cells, resolve
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.space import NB201
+from spaces.resnet.names import RESNETS
 from spaces.resnet.space import RESNET, ResNetSkeleton
 from spaces.space import Skeleton, Space
 
@@ -22,7 +23,6 @@ _BEST_ON_CIFAR100 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_conn
 """Cell 9930, the one with the highest published CIFAR-100 accuracy: the teacher that DisWOT's authors use."""
 NAMED_CELLS = {"best": 9930, "median": 7315}
 """By published CIFAR-100 test accuracy: the first of 15,625, and the 7,813th, which alone has exactly their median."""
-RESNETS = {f"resnet{depth}": depth for depth in (20, 32, 44, 56, 110)}
 TEACHERS = ("default", *NAMED_CELLS, *RESNETS, "trained")
 """The names of teachers; `random:SEED`, a cell's index and its official string are names too."""
 

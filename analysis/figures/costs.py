@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from analysis.figures.ranking import BASELINE
 from analysis.figures.study import CannotDraw, Study
 from analysis.figures.style import ACCENT, INK, MIDDLE, PAGE, PALE, canvas, legend_below
+from analysis.read.columns import BASELINE
 from analysis.read.costs import forwards
 
 PLACES = [

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from analysis.figures.ranking import BASELINE
 from analysis.figures.study import Study
 from analysis.figures.style import ACCENT, INK, decimals, label_below, legend_below, panels
+from analysis.read.columns import BASELINE
 from analysis.stats.correlation import Correlation, correlate
 from spaces.space import Space
 

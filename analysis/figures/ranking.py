@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from analysis.figures.study import Study
 from analysis.figures.style import ACCENT, COLUMN, INK, PALE, canvas, legend_below
+from analysis.read.columns import BASELINE
 
 ROW = 0.135
 """Inches a proxy: a line of 7 points and what keeps it from the next."""
-BASELINE = "params"
 
 
 def draw(study: Study) -> Figure:

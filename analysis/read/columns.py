@@ -25,6 +25,8 @@ BASELINES: dict[str, Callable[[Skeleton, Any], int]] = {
     "flops": lambda skeleton, cell: skeleton.count_multiply_adds(cell),
 }
 """Shown beside every proxy, from closed forms: no score has to be stored for them."""
+BASELINE = "params"
+"""The one that every proxy is held against."""
 
 
 def counted(name: str, benchmark: Benchmark, cells: Iterable[int]) -> pd.Series:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.read.columns import BASELINE
 from analysis.read.labels import TABLES
 from analysis.report.plain import Value, first_paragraph, number
 from analysis.report.words import COLUMNS, COUNTS
 from common.errors import BadInput
-
-BASELINE = "params"
 
 
 @dataclass(frozen=True)

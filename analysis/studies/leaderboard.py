@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.read.columns import label_cells, labels_by_seed
+from analysis.read.columns import BASELINE, label_cells, labels_by_seed
 from analysis.read.labels import Labels
 from analysis.read.scores import judged_columns, published
 from analysis.stats import ranking
@@ -30,7 +30,6 @@ from proxies.base import Population, Proxy
 from spaces.space import Space
 
 TABLES = results.TABLES
-BASELINE = "params"
 TOP, NEXT = 0.1, 0.2
 PICKED = 10
 GAINED = 100

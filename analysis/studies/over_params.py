@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.read.columns import BASELINE
 from analysis.stats.comparison import Difference, over
 from analysis.stats.ranking import partial_spearman
 from analysis.studies.correlate import Result
 from spaces.space import Space
-
-BASELINE = "params"
 
 
 class Beside(NamedTuple):

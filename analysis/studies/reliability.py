@@ -24,12 +24,12 @@ from analysis.stats.seeds import Certainty, certainty
 from bench.benchmarks import Benchmark
 from common.cli import print_table
 from common.errors import BadInput
+from distill.recipes import MODES
 from distill.tables import FOLDER, read_table, table_path
 
 KS = (1, 2, 3, 5, 10)
 """Numbers of seeds whose mean's reliability is told."""
 QUANTILES = (5, 25, 50, 75, 95)
-MODES = ("vanilla", "distilled")
 
 
 @dataclass(frozen=True)

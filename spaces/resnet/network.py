@@ -17,6 +17,7 @@ from torch import nn
 from common.errors import BadUsage, unknown
 from spaces.draw import Draw
 from spaces.output import Output
+from spaces.resnet.names import RESNETS
 
 
 class ResNetBlock(NamedTuple):
@@ -89,7 +90,6 @@ def _blocks_a_stage(family: str, depth: int, others: int) -> int:
     return n
 
 
-RESNET_DEPTHS = (20, 32, 44, 56, 110)
 _WIDE = ("wrn-16-2", "wrn-16-4", "wrn-28-10", "wrn-40-1", "wrn-40-2", "wrn-40-4")
 """Examples, to suggest; any depth 6 n + 4 and widening factor will do."""
 
@@ -99,12 +99,11 @@ def shape_named(name: str, classes: int) -> ResNetShape:
 
     Raises BadUsage for another name or depth.
     """
-    resnets = {f"resnet{depth}": depth for depth in RESNET_DEPTHS}
-    if name in resnets:
-        return resnet_shape(resnets[name], classes)
+    if name in RESNETS:
+        return resnet_shape(RESNETS[name], classes)
     wide = re.fullmatch(r"wrn-([1-9]\d{0,2})-([1-9]\d?)", name, re.ASCII)
     if wide is None:
-        raise unknown("teacher network", name, [*resnets, *_WIDE])
+        raise unknown("teacher network", name, [*RESNETS, *_WIDE])
     return wide_shape(int(wide[1]), int(wide[2]), classes)
 
 

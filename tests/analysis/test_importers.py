@@ -287,6 +287,7 @@ def test_a_path_in_place_of_results_is_not_loaded(tmp_path: Path) -> None:
 NOT_A_PERCENTAGE = (math.inf, math.nan, -0.5, 100.5, "x", None, True)
 
 
+@pytest.mark.slow
 def test_index_and_string_must_agree_everywhere(tmp_path: Path) -> None:
     def refused(format: str, file: Path, message: str) -> None:
         with pytest.raises(BadInput, match=message):

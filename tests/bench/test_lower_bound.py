@@ -72,6 +72,7 @@ def test_an_operation_more_is_more_maps() -> None:
     assert count_values(conv, SMALL) - count_values(none, SMALL) == maps
 
 
+@pytest.mark.slow
 def test_rates_and_shares_are_of_this_machine() -> None:
     assert min(rates("cpu", 1)) > 1e6
     network = CellNetwork(

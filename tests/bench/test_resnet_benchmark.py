@@ -121,6 +121,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_numbers(tmp_path: Path) -
     parted.close()
 
 
+@pytest.mark.slow
 def test_scores_are_run_shown_exported_and_verified(command: Command, tmp_path: Path) -> None:
     (tmp_path / "codes.txt").write_text("# two\n713\n[3, 3, 3]\n")
     assert command("bench", "run", "params,l2_norm", *RUN, "--cells", "codes.txt", "--store", "s.sqlite").code == 0

@@ -93,6 +93,7 @@ Expected = dict[tuple[str, int], list[StoredRow]]
 New = Callable[[], ScoreStore]
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_the_number_of_workers(cells_file: str, new_store: New, expected: Expected) -> None:
     store = new_store()
     execute(ask(PROXIES, cells_file, seeds=(0, 1), workers=2), store)
@@ -109,6 +110,7 @@ def test_rows_do_not_depend_on_order_and_chunks(
     assert stored(store) == expected
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_the_company_a_proxy_is_scored_in(
     cells_file: str, new_store: New, expected: Expected
 ) -> None:

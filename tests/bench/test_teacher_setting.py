@@ -47,7 +47,7 @@ from proxies.registry import create
 from spaces.nb201.cell import cell_at
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.space import NB201
-from spaces.resnet.network import RESNET_DEPTHS, ResNet, count_parameters, resnet_shape
+from spaces.resnet.network import ResNet, count_parameters, resnet_shape
 
 ROOT = Path(__file__).parents[2]
 DIGITS, CIFAR = benchmark("digits"), benchmark("cifar100")
@@ -107,7 +107,7 @@ def test_a_random_cell_is_drawn_by_its_seed() -> None:
 def test_a_resnet_is_as_wide_as_the_students_and_at_paper_size_that_of_cifar() -> None:
     assert with_teacher(CIFAR, "resnet56").teacher == ResNetTeacher(56, 16, (16, 32, 64), 100)
     assert with_teacher(DIGITS, "resnet110").teacher == ResNetTeacher(110, 8, (8, 16, 32), 10)
-    assert tuple(RESNETS.values()) == RESNET_DEPTHS, "one list of depths, read without torch"
+    assert tuple(RESNETS.values()) == (20, 32, 44, 56, 110)
 
 
 def test_the_trained_teacher_is_the_one_of_the_labels() -> None:
@@ -458,6 +458,7 @@ def test_no_cell_is_made_up_for_a_teacher_that_has_none() -> None:
         probe.cell.edges()
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     rows = []
     record = with_teacher(DIGITS, "resnet20").teacher.record()

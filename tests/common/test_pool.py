@@ -104,6 +104,7 @@ def test_a_killed_worker_is_replaced_and_its_task_done_again(tmp_path: Path) -> 
     assert sorted(found) == [(task, task) for task in range(9)]
 
 
+@pytest.mark.slow
 def test_no_task_is_lost_when_a_worker_dies_while_the_driver_is_busy(tmp_path: Path) -> None:
     found = []
     for number, pair in enumerate(run(Job(pid, partial(die_once, tmp_path, 0.3)), range(9), 2)):
@@ -139,6 +140,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "busy").mkdir()
     (tmp_path / "driver.py").write_text(_DRIVER)

@@ -38,6 +38,7 @@ def run(code: str) -> list[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not keep_memory(), reason="not glibc: memory goes back as the system has it")
 def test_pages_that_were_freed_are_not_asked_for_again() -> None:
     before, after = map(int, run(MEASURE))
@@ -49,6 +50,7 @@ def test_nothing_is_changed_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPa
     assert not keep_memory()
 
 
+@pytest.mark.slow
 def test_one_thread_and_no_tf32() -> None:
     code = (
         "import torch; from common.reproducible import reproducible; torch.set_num_threads(2); "

@@ -205,6 +205,7 @@ def test_the_recipe_beside_a_table_is_that_of_its_mode(tmp_path: Path) -> None:
     assert record["recipe"]["teacher_hash"] == tiny_teacher("").hash
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_smaller_run_is_part_of_a_larger_one(tmp_path: Path) -> None:
     small, large = rows(train(tmp_path / "a", limit=2, seeds=(4,))), rows(train(tmp_path / "b", limit=4, seeds=(0, 4)))
@@ -239,6 +240,7 @@ def test_alone_is_the_distilled_student_of_each_seed_by_itself(tmp_path: Path, m
         train(tmp_path / "beside", limit=2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_cells_are_trained_to_the_same_numbers_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = train(tmp_path / "a", limit=3, seeds=(0, 3))
@@ -357,6 +359,7 @@ def train_until_killed(folder: Path, runs: int, epochs: int) -> None:
     train(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_killed_process_goes_on_to_the_tables_of_an_undisturbed_one(
     tmp_path: Path, trained: list[Run], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -396,6 +399,7 @@ def set_up_small(recipe: Recipe, data: Path | None, device: str, scratch: Path) 
     return REAL_SET_UP(recipe, data, device, scratch)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_two_workers_train_to_the_tables_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = train(tmp_path / "a", limit=2)

@@ -30,6 +30,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("benchmark", ["cifar10-16px", "cifar100-16px"])
 def test_a_rehearsal_and_a_variant_of_it_train_and_share_their_vanilla_students(

@@ -144,6 +144,7 @@ def assert_frozen(teacher: Teacher) -> None:
 # the committed teacher
 
 
+@pytest.mark.slow
 def test_the_digits_teacher_is_the_one_of_its_record_and_as_accurate_on_the_test_split() -> None:
     teacher = load_teacher("digits")
     assert teacher.hash == teacher.record["hash"] == weights_hash(teacher.network)
@@ -248,6 +249,7 @@ def test_a_damaged_record_is_bad_input(text: str, copied: Path) -> None:
 # training
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_trained_teacher_loads_with_the_hash_and_accuracies_of_its_record(tmp_path: Path) -> None:
     record = train_teacher(NAME, tmp_path)
@@ -325,6 +327,7 @@ def train_until_killed(folder: Path, last: int) -> None:
     train_teacher(NAME, folder, checkpoint=folder / "unfinished.pt", watch=watch)
 
 
+@pytest.mark.slow
 def test_a_teacher_whose_training_was_killed_becomes_the_same_teacher(
     tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

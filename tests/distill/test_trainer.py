@@ -115,6 +115,7 @@ def test_the_teacher_reads_a_seeds_images_once_for_all_workers(tmp_path: Path) -
     assert answers_to(others, 3).any(), "another teacher is another"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_of_one_recipe_teacher_cell_and_block_and_gone_at_the_end(
     tmp_path: Path, lockstep: list[dict[str, Any]]
 ) -> None:

@@ -215,6 +215,7 @@ def test_training_is_the_same_every_time_and_the_global_random_state_neither_rea
 # results
 
 
+@pytest.mark.slow
 def test_val_and_test_are_after_the_last_step_and_best_is_the_highest_test_of_all_epochs() -> None:
     plan = replace(LONG, learning_rate=0.4)
     stack = stack_of([0, 1, 2, 3], 2, plan=plan)

@@ -20,6 +20,7 @@ from proxies.testing import check_proxy
 REFERENCE = Reference(title="A test", year=2024, arxiv="", bibtex="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.known())
 def test_every_registered_proxy_keeps_the_contract(name: str) -> None:
     check_proxy(registry.known()[name])
@@ -54,6 +55,7 @@ class Sound(Proxy):
         return (student.logits - teacher.logits).abs().mean().item() ** self.power
 
 
+@pytest.mark.slow
 def test_a_sound_proxy_passes() -> None:
     check_proxy(Sound)
 

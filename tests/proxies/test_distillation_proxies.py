@@ -404,6 +404,7 @@ def one_image() -> Batch:
     return make_batch(1)
 
 
+@pytest.mark.slow
 @every_setting
 @pytest.mark.parametrize("make", [one_image, one_class, twins, gray, zeros])
 def test_a_degenerate_batch_has_the_score_of_the_formula(text: str, make: Callable[[], Batch]) -> None:

@@ -178,6 +178,7 @@ def test_terms_keep_their_ranges(cell: str, init: str) -> None:
 entries = st.integers(-6, 6).map(lambda k: k / 4)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.integers(1, 7).flatmap(
@@ -228,6 +229,7 @@ def test_classes_absent_from_the_batch_count_in_the_semantic_mean() -> None:
     assert score == pytest.approx(brute_semantic(student, fixed, "readme"), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_float32_scores_are_the_float64_ones_to_a_thousandth() -> None:
     batch = make_batch(7)
     for variant in VARIANTS:

@@ -274,6 +274,7 @@ def outcomes(
 INDICES = (*DEAD, 9930, 0, *random.Random(8).sample(cell_set("valid"), 1))
 
 
+@pytest.mark.slow
 def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
     """Together means one network with the dead operations too, and with the graph of a backward pass."""
     assert len(DEAD) == 3
@@ -286,6 +287,7 @@ def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
         assert [rows[text] for rows in alone] == [rows[text] for rows in together], text
 
 
+@pytest.mark.slow
 def test_the_xautodl_backbone_gives_the_scores_of_our_own() -> None:
     """In float64, where rounding neither flips a ReLU near zero nor is all that is left of what cancels."""
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
@@ -298,6 +300,7 @@ def test_the_xautodl_backbone_gives_the_scores_of_our_own() -> None:
     assert all(rows["diswot"] is not None and rows["nwot"] is not None for rows in ours[:2])
 
 
+@pytest.mark.slow
 def test_scores_of_a_function_do_not_count_operations_that_lead_nowhere() -> None:
     """A cell and the cell less its dead operations: proxies that see the function cannot tell them apart."""
     texts = tuple(text for text in EVERY if registry.create(text).sees == "function")

@@ -114,6 +114,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_a_search_by_a_proxy_opens_no_accuracy(tmp_path: Path, environment: dict[str, str]) -> None:
     """They lie where they would be found; a process that opens one ends with 77, as a search by them does."""
     for folder in ("accuracies", "costs", "scores"):
@@ -186,6 +187,7 @@ def count(path: Path) -> int:
             return 0
 
 
+@pytest.mark.slow
 def test_a_search_killed_and_repeated_finds_what_one_finds_that_nothing_disturbed(
     command: Command, tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -135,6 +135,7 @@ def test_each_need_alone_is_met(need: str) -> None:
         compare(mine, alone)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.integers(0, len(cells()) - 1), min_size=1, max_size=6),
@@ -192,6 +193,7 @@ LOOSER = {"plain": 1e-3, "zico": 5e-3}
 nearly equal gradients. In float64 what they read is compared above."""
 
 
+@pytest.mark.slow
 def test_every_proxy_scores_in_company_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Worker, "_size", lambda self, task: self.together)  # as on a GPU, whatever is needed
     proxies = [name for name, cls in registry.known().items() if cls.needs]

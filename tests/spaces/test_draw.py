@@ -53,6 +53,7 @@ def test_equal_positions_of_different_cells_hold_equal_weights() -> None:
         assert torch.equal(a[name], b[name]) == (a[name].shape == b[name].shape)
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same() -> None:
     program = (
         "import torch; torch.manual_seed(7); torch.rand(5)\n"

@@ -138,6 +138,7 @@ def nearest(points: np.ndarray) -> np.ndarray:
     return cKDTree(points).query(points, k=2, p=np.inf)[0][:, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sees", LEVELS)
 def test_members_of_a_class_compute_the_same(sees: str) -> None:
     found = invariants(sees)

@@ -13,8 +13,8 @@ from torch import nn
 from common.errors import BadUsage
 from spaces.draw import INITS, Draw
 from spaces.output import Output
+from spaces.resnet.names import RESNETS
 from spaces.resnet.network import (
-    RESNET_DEPTHS,
     ResNet,
     ResNetShape,
     count_multiply_adds,
@@ -221,7 +221,7 @@ def test_parameters_are_those_reported_for_the_depth_space(depths: tuple[int, in
     assert sum(p.numel() for p in ResNet(shape, Draw(0)).parameters()) == parameters
 
 
-@pytest.mark.parametrize("depth", RESNET_DEPTHS)
+@pytest.mark.parametrize("depth", RESNETS.values())
 def test_resnets_have_the_parameters_of_the_closed_form(depth: int) -> None:
     """With n blocks a stage: 97,216 n - 19,824 and the classifier, from 18 C^2 + 4 C a block of C channels less what
     the two blocks with half the channels at their input save, plus their shortcuts and the stem.
@@ -279,7 +279,7 @@ def test_multiply_adds_are_the_published_ones(name: str, millions: int) -> None:
 
 def test_depth_is_counted_in_layers() -> None:
     """Convolutions that are not shortcuts, and the classifier."""
-    for name, depth in [(f"resnet{depth}", depth) for depth in RESNET_DEPTHS] + [("wrn-16-1", 16), ("wrn-22-1", 22)]:
+    for name, depth in [(f"resnet{depth}", depth) for depth in RESNETS.values()] + [("wrn-16-1", 16), ("wrn-22-1", 22)]:
         network = teacher_network(name, 10, seed=0)
         layers = [n for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear) and "shortcut" not in n]
         # a WRN's published depth counts the three shortcuts, there or not, and leaves out the classifier

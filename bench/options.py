@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 STORE = results.SCORE_STORE
 Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
 BenchmarkName = Annotated[
-    str, typer.Option("--benchmark", help="digits, cifar10, cifar100, imagenet16-120 or resnet-cifar100.")
+    str,
+    typer.Option(
+        "--benchmark",
+        help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100, imagenet16-120 or resnet-cifar100.",
+    ),
 ]
 Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]
 Backbone = Annotated[str, typer.Option("--backbone", help="own, or xautodl for the original network class.")]

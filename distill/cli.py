@@ -12,7 +12,7 @@ import typer
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage, unknown
-from common.options import Data, Device, Json
+from common.options import Data, Device, Json, Workers
 from distill.recipe_name import RecipeName
 from distill.recipes import STUDIED, recipe
 
@@ -49,7 +49,7 @@ def run_command(
     cells: Annotated[
         Path | None, typer.Option(help="File with a cell a line: train these, into tables of their own.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
+    workers: Workers = None,
     store: Store = _STORE,
     output: Output = None,
     data: Data = None,
@@ -82,7 +82,7 @@ def study_command(
     benchmark: Benchmark = "cifar10-16px",
     limit: Annotated[int, typer.Option(help="The first functions of the visiting order.")] = 24,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-2; trained in blocks of three.")] = "0-2",
-    workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
+    workers: Workers = None,
     store: Store = _STORE,
     output: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = results.RECIPES,
     data: Data = None,

@@ -116,7 +116,9 @@ class _Trainer:
 
     def _answers(self, seed: int, stream: Stream) -> torch.Tensor:
         """The teacher reads the images of a seed once, for all students and workers."""
-        name = f"{self.recipe.benchmark}-{self.teacher.hash[:16]}-{seed}-{stream.hash[:16]}.npy"
+        # read in batches of the stream's size, on which the last digits may depend
+        about = f"{self.teacher.hash[:16]}-{seed}-{stream.hash[:16]}-{stream.batch_size}"
+        name = f"{self.recipe.benchmark}-{about}.npy"
         file = self.scratch / "teacher-logits" / name
         if not file.exists():
             network = self.teacher.network.to(self.device)

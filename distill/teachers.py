@@ -67,6 +67,8 @@ def spec(name: str, epochs: int | None = None) -> TeacherSpec:
     if called is None or not benchmark or not said:
         raise unknown("teacher", name, [*NETWORKS, "cifar100-resnet110", "cifar100-wrn-40-2"])
     recipe = teacher_recipe(benchmark)
+    if epochs is not None and called[2] and epochs != int(called[2]):
+        raise BadUsage(f"the teacher '{name}' trains {called[2]} epochs, not {epochs}: name another, or ask for none")
     if epochs is not None or called[2]:
         recipe = replace(recipe, epochs=epochs or int(called[2]))
     network(said, recipe.skeleton)  # raises for one that is none

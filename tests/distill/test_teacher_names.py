@@ -137,3 +137,9 @@ def test_the_horizon_changes_nothing_of_an_untrained_teacher() -> None:
     one, other = load_teacher("random:digits"), load_teacher("random:digits@3")
     assert one.hash == other.hash
     assert equal(state(one.network), state(other.network))
+
+
+def test_a_name_and_a_wish_that_differ_in_their_horizon_are_refused() -> None:
+    assert spec("cifar10-16px@5", 5).recipe.epochs == 5
+    with pytest.raises(BadUsage, match="'cifar10-16px@5' trains 5 epochs, not 7"):
+        spec("cifar10-16px@5", 7)

@@ -110,6 +110,8 @@ def test_the_teacher_reads_a_seeds_images_once_for_all_workers(tmp_path: Path) -
     assert not answers_to(trainer(tmp_path), 3).any()
     assert answers_to(trainer(tmp_path, replace(PLAN, epochs=3)), 3).any(), "a longer stream is another"
     assert answers_to(trainer(tmp_path), 4).any(), "another seed is another"
+    half = replace(PLAN, batch=PLAN.batch // 2, epoch_steps=2 * PLAN.epoch_steps)
+    assert answers_to(trainer(tmp_path, half), 3).any(), "the same images in other batches may round otherwise"
     others = trainer(tmp_path)
     others.teacher = replace(others.teacher, hash="0" * 64)
     assert answers_to(others, 3).any(), "another teacher is another"

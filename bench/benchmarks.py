@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.teachers import CellTeacher, ResNetTeacher, Teacher, TrainedTeacher
 from common.errors import BadUsage, unknown
 from distill.recipes import ALL_3X3, recipe
 from spaces.nb201.cell import Cell, cell_at, cells, resolve
@@ -28,54 +29,12 @@ TEACHERS = ("default", *NAMED_CELLS, *RESNETS, "trained")
 
 
 @dataclass(frozen=True)
-class CellTeacher:
-    """A randomly initialised NAS-Bench-201 network; a benchmark's own is one as wide as the students.
-
-    As wide, because DisWOT's semantic term compares channels (docs/decisions/teachers.md).
-    """
-
-    cell: str
-    skeleton: CellSkeleton
-
-    def record(self) -> dict[str, Any]:
-        """All that can change a score, as its identity holds it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class ResNetTeacher:
-    """A randomly initialised CIFAR ResNet: stem of `stem` channels, three stages of `widths` (spaces/resnet/)."""
-
-    depth: int
-    stem: int
-    widths: tuple[int, int, int]
-    classes: int
-
-    def record(self) -> dict[str, Any]:
-        """All that can change a score, as its identity holds it."""
-        return {"kind": "resnet", **asdict(self), "widths": list(self.widths)}
-
-
-@dataclass(frozen=True)
-class TrainedTeacher:
-    """The trained network of a name in distill/weights, in evaluation mode, as labels are distilled from it."""
-
-    name: str
-    hash: str
-    """Content hash of its weights."""
-
-    def record(self) -> dict[str, Any]:
-        """All that can change a score, as its identity holds it."""
-        return {"kind": "trained", **asdict(self)}
-
-
-@dataclass(frozen=True)
 class Benchmark:
     """Everything that scores of one name have in common. Networks are `backbone`s of the space."""
 
     name: str
     skeleton: Skeleton
-    teacher: CellTeacher | ResNetTeacher | TrainedTeacher
+    teacher: Teacher
     space: Space
     batch: int = 64
     backbone: str = "own"
@@ -148,19 +107,23 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
     `trained` is the teacher of the benchmark's labels. Raises BadUsage for another name, and for a cell where the
     benchmark's own teacher is none; BadInput as `load_teacher`.
     """
-    own = setting.teacher
-    C = setting.skeleton.channels
     if name == "default":
         return setting
+    teacher = _other_teacher(setting, name)
+    return replace(setting, teacher=teacher.called(teacher_name(setting.name, teacher.record())))
+
+
+def _other_teacher(setting: Benchmark, name: str) -> Teacher:
+    C = setting.skeleton.channels
     if name in RESNETS:
-        resnet = ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
-        return replace(setting, teacher=resnet)
+        return ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
     if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
-        return replace(setting, teacher=_trained(name, setting.name))
+        return _trained(name, setting.name)
     cell = str(_cell(name))
-    if not isinstance(own, CellTeacher):
-        raise BadUsage(f"--teacher {name}: students of {setting.name} have a ResNet as teacher: {', '.join(RESNETS)}")
-    return replace(setting, teacher=replace(own, cell=cell))
+    try:
+        return setting.teacher.with_cell(cell)
+    except BadUsage as reason:
+        raise BadUsage(f"--teacher {name}: {reason}") from None
 
 
 def _trained(name: str, benchmark: str) -> TrainedTeacher:

@@ -67,7 +67,7 @@ def run_command(
     opened = ScoreStore(store)
     request = Request(
         benchmark=setting,
-        proxies=tuple(proxy.label for proxy in chosen),
+        proxies=tuple(chosen),
         seeds=tuple(wanted_seeds),
         cells=cells,
         limit=limit,

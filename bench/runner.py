@@ -19,7 +19,6 @@ from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool
 from common.pool import Died, Job
 from common.progress import Progress
-from proxies import registry
 from proxies.base import Proxy
 from spaces.space import Space
 
@@ -36,7 +35,7 @@ class Request:
     """What a `bench run` asks for."""
 
     benchmark: Benchmark
-    proxies: tuple[str, ...]
+    proxies: tuple[Proxy, ...]
     seeds: tuple[int, ...]
     cells: str = "all"
     limit: int | None = None
@@ -45,6 +44,7 @@ class Request:
     device: str = "cpu"
     data: Path | None = None
     files: tuple[Path, ...] = ()
+    """Modules of the user's in which some of the proxies are defined; workers load them too."""
     retry: bool = False
     executor: str = "local"
     address: str | None = None
@@ -67,8 +67,7 @@ class Summary:
 def execute(request: Request, store: ScoreStore) -> Summary:
     """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight."""
     start = time.monotonic()
-    proxies = [registry.create(text, request.files) for text in request.proxies]
-    space = request.benchmark.space
+    proxies, space = request.proxies, request.benchmark.space
     cells = select(request.cells, space, request.limit)
     setting = store_settings(request, proxies, store)
     wants, copies = [], []
@@ -83,9 +82,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
         [(identity, seed, _named(request), len(cells)) for (_, seed), identity in setting.items()],
     )
     store.add(run_id, copies)
-    setup = Setup(
-        request.benchmark, request.proxies, request.files, request.data, request.device, together=request.together
-    )
+    setup = Setup(request.benchmark, proxies, request.files, request.data, request.device, together=request.together)
     wanted = set(cells)
     names = [name_of(proxy, request.benchmark) for proxy in proxies]
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"

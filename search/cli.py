@@ -112,7 +112,7 @@ def search_command(
         from bench.runner import Request
         from bench.store import ScoreStore
 
-        request = Request(setting, (judge.label,), numbers, device=where, data=folder, files=files, retry=retry)
+        request = Request(setting, (judge,), numbers, device=where, data=folder, files=files, retry=retry)
         made = OnDemand(request, ScoreStore(store))
         objective = objectives.by_proxy(request, made)
     times = latency(setting, where, output) if max_latency else None
@@ -201,9 +201,7 @@ def student_command(
 
     if process is None and PROCESS_SEED in numbers:
         raise BadUsage(f"--seeds {seeds}: seed {PROCESS_SEED} is of the search of the process")
-    request = Request(
-        setting, (judge.label,), (0,), device=choose_device(device), data=folder, files=files, retry=retry
-    )
+    request = Request(setting, (judge,), (0,), device=choose_device(device), data=folder, files=files, retry=retry)
     scores = OnDemand(request, ScoreStore(store))
     plan = Plan(setting, "all", tuple(limits), 1, budget)
     folders = Folders(output / "store/rehearsal" if RecipeName.parse(benchmark).rehearsal else output, output / "store")

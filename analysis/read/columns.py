@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.read.labels import Labels
-from bench.benchmarks import Benchmark, teacher_name
+from bench.benchmarks import Benchmark
 from bench.identity import name_of
 from bench.plan import select
 from bench.store import ScoreStore
@@ -45,7 +45,7 @@ def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Ser
     stored = ScoreStore(store, create=False).scores(benchmark.name, proxy, teacher)
     if not any(row.status == "ok" for entry in stored for row in entry.rows):
         name = name_of(proxy, benchmark)
-        option = f" --teacher {teacher_name(benchmark.name, teacher)}" if name != proxy.label else ""
+        option = f" --teacher {benchmark.teacher.name}" if name != proxy.label else ""
         raise BadInput(
             f"no scores of {name} on {benchmark.name} in {store}: "
             f"run `python -m bench run {proxy.label} --benchmark {benchmark.name}{option}` first"

@@ -157,9 +157,8 @@ def growth_command(
     from bench.runner import Request
 
     where, count = placement(device, workers, executor)
-    labels = tuple(proxy.label for proxy in chosen)
     request = Request(
-        setting, labels, (0,), workers=count, device=where, data=folder, executor=executor, address=address
+        setting, tuple(chosen), (0,), workers=count, device=where, data=folder, executor=executor, address=address
     )
     found = measure(request, sizes)
     rows: list[list[object]] = [

@@ -32,7 +32,8 @@ DIGITS = benchmark("digits")
 
 
 def score(store: ScoreStore, *labels: str, **more: object) -> None:
-    execute(Request(**{"benchmark": DIGITS, "proxies": labels, "seeds": (0, 1), "limit": 8} | more), store)
+    proxies = tuple(map(create, labels))
+    execute(Request(**{"benchmark": DIGITS, "proxies": proxies, "seeds": (0, 1), "limit": 8} | more), store)
 
 
 @pytest.fixture(scope="module")

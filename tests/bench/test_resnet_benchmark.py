@@ -38,7 +38,7 @@ RUN = ("--benchmark", "resnet-cifar100", "--workers", 1)
 
 
 def request(**changes: object) -> Request:
-    return replace(Request(TINY, BLIND, (0, 1)), **changes)
+    return replace(Request(TINY, tuple(map(create, BLIND)), (0, 1)), **changes)
 
 
 def rows(store: ScoreStore, proxy: str) -> list[tuple[int, list[StoredRow]]]:
@@ -110,7 +110,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_numbers(tmp_path: Path) -
     whole, parted = ScoreStore(tmp_path / "whole.sqlite"), ScoreStore(tmp_path / "parted.sqlite")
     assert execute(request(limit=16), whole).ok == 16 * 2 * len(BLIND)
     execute(request(seeds=(1,), limit=5), parted)
-    execute(request(proxies=("zen",), seeds=(0,), limit=11), parted)
+    execute(request(proxies=(create("zen"),), seeds=(0,), limit=11), parted)
     summary = execute(request(limit=16), parted)
     assert (summary.ok, summary.failed) == (16 * 2 * len(BLIND), 0)
     assert execute(request(limit=16), parted).passes == 0

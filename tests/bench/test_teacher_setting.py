@@ -57,7 +57,8 @@ READERS = ("diswot", "diswot_relation", "kd")
 
 def ask(teacher: str, proxies: tuple[str, ...] = ("diswot",), **more: Any) -> Request:
     setting = with_teacher(DIGITS, teacher)
-    return Request(**{"benchmark": setting, "proxies": proxies, "seeds": (0,), "cells": "functions", "limit": 4} | more)
+    made = tuple(map(create, proxies))
+    return Request(**{"benchmark": setting, "proxies": made, "seeds": (0,), "cells": "functions", "limit": 4} | more)
 
 
 def score(store: ScoreStore, teacher: str, proxies: tuple[str, ...] = ("diswot",), **more: Any) -> Summary:
@@ -83,7 +84,7 @@ def store(made: Path, tmp_path: Path) -> Iterator[ScoreStore]:
 
 
 def worker(teacher: str, *proxies: str) -> Worker:
-    return Setup(with_teacher(DIGITS, teacher), proxies or ("diswot",), (), None, "cpu")()
+    return Setup(with_teacher(DIGITS, teacher), tuple(map(create, proxies or ("diswot",))), (), None, "cpu")()
 
 
 # -- names

@@ -12,7 +12,8 @@ import pytest
 import torch
 from test_images_cifar import needs_data, one_line, parquet_folder, pixels, torchvision_folder
 
-from bench.benchmarks import CellTeacher, benchmark, with_teacher
+from bench.benchmarks import benchmark, with_teacher
+from bench.teachers import CellTeacher
 from common.errors import BadInput, BadUsage
 from distill.recipes import ALL_3X3, recipe
 from images import load

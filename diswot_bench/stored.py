@@ -19,7 +19,7 @@ from bench import benchmarks as settings
 from bench.store import ScoreStore
 from common.errors import BadInput, BadUsage
 from proxies import registry
-from proxies.base import Population
+from proxies.base import Proxy
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
@@ -32,8 +32,8 @@ def proxies() -> pd.DataFrame:
         name: {
             "family": cls.family,
             "version": cls.version,
-            "init": "" if issubclass(cls, Population) else cls.init,
-            "needs": "" if issubclass(cls, Population) else ", ".join(cls.needs),
+            "init": cls.init if issubclass(cls, Proxy) else "",
+            "needs": ", ".join(cls.needs) if issubclass(cls, Proxy) else "",
             "title": cls.reference.title,
             "year": cls.reference.year,
             "arxiv": cls.reference.arxiv,

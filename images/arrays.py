@@ -174,7 +174,7 @@ def _classes(name: str, parts: dict[str, Split], classes: int | None) -> int:
             raise BadInput(f"{name}, {part}: labels are {low} to {high}, and those of {count} classes 0 to {count - 1}")
     if classes is None and len(named) < count:
         missing = min(set(range(count)) - set(named.tolist()))
-        raise BadInput(f"{name}: no training image of class {missing}, with labels up to {count - 1}: give `classes`")
+        raise BadInput(f"{name}: no training image is of class {missing} of {count}: if that is right, give `classes`")
     return count
 
 

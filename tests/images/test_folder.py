@@ -269,7 +269,8 @@ def test_cells_are_scored_on_them_and_other_images_are_other_scores(tmp_path: Pa
     write_folder(tmp_path / "own", {"a": 12, "b": 12})
     setting = of_images("birds", "folder:own", channels=4, cells_per_stage=1, batch=8)
     store = ScoreStore(tmp_path / "s.sqlite")
-    request = Request(benchmark=setting, proxies=("params", "nwot", "diswot"), seeds=(0,), cells="all", limit=3)
+    proxies = tuple(map(create, ("params", "nwot", "diswot")))
+    request = Request(benchmark=setting, proxies=proxies, seeds=(0,), limit=3)
     for _ in range(2):
         summary = execute(request, store)
         assert (summary.ok, summary.failed) == (9, 0)

@@ -34,6 +34,8 @@ def load(name: str, data: Path | None = None) -> DataSet:
     name, colon, folder = name.partition(":")
     if colon and data is not None:
         raise BadUsage(f"--data {data}: the images of this benchmark are those of {folder}")
+    if colon and not folder:
+        raise BadUsage(f"'{name}:' lacks a folder: write {name}:DIR")
     if colon:
         data = Path(folder).expanduser()
     if name not in DATA_SETS:

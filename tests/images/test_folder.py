@@ -293,5 +293,7 @@ def test_a_data_set_has_one_folder(tmp_path: Path) -> None:
         BadUsage, match=r"^folder is no data set without its images: pass --data DIR, or write folder:DIR$"
     ):
         load("folder")
+    with pytest.raises(BadUsage, match=r"^'folder:' lacks a folder: write folder:DIR$"):
+        load("folder:")
     with pytest.raises(BadUsage, match="unknown data set 'folders'"):
         load("folders:own")

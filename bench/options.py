@@ -20,7 +20,8 @@ BenchmarkName = Annotated[
     str,
     typer.Option(
         "--benchmark",
-        help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100, imagenet16-120 or resnet-cifar100.",
+        help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100 (NAME-subset for a part of its images), "
+        "imagenet16-120 or resnet-cifar100.",
     ),
 ]
 Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]

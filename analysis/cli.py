@@ -110,11 +110,17 @@ def teachers_command(
 
 @app.command("import")
 def import_command(
-    format: Annotated[str, typer.Argument(help="nas-bench-201, nats-bench, diswot-json, resnet-depths or csv.")],
+    format: Annotated[
+        str,
+        typer.Argument(
+            help="nas-bench-201, nats-bench (topology), nats-bench-size, diswot-json, resnet-depths or csv."
+        ),
+    ],
     file: Annotated[Path, typer.Argument(help="The published file; of nats-bench the 'simple' folder too.")],
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120.")],
     epochs: Annotated[
-        int | None, typer.Option(help="Of a benchmark's trainings, 12 or 200 (default); else what to state.")
+        int | None,
+        typer.Option(help="Of a benchmark's trainings, 12, 200 or 90; default the longest; else what to state."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the table; default: data set and format or file.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the table.")] = places.ACCURACIES,

@@ -11,6 +11,7 @@ from typing import Any
 from bench.teachers import CellTeacher, ResNetTeacher, Teacher, TrainedTeacher
 from common.errors import BadUsage, unknown
 from distill.recipes import ALL_3X3, recipe
+from spaces.nats_sizes.space import SIZES, SizeSkeleton
 from spaces.nb201.cell import Cell, cell_at, cells, resolve
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.space import NB201
@@ -58,6 +59,12 @@ def _small(name: str) -> Benchmark:
     return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)), NB201)
 
 
+def _sizes(images: str, classes: int, size: int, teacher_depth: int) -> Benchmark:
+    """NATS-Bench's size space; the teacher is as wide as the widest students."""
+    teacher = ResNetTeacher(teacher_depth, 16, (16, 32, 64), classes)
+    return Benchmark(f"nats-sizes-{images}", SizeSkeleton(8, classes, size), teacher, SIZES, images=images)
+
+
 _BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
@@ -74,6 +81,9 @@ _BENCHMARKS = {
             space=RESNET,
             images="cifar100",
         ),
+        _sizes("digits", 10, 16, teacher_depth=20),
+        _sizes("cifar10", 10, 32, teacher_depth=110),
+        _sizes("cifar100", 100, 32, teacher_depth=110),
     )
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.errors import unknown
+from spaces.nats_sizes.space import SIZES
 from spaces.nb201.space import NB201
 from spaces.resnet.space import RESNET
 from spaces.space import Space
@@ -12,6 +13,7 @@ _SPACES: dict[str, Space] = {
     for space in (
         NB201,
         RESNET,
+        SIZES,
     )
 }
 

@@ -19,9 +19,9 @@ label's row of the classifier weight over the map's area, so no backward pass is
 code as published. `released`: their NAS-Bench-201 script as it runs, less its accidents of order (it accumulates the
 teacher's gradient over students and draws another batch for each). docs/decisions/diswot.md compares the three.
 
-M_s of the three compares channel with channel: NotApplicable where teacher and student differ in width. `spectrum` is the
-paper's, the student's channels turned and embedded among the teacher's as they fit best: the least that the paper's
-distance can be over all V with V^T V = 1 in place of H_s by V H_s V^T (Hoffman & Wielandt 1953).
+M_s of the three compares channel with channel: NotApplicable where teacher and student differ in width. `spectrum` is
+the paper's with the narrower one's channels turned and laid into the wider one's as they fit best: the least distance
+over all V with V^T V = 1, H replaced by V H V^T (Hoffman & Wielandt 1953). It is ours, for students of any width.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def semantic(student: Probe, teacher: Probe, variant: str) -> float:
     if variant in ("paper", "spectrum"):
         both = (teacher, student)
         maps = [loss_terms.class_weighted_maps(each.features[-1], each.classifier_weight, each.labels) for each in both]
-        distance = loss_terms.normalised_distance if variant == "paper" else loss_terms.spectral_distance
-        return -distance(*map(loss_terms.gram, maps)).item()
+        between = loss_terms.normalised_distance if variant == "paper" else loss_terms.spectral_distance
+        return -between(*map(loss_terms.gram, maps)).item()
     distance = loss_terms.outer_rows_distance(teacher.classifier_gradient, student.classifier_gradient)
     return -distance.mean().item() / widths[0]
 

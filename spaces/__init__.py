@@ -1,1 +1,1 @@
-"""Architectures and their networks: cells of NAS-Bench-201, sizes of NATS-Bench, depths of ResNets; their order and classes."""
+"""Architectures and their networks: NAS-Bench-201 cells, NATS-Bench sizes, ResNet depths; order and classes of each."""

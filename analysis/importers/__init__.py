@@ -32,9 +32,9 @@ def import_table(
 ) -> tuple[Path, AccuracyTable]:
     """Write `<output>/<name>.csv.gz` and its JSON from a file of one of `FORMATS`; the path and what was written.
 
-    `epochs` picks the schedule of a benchmark file (default its longest), and states it for the other formats. Raises BadUsage
-    for a word that means nothing, BadInput for a file that is missing, damaged, of another format or space, a pickle
-    that is not trusted, and a table that is there already. Nothing is written unless all of the file was understood.
+    `epochs` picks the schedule of a benchmark file (default: the longest), and states it for the other formats. Raises
+    BadUsage for a word that means nothing, BadInput for a file that is missing, damaged, of another format or space, a
+    pickle that is not trusted, and a table that is there already. Nothing is written unless all was understood.
     """
     epochs = _check_words(format, dataset, epochs)
     stem = re.sub(r"(\.csv)?\.[^.]+$", "", file.name)

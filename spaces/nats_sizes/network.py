@@ -1,7 +1,7 @@
 """The networks of NATS-Bench's size space: in values xautodl's `DynamicShapeTinyNet`.
 
-A ReLU is run once for all convolutions that read it. Weights are draws keyed by place, edge and widths, so that
-networks share what lies between places of equal widths.
+A ReLU is run once for all convolutions that read it. Weights are draws keyed by place and edge, of which each network
+has as many rows and columns as its widths say: build from a `NestedDraw`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from spaces.draw import Draw
+from spaces.draw import NestedDraw
 from spaces.nb201.network import NodeReLU, ReductionBlock
 from spaces.nb201.skeleton import Block
 from spaces.output import Output
@@ -21,11 +21,11 @@ class SizeCell(nn.Module):
     Each c is ReLU, 3x3 convolution, batch norm; the shortcut, where i and o differ, 1x1 convolution, batch norm.
     """
 
-    def __init__(self, position: str, i: int, o: int, draw: Draw) -> None:
+    def __init__(self, position: str, i: int, o: int, draw: NestedDraw) -> None:
         super().__init__()
 
         def conv(edge: str, i: int, kernel: int = 3) -> nn.Module:
-            return nn.Sequential(*draw.conv_bn(f"{position}/{edge}/{i}x{o}", i, o, kernel))
+            return nn.Sequential(*draw.conv_bn(f"{position}/{edge}", i, o, kernel))
 
         self.conv01, self.conv02, self.conv12 = conv("01", i), conv("02", i), conv("12", o)
         self.shortcut = nn.Identity() if i == o else conv("03", i, 1)
@@ -43,19 +43,19 @@ class SizeCell(nn.Module):
 class SizeNetwork(nn.Module):
     """The network of five widths; `forward` gives an `Output`. It holds the draw's own leaf modules, not copies."""
 
-    def __init__(self, widths: tuple[int, ...], classes: int, draw: Draw) -> None:
+    def __init__(self, widths: tuple[int, ...], classes: int, draw: NestedDraw) -> None:
         super().__init__()
-        self.stem = nn.Sequential(*draw.conv_bn(f"sizes/stem/{widths[0]}", 3, widths[0], 3))
+        self.stem = nn.Sequential(*draw.conv_bn("sizes/stem", 3, widths[0], 3))
         cells: list[nn.Module] = []
         for place, (i, o) in enumerate(zip((widths[0], *widths), widths, strict=False)):
             position = f"sizes/cells.{place}"
             if place % 2:
-                cells.append(ReductionBlock(Block(f"{position}/{i}x{o}", True, i, o, 0), draw))
+                cells.append(ReductionBlock(Block(position, True, i, o, 0), draw))
             else:
                 cells.append(SizeCell(position, i, o, draw))
         self.cells = nn.ModuleList(cells)
-        self.lastact = nn.Sequential(draw.bn(f"sizes/lastact/{widths[-1]}", widths[-1]), nn.ReLU())
-        self.classifier = draw.linear(f"sizes/classifier/{widths[-1]}", widths[-1], classes)
+        self.lastact = nn.Sequential(draw.bn("sizes/lastact", widths[-1]), nn.ReLU())
+        self.classifier = draw.linear("sizes/classifier", widths[-1], classes)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -144,9 +144,10 @@ class SizeSpace(Space):
 
 def _network(sizes: Sizes, skeleton: SizeSkeleton, draw: Draw, sees: str) -> nn.Module:
     """Every operation of a network is live, whoever sees it."""
+    from spaces.draw import NestedDraw
     from spaces.nats_sizes.network import SizeNetwork
 
-    return SizeNetwork(skeleton.widths(sizes), skeleton.classes, draw)
+    return SizeNetwork(skeleton.widths(sizes), skeleton.classes, NestedDraw(draw, skeleton.width))
 
 
 SIZES = SizeSpace()

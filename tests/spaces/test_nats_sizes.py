@@ -144,20 +144,20 @@ def test_shape_of_the_skeleton_is_part_of_a_scores_identity() -> None:
 # weights
 
 
-def test_networks_of_one_draw_share_what_lies_between_equal_widths_whatever_was_built_before() -> None:
+def test_a_narrow_network_is_a_part_of_a_wide_one_whatever_was_built_before() -> None:
     draw = Draw(0, momentum=0.0)
-    one, other = network("8:16:32:48:64", draw=draw), network("8:16:24:48:64", draw=draw)
-    alone = dict(network("8:16:24:48:64").named_parameters())
-    own = dict(one.named_parameters())
-    shared = {name for name, value in other.named_parameters() if value is own.get(name)}
-    assert {name.rpartition(".")[0] for name in shared} >= {
-        "stem.0",
-        "cells.0.conv01.0",
-        "cells.4.conv23.0",
-        "classifier",
-    }
-    assert not any(name.startswith(("cells.2", "cells.3.downsample")) for name in shared)
-    assert all(torch.equal(value, alone[name]) for name, value in other.named_parameters())
+    wide, narrow = network("64:64:64:64:64", draw=draw), network("8:16:24:48:8", draw=draw)
+    alone, own = network("8:16:24:48:8").state_dict(), dict(wide.named_parameters())
+    assert all(torch.equal(value, alone[name]) for name, value in narrow.state_dict().items())
+    compared = 0
+    for name, value in narrow.named_parameters():
+        if name in own and value.ndim > 1:
+            part = own[name][tuple(map(slice, value.shape))]
+            fan_in = (part[0].numel() if name.startswith("stem") else own[name][0].numel()) / value[0].numel()
+            torch.testing.assert_close(value, part * math.sqrt(fan_in))
+            compared += 1
+    assert compared == 1 + 15 + 6 + 1
+    assert network("8:16:24:48:8", draw=draw).stem[0] is narrow.stem[0], "leaves are made once"
 
 
 # proxies
@@ -165,7 +165,7 @@ def test_networks_of_one_draw_share_what_lies_between_equal_widths_whatever_was_
 
 @cache
 def tiny_worker() -> Worker:
-    return NoiseSetup(TINY, tuple(registry.known()), (), None, "cpu")()
+    return NoiseSetup(TINY, tuple(map(registry.create, registry.known())), (), None, "cpu")()
 
 
 @cache
@@ -199,7 +199,8 @@ def test_what_compares_channels_is_not_applicable_between_unequal_widths() -> No
 
 
 def test_spectra_compare_any_widths() -> None:
-    worker = NoiseSetup(TINY, ("diswot:variant=spectrum", "diswot_semantic:variant=spectrum"), (), None, "cpu")()
+    proxies = registry.create_all("diswot:variant=spectrum,diswot_semantic:variant=spectrum")
+    worker = NoiseSetup(TINY, tuple(proxies), (), None, "cpu")()
     for text in SOME:
         both, semantic = worker.score(Pass(0, "default", SIZES.resolve(text), (0, 1)))
         assert both.status == semantic.status == "ok"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analysis.pages.cli import COMMANDS
+from bench.options import Modules
 from common import results as places
 from common.cli import application, print_table
-from common.options import Json, Modules
+from common.options import Json
 
 if TYPE_CHECKING:
     from analysis.stats.correlation import Correlation
@@ -143,6 +144,7 @@ def reliability_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
     tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = places.ACCURACIES,
     as_json: Json = False,
+    proxy_module: Modules = None,
 ) -> None:
     """Agreement of seeds, ceilings, vanilla against distilled, and the gain of distillation."""
     from bench.benchmarks import benchmark as named

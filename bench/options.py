@@ -14,13 +14,31 @@ if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
     from proxies.base import Proxy
 
+
+def _use(files: list[Path] | None) -> list[Path] | None:
+    from bench.modules import use
+
+    use(files or ())
+    return files
+
+
 STORE = results.SCORE_STORE
+Modules = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--module",
+        "--proxy-module",
+        callback=_use,
+        help="Python file that defines proxies, data sets, spaces or benchmarks.",
+    ),
+]
 Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
 BenchmarkName = Annotated[
     str,
     typer.Option(
         "--benchmark",
-        help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100, imagenet16-120 or resnet-cifar100.",
+        help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100, imagenet16-120, resnet-cifar100, "
+        "nats-sizes-digits, nats-sizes-cifar10, nats-sizes-cifar100, or one of a --module.",
     ),
 ]
 Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]

@@ -1,4 +1,4 @@
-"""A file of the user's or an installed package brings a data set, a space, a benchmark: known by name, in workers too."""
+"""A user's file or an installed package brings a data set, a space, a benchmark, known by name, in workers too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conftest import Command
 
 import images
 from bench.benchmarks import benchmark, names
-from bench.modules import use
+from bench.options import use
 from common import modules
 from common.errors import BadInput, BadUsage
 from spaces.registry import space

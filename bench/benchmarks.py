@@ -6,13 +6,16 @@ import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 from bench.teachers import CellTeacher, ResNetTeacher, Teacher, TrainedTeacher
+from common import modules
 from common.errors import BadUsage, unknown
 from distill.recipes import ALL_3X3, recipe
 from images.base import DataSet
 from images.registry import load
+from spaces.nats_sizes.space import SIZES, SizeSkeleton
 from spaces.nb201.cell import Cell, cell_at, cells, resolve
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.space import NB201
@@ -75,6 +78,12 @@ def _small(name: str) -> Benchmark:
     return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)), NB201)
 
 
+def _sizes(images: str, classes: int, size: int, teacher_depth: int) -> Benchmark:
+    """NATS-Bench's size space; the teacher is as wide as the widest students."""
+    teacher = ResNetTeacher(teacher_depth, 16, (16, 32, 64), classes)
+    return Benchmark(f"nats-sizes-{images}", SizeSkeleton(8, classes, size), teacher, SIZES, images=images)
+
+
 _CIFAR = (
     _small("cifar10-16px"),
     _small("cifar100-16px"),
@@ -94,21 +103,35 @@ _BENCHMARKS = {
             space=RESNET,
             images="cifar100",
         ),
+        _sizes("digits", 10, 16, teacher_depth=20),
+        _sizes("cifar10", 10, 32, teacher_depth=110),
+        _sizes("cifar100", 100, 32, teacher_depth=110),
         *(replace(whole, name=f"{whole.name}-subset") for whole in _CIFAR),
     )
 }
 
 
+def benchmarks_in(module: ModuleType) -> list[tuple[str, Benchmark]]:
+    """The benchmarks that a module holds, such as `MINE = Benchmark("mine", ...)`, and their names."""
+    return [(value.name, value) for value in vars(module).values() if isinstance(value, Benchmark)]
+
+
+def _known() -> dict[str, Benchmark]:
+    """Those here, of installed packages (entry points `diswot_bench.benchmarks`), and of the user's files."""
+    return modules.named("benchmark", _BENCHMARKS, modules.of_users("diswot_bench.benchmarks"), benchmarks_in)
+
+
 def names() -> list[str]:
-    """The known benchmarks."""
-    return list(_BENCHMARKS)
+    """The known benchmarks. Raises BadInput where a name stands for two."""
+    return list(_known())
 
 
 def benchmark(name: str) -> Benchmark:
     """The benchmark of a name. Raises BadUsage, with the nearest name, where there is none."""
-    if name not in _BENCHMARKS:
-        raise unknown("benchmark", name, _BENCHMARKS)
-    return _BENCHMARKS[name]
+    known = _known()
+    if name not in known:
+        raise unknown("benchmark", name, known)
+    return known[name]
 
 
 def with_backbone(setting: Benchmark, name: str) -> Benchmark:
@@ -124,7 +147,7 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
     """The benchmark with another teacher in place of its own, which is `default`.
 
     A cell, `best`, `median`, `random:SEED`, an index or a string, replaces the cell of the benchmark's own teacher and
-    keeps its skeleton. A ResNet is as wide as the students, C, 2 C and 4 C channels: at paper size that of CIFAR.
+    keeps its skeleton. A ResNet is as wide as the widest students, C, 2 C, 4 C channels: at paper size that of CIFAR.
     `trained` is the teacher of the benchmark's labels. Raises BadUsage for another name, and for a cell where the
     benchmark's own teacher is none; BadInput as `load_teacher`.
     """
@@ -135,7 +158,7 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
 
 
 def _other_teacher(setting: Benchmark, name: str) -> Teacher:
-    C = setting.skeleton.channels
+    C = setting.skeleton.width // 4
     if name in RESNETS:
         return ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
     if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
@@ -178,7 +201,8 @@ def teacher_name(benchmark: str, record: Mapping[str, Any]) -> str:
 
     Of an older definition, which no name calls any more, a cell has its skeleton behind its name.
     """
-    own = _BENCHMARKS[benchmark].teacher.record() if benchmark in _BENCHMARKS else {}
+    known = _known()
+    own = known[benchmark].teacher.record() if benchmark in known else {}
     if record == own:
         return "default"
     if "kind" in record:

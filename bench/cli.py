@@ -16,6 +16,7 @@ from bench.options import (
     Backbone,
     BenchmarkName,
     Executor,
+    Modules,
     Proxies,
     Store,
     TeacherName,
@@ -24,7 +25,7 @@ from bench.options import (
 )
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
-from common.options import Data, Device, Json, Modules
+from common.options import Data, Device, Json
 
 if TYPE_CHECKING:
     from proxies.base import Named
@@ -138,10 +139,11 @@ def status_command(store: Store = STORE, as_json: Json = False) -> None:
 
 @app.command("show")
 def show_command(
-    cell: Annotated[str, typer.Argument(help="Index or official string of a cell, or depth code of a ResNet.")],
-    space: Annotated[str, typer.Option(help="nb201 (cells) or resnet (depth codes).")] = "nb201",
+    cell: Annotated[str, typer.Argument(help="Index or text of a cell, such as its official string or 8:16:32:48:64.")],
+    space: Annotated[str, typer.Option(help="nb201 (cells), resnet (depth codes) or nats_sizes (widths).")] = "nb201",
     store: Store = STORE,
     as_json: Json = False,
+    proxy_module: Modules = None,
 ) -> None:
     """A cell, what it is equivalent to, and its stored scores."""
     from bench.store import ScoreStore
@@ -196,6 +198,7 @@ def merge_command(
         list[Path], typer.Argument(help="Stores of other runs or machines, or folders such as results/scores/digits.")
     ],
     store: Store = STORE,
+    proxy_module: Modules = None,
 ) -> None:
     """Add the scores of other stores, or published ones. Exit code 1 if one of a cell differs: the own one stays."""
     from bench.published import restore

@@ -16,6 +16,7 @@ from torch import nn
 import images
 from bench.benchmarks import Benchmark
 from bench.plan import Pass
+from common import modules
 from common.errors import BadInput
 from common.reproducible import reproducible
 from images.base import Batch, DataSet
@@ -24,7 +25,6 @@ from probe.batched import Group, GroupProbe
 from probe.needs import BACKWARD
 from probe.network import Probe
 from probe.views import views
-from proxies import registry
 from proxies.base import NotApplicable, Proxy
 from spaces.draw import Draw
 from spaces.space import SEES, Architecture, Skeleton
@@ -64,13 +64,13 @@ class Setup:
         return Worker(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a proxy of a user's file unpickles only where that file was loaded before
+        # what a user's file defines unpickles, and is found by name, only where that file was loaded before
         values = [getattr(self, field.name) for field in fields(self)]
-        return _unpickled, (self.files, type(self), pickle.dumps(values))
+        return _unpickled, ((*modules.in_use(), *self.files), type(self), pickle.dumps(values))
 
 
 def _unpickled(files: tuple[Path, ...], cls: type[Setup], values: bytes) -> Setup:
-    registry.known(files)
+    modules.use(files)
     return cls(*pickle.loads(values))
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from bench.options import Modules
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage
-from common.options import Data, Device, Json, Modules
+from common.options import Data, Device, Json
 from search.subgraph.words import FOLDER
 
 if TYPE_CHECKING:

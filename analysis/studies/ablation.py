@@ -18,14 +18,14 @@ from analysis.studies.correlate import judge
 from analysis.typeset import Table, between, number
 from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
-from proxies.diswot import VARIANTS
+from proxies.diswot import PUBLISHED
 from proxies.registry import create
 from spaces.inits import INITS
 from spaces.space import Space
 
 
 def _matrices(proxy: str) -> dict[str, str]:
-    return {f"matrix, {variant}": f"{proxy}:variant={variant}" for variant in VARIANTS}
+    return {f"matrix, {variant}": f"{proxy}:variant={variant}" for variant in PUBLISHED}
 
 
 DISTANCES = {

@@ -37,7 +37,8 @@ def correlate_command(
         str, typer.Option(help="distilled, vanilla, gain, a table, or a CSV file with cell|index|arch and accuracy.")
     ] = "distilled",
     cells: Annotated[
-        str | None, typer.Option(help="all, valid, unique, functions or a file; default: what the labels are of.")
+        str | None,
+        typer.Option(help="all, valid, unique, functions, labelled or a file; default: what labels are of."),
     ] = None,
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.FIGURES,

@@ -13,6 +13,8 @@ from bench.teachers import CellTeacher, ResNetTeacher, Teacher, TrainedTeacher
 from common import modules
 from common.errors import BadUsage, unknown
 from distill.recipes import ALL_3X3, recipe
+from images.base import DataSet
+from images.registry import load
 from spaces.nats_sizes.space import SIZES, SizeSkeleton
 from spaces.nb201.cell import Cell, cell_at, cells, resolve
 from spaces.nb201.skeleton import CellSkeleton
@@ -55,10 +57,33 @@ def _paper_size(name: str, classes: int, size: int) -> Benchmark:
     return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton), NB201)
 
 
+def of_images(
+    name: str, data_set: str | DataSet, *, channels: int = 16, cells_per_stage: int = 5, batch: int = 64
+) -> Benchmark:
+    """A benchmark of cells on images of one's own: a data set, or its name for `images.load`, as `folder:~/birds`.
+
+    Networks have its number of classes and its size of images, and are else those of NAS-Bench-201, with the teacher
+    that has the same size. Raises BadUsage for a name that no file can have, and what loading the data set raises.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise BadUsage(f"a benchmark cannot be called '{name}': use letters, digits, -, _ and .")
+    found, called = (load(data_set), data_set) if isinstance(data_set, str) else (data_set, data_set.name)
+    skeleton = CellSkeleton(channels, cells_per_stage, found.classes, found.size)
+    return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton), NB201, batch=batch, images=called)
+
+
 def _small(name: str) -> Benchmark:
     """A benchmark of small networks, those of its labels; the teacher of its scores is as wide and thrice as deep."""
     skeleton = recipe(name).skeleton
     return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)), NB201)
+
+
+_CIFAR = (
+    _small("cifar10-16px"),
+    _small("cifar100-16px"),
+    _paper_size("cifar10", 10, 32),
+    _paper_size("cifar100", 100, 32),
+)
 
 
 def _sizes(images: str, classes: int, size: int, teacher_depth: int) -> Benchmark:
@@ -71,10 +96,7 @@ _BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
         _small("digits"),
-        _small("cifar10-16px"),
-        _small("cifar100-16px"),
-        _paper_size("cifar10", 10, 32),
-        _paper_size("cifar100", 100, 32),
+        *_CIFAR,
         _paper_size("imagenet16-120", 120, 16),
         Benchmark(
             "resnet-cifar100",
@@ -83,6 +105,7 @@ _BENCHMARKS = {
             space=RESNET,
             images="cifar100",
         ),
+        *(replace(whole, name=f"{whole.name}-subset") for whole in _CIFAR),
         _sizes("digits", 10, 16, teacher_depth=20),
         _sizes("cifar10", 10, 32, teacher_depth=110),
         _sizes("cifar100", 100, 32, teacher_depth=110),

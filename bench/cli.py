@@ -39,7 +39,8 @@ def run_command(
     benchmark: BenchmarkName = "digits",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0-2: each draws its own weights and batch.")] = "0",
     cells: Annotated[
-        str, typer.Option(help="all, valid, unique, functions (of ResNets: all), or a file with a cell a line.")
+        str,
+        typer.Option(help="all, valid, unique, functions (of ResNets: all), labelled, or a file, a cell a line."),
     ] = "all",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the seeded visiting order.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,

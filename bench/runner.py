@@ -12,13 +12,15 @@ from pathlib import Path
 import images
 from bench.benchmarks import Benchmark
 from bench.identity import fingerprint, name_of, reads_batch, reads_second, settings
-from bench.plan import Pass, Want, passes, select
+from bench.plan import Pass, Want, passes, select_of
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool
+from common.errors import BadUsage
 from common.pool import Died, Job
 from common.progress import Progress
+from proxies import registry
 from proxies.base import Proxy
 from spaces.space import Space
 
@@ -36,6 +38,7 @@ class Request:
 
     benchmark: Benchmark
     proxies: tuple[Proxy, ...]
+    """A script may give their names instead."""
     seeds: tuple[int, ...]
     cells: str = "all"
     limit: int | None = None
@@ -51,6 +54,10 @@ class Request:
     """Of a Ray cluster; None is the one on this machine."""
     together: int | None = None
     """How many cells are run as one network; None is what suits the benchmark and the device."""
+
+    def __post_init__(self) -> None:
+        made = [registry.create(one, self.files) if isinstance(one, str) else one for one in self.proxies]
+        object.__setattr__(self, "proxies", tuple(made))
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,12 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight."""
     start = time.monotonic()
     proxies, space = request.proxies, request.benchmark.space
-    cells = select(request.cells, space, request.limit)
+    for proxy in proxies:
+        if type(proxy).__module__ == "__main__":
+            raise BadUsage(
+                f"the proxy {proxy.label} is defined in the script that runs it: move it to a file of its own"
+            )
+    cells = select_of(request.cells, request.benchmark, request.limit)
     setting = store_settings(request, proxies, store)
     wants, copies = [], []
     for (number, seed), identity in setting.items():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from common import results
 from common.errors import BadInput
 from common.files import gzip_bytes, write_json, write_whole
+from common.shipped import here_or_shipped
 from distill.recipes import recipe_hash
 
 if TYPE_CHECKING:
@@ -59,9 +60,13 @@ def labels_functions(recipe: Mapping[str, Any]) -> bool:
 
 
 def read_table(path: Path) -> AccuracyTable:
-    """Raises BadInput where table or recipe is missing, damaged or lacks a column."""
+    """The AccuracyTable at a path, or of the same place among what was shipped.
+
+    Raises BadInput where table or recipe is missing, damaged or lacks a column.
+    """
     import pandas as pd
 
+    path = here_or_shipped(path)
     if not path.exists() or not recipe_path(path).exists():
         raise BadInput(
             f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`, "

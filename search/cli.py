@@ -67,7 +67,7 @@ def search_command(
     max_latency: Annotated[
         str | None, typer.Option(help="Milliseconds of a forward pass of the batch at most, on this machine.")
     ] = None,
-    cells: Annotated[str, typer.Option(help="all, valid, unique, functions, or a file: where to search.")] = "all",
+    cells: Annotated[str, typer.Option(help="all, valid, unique, functions, labelled or a file.")] = "all",
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
     store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = results.SCORE_STORE,
     data: Data = None,
@@ -85,7 +85,7 @@ def search_command(
     at_least_one("--budget", budget)
     from bench.benchmarks import benchmark as named
     from bench.benchmarks import with_teacher
-    from bench.plan import select
+    from bench.plan import select_of
     from search.constraints import limit
     from search.methods.registry import choose
 
@@ -95,7 +95,7 @@ def search_command(
     most = {"params": max_params, "flops": max_flops, "latency": max_latency}
     limits = [limit(what, text) for what, text in most.items() if text is not None]
     numbers, folder = tuple(parse_seeds(seeds)), data_folder(data)
-    among = select(cells, space=named(benchmark).space)
+    among = select_of(cells, named(benchmark))
     judge = None if accuracy else _one(proxy, files)
     setting = with_teacher(named(benchmark), teacher)  # last: a trained teacher is loaded
 

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.read.labels import Labels
 from bench.benchmarks import Benchmark
 from bench.identity import name_of
-from bench.plan import select
+from bench.plan import LABELLED, select
 from bench.store import ScoreStore
 from common.errors import BadInput
 from proxies import registry
@@ -80,7 +80,7 @@ def combined_scores(
 def label_cells(labels: Labels, which: str) -> pd.Series:
     """The label of every cell of a set that has one; labels of functions hold for all cells of the class."""
     mean = labels.mean
-    chosen = sorted(select(which, labels.space))
+    chosen = sorted(mean.index) if which == LABELLED else sorted(select(which, labels.space))
     if not labels.of_functions:
         return mean.reindex(chosen).dropna()
     stands_for = labels.space.representatives("function")

@@ -22,16 +22,10 @@ def normalised_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.T
     return (teacher / teacher.norm() - student / student.norm()).norm()
 
 
-def spectral_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """The least | T/|T| - V S/|S| V^T | over all V with orthonormal columns: T [C_t, C_t], S [C_s, C_s], C_s <= C_t or
-    the other way round. That is the distance of their eigenvalues in order, zeros behind the fewer (Hoffman & Wielandt,
-    "The variation of the spectrum of a normal matrix", 1953). Of Gram matrices; float64. NaN where a matrix is zero.
-    """
-    if not (teacher.isfinite().all() and student.isfinite().all()):  # the eigensolver would raise
-        return teacher.new_tensor(float("nan"))
-    spectra = [torch.linalg.eigvalsh(matrix.double()).flip(0) for matrix in (teacher, student)]
-    size = max(map(len, spectra))
-    return normalised_distance(*(F.pad(spectrum, (0, size - len(spectrum))) for spectrum in spectra))
+def padded(matrix: torch.Tensor, size: int) -> torch.Tensor:
+    """A square matrix with rows and columns of zeros behind its own: [size, size]."""
+    more = size - len(matrix)
+    return F.pad(matrix, (0, more, 0, more)) if more else matrix
 
 
 def outer_rows_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:

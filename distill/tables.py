@@ -69,7 +69,8 @@ def read_table(path: Path) -> AccuracyTable:
     path = here_or_shipped(path)
     if not path.exists() or not recipe_path(path).exists():
         raise BadInput(
-            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`"
+            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`, "
+            "or `python -m analysis import` it"
         )
     try:
         rows = pd.read_csv(path)

@@ -6,12 +6,10 @@ Source: Dong, Liu, Musial, Gabrys, "NATS-Bench: Benchmarking NAS Algorithms for 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from common.errors import BadUsage
 from spaces.space import Build, Skeleton, Space
 
 if TYPE_CHECKING:
@@ -28,46 +26,21 @@ CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_con
 class Sizes:
     """The widths at the five places; prints as `8:16:32:48:64`."""
 
+    index: int
     widths: tuple[int, ...]
 
     def __str__(self) -> str:
         return ":".join(map(str, self.widths))
 
-    @staticmethod
-    def parse(text: str) -> Sizes:
-        """Raises BadUsage."""
-        given = text.strip().split(":")
-        if len(given) != 5 or not {*given} <= {*map(str, WIDTHS)}:
-            known = ", ".join(map(str, WIDTHS))
-            raise BadUsage(f"unknown widths {text.strip()!r}: expected five of {known}, such as 8:16:32:48:64")
-        return Sizes(tuple(map(int, given)))
-
-    @property
-    def index(self) -> int:
-        """Place in NATS-Bench's order, 0..32767."""
-        return SIZES.index_of(tuple(map(WIDTHS.index, self.widths)))
-
-
-class Convolution(NamedTuple):
-    """One convolution of a network, beside its batch norm if it is `normed`."""
-
-    channels_in: int
-    channels_out: int
-    kernel: int
-    size: int
-    """Side of the square output map in pixels."""
-    normed: bool = True
-
 
 @dataclass(frozen=True)
 class SizeSkeleton(Skeleton):
-    """Stem as wide as the first place, cell, reduction, cell, reduction, cell; the widths in units of 8 `channels`.
+    """Stem as wide as the first place, cell, reduction, cell, reduction, cell; a width of 8 is `channels` channels.
 
     NATS-Bench has 8 channels, so that widths are what they are called, on 32-pixel images (ImageNet16-120: 16).
     """
 
     channels: int
-    """Of the narrowest network's stem."""
     classes: int
     size: int
 
@@ -87,20 +60,18 @@ class SizeSkeleton(Skeleton):
     def record(self) -> dict[str, Any]:
         return {"space": SizeSpace.name, **asdict(self)}
 
-    def convolutions(self, architecture: Sizes) -> Iterator[Convolution]:
-        """Those of the network of an architecture."""
+    def convolutions(self, architecture: Sizes) -> Iterator[tuple[int, int, int, int, bool]]:
+        """Channels in and out, kernel, side of the output map in pixels, and whether a batch norm is behind it."""
         widths, size = self.widths(architecture), self.size
-        yield Convolution(3, widths[0], 3, size)
+        yield 3, widths[0], 3, size, True
         for place, (i, o) in enumerate(zip((widths[0], *widths), widths, strict=False)):
             if place % 2:
                 size = (size + 1) // 2
-                yield Convolution(i, o, 3, size)
-                yield Convolution(o, o, 3, size)
-                yield Convolution(i, o, 1, size, normed=False)
-                continue
-            yield from 2 * [Convolution(i, o, 3, size)] + 3 * [Convolution(o, o, 3, size)]
-            if i != o:
-                yield Convolution(i, o, 1, size)
+                yield from [(i, o, 3, size, True), (o, o, 3, size, True), (i, o, 1, size, False)]
+            else:
+                yield from 2 * [(i, o, 3, size, True)] + 3 * [(o, o, 3, size, True)]
+                if i != o:
+                    yield i, o, 1, size, True
 
     def count_parameters(self, architecture: Sizes) -> int:
         features = self.widths(architecture)[-1]
@@ -131,12 +102,7 @@ class SizeSpace(Space):
     choices = (tuple(map(str, WIDTHS)),) * 5
 
     def at(self, index: int) -> Sizes:
-        return Sizes(tuple(WIDTHS[number] for number in self.chosen(index)))
-
-    def resolve(self, text: str) -> int:
-        if re.fullmatch(r"\s*[+-]?\d+\s*", text, re.ASCII):
-            return self.at(int(text)).index
-        return Sizes.parse(text).index
+        return Sizes(index, tuple(WIDTHS[number] for number in self.chosen(index)))
 
     def builder(self, backbone: str) -> Build:
         return _network

@@ -189,7 +189,7 @@ def test_an_unknown_name_is_suggested_from_the_users_file_too(mine: Path, comman
         ('"mine"', '"digits"', "there is a benchmark named 'digits' already; choose another name"),
         ('name = "widths"', 'name = "resnet"', "there is a space named 'resnet' already; choose another name"),
         ('name = "spots"', 'name = "cifar10"', "there is a data set named 'cifar10' already; choose another name"),
-        ("def load(", "def loads(", "the data set spots needs a function load(name, data) beside it"),
+        ("def load(", "def loads(", "the data set spots needs a function load(name, data)"),
         ("from torch import nn", "from torch import n", "ImportError: cannot import name 'n'"),
         ('images="spots"', 'image="spots"', "TypeError: Benchmark.__init__() got an unexpected keyword argument"),
     ],
@@ -215,6 +215,20 @@ def test_what_a_file_imports_is_no_other_thing_of_that_name(mine: Path, tmp_path
     use([mine, other])
     assert {"mine", "other"} <= set(names())
     assert benchmark("other").space is space("nb201")
+
+
+def test_a_data_set_may_be_an_object(tmp_path: Path) -> None:
+    path = tmp_path / "ink.py"
+    path.write_text(
+        "import numpy as np\nfrom bench.benchmarks import of_images\nfrom images.arrays import ArrayImages\n"
+        "from images.digits import Digits\nTHEIRS = Digits()\n"
+        "pixels = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), np.uint8)\n"
+        'IMAGES = ArrayImages("ink", pixels, np.arange(40) % 2)\n'
+        'INK = of_images("ink-cells", IMAGES, channels=4, cells_per_stage=1, batch=8)\n'
+    )
+    use([path])
+    assert images.load(benchmark("ink-cells").data_set) is modules.load(path).IMAGES
+    assert images.load("digits").name == "digits"
 
 
 # installed packages

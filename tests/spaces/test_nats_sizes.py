@@ -34,8 +34,12 @@ TINY = replace(
 SOME = ("8:8:8:8:8", "64:64:64:64:64", "8:16:32:48:64", "64:8:24:24:8", "16:56:56:40:40")
 
 
+def named(text: str) -> Sizes:
+    return SIZES.at(SIZES.resolve(text))
+
+
 def network(text: str, skeleton: SizeSkeleton = FULL, draw: Draw | None = None) -> nn.Module:
-    return SIZES.builder("own")(Sizes.parse(text), skeleton, draw or Draw(0, momentum=0.0), "function")
+    return SIZES.builder("own")(named(text), skeleton, draw or Draw(0, momentum=0.0), "function")
 
 
 # order and texts
@@ -54,12 +58,14 @@ def test_the_order_is_lexicographic_in_numbers_and_whole() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("8:16:32:48", "unknown widths '8:16:32:48': expected five of 8, 16, 24, 32, 40, 48, 56, 64, such as 8:16:"),
-        ("8:16:32:48:64:64", "expected five"),
-        ("8:16:32:48:65", "expected five"),
-        ("8:16:32:48:064", "expected five"),
-        ("8:16:32:48:", "expected five"),
-        ("", "unknown widths ''"),
+        ("8:16:32:48", "unknown architecture of the space nats_sizes '8:16:32:48': did you mean '8:"),
+        ("8:16:32:48:64:64", "did you mean '"),
+        ("8:16:32:48:65", "did you mean '8:16:32:48:"),
+        ("8:16:32:48:064", "did you mean '8:16:32:48:64'"),
+        (
+            "",
+            "known: 16:16:16:16:16, 16:16:16:16:24, 16:16:16:16:32, 16:16:16:16:40, 16:16:16:16:48, ... (32768 in all)",
+        ),
         ("32768", "index 32768 is out of range: the space nats_sizes has 0 to 32767"),
         ("-1", "index -1 is out of range"),
     ],
@@ -100,13 +106,13 @@ def test_networks_are_xautodls(text: str) -> None:
             pooled, logits = theirs.train(training)(images)
             torch.testing.assert_close(output.logits, logits, rtol=1e-5, atol=1e-5)
             torch.testing.assert_close(output.pooled, pooled, rtol=1e-5, atol=1e-5)
-    assert sum(their.numel() for _, their in pairs) == FULL.count_parameters(Sizes.parse(text))
+    assert sum(their.numel() for _, their in pairs) == FULL.count_parameters(named(text))
 
 
 @pytest.mark.parametrize("text", SOME)
 @pytest.mark.parametrize("skeleton", [FULL, SizeSkeleton(3, 10, 12), TINY.skeleton.small(), FULL.thin()], ids=str)
 def test_counts_are_those_of_the_network_that_is_built(text: str, skeleton: SizeSkeleton) -> None:
-    net, sizes = network(text, skeleton), Sizes.parse(text)
+    net, sizes = network(text, skeleton), named(text)
     assert skeleton.count_parameters(sizes) == sum(parameter.numel() for parameter in net.parameters())
     layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     assert skeleton.count_layers(sizes) == len(layers)
@@ -128,7 +134,7 @@ def test_counts_are_those_of_the_network_that_is_built(text: str, skeleton: Size
 
 def test_the_last_network_is_the_largest() -> None:
     counts = [FULL.count_parameters(SIZES.at(index)) for index in range(0, len(SIZES) - 1, 31)]
-    assert max(counts) < FULL.most_parameters() == FULL.count_parameters(Sizes.parse("64:64:64:64:64")) == 719_524
+    assert max(counts) < FULL.most_parameters() == FULL.count_parameters(named("64:64:64:64:64")) == 719_524
     assert FULL.width == 64
 
 
@@ -198,8 +204,8 @@ def test_what_compares_channels_is_not_applicable_between_unequal_widths() -> No
     assert {proxy for proxy in compares if score(proxy, AS_WIDE)[1] == "not_applicable"} == {"kdsvd"}
 
 
-def test_spectra_compare_any_widths() -> None:
-    proxies = registry.create_all("diswot:variant=spectrum,diswot_semantic:variant=spectrum")
+def test_padded_channels_compare_any_widths() -> None:
+    proxies = registry.create_all("diswot:variant=padded,diswot_semantic:variant=padded")
     worker = NoiseSetup(TINY, tuple(proxies), (), None, "cpu")()
     for text in SOME:
         both, semantic = worker.score(Pass(0, "default", SIZES.resolve(text), (0, 1)))

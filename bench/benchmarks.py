@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from bench.teachers import CellTeacher, ResNetTeacher, Teacher, TrainedTeacher
+from bench.teachers import CellTeacher, OwnTeacher, ResNetTeacher, Teacher, TrainedTeacher
 from common import modules
-from common.errors import BadUsage, unknown
+from common.errors import BadInput, BadUsage, unknown
+from distill.own_teacher import is_own
 from distill.recipes import ALL_3X3, recipe
 from images.base import DataSet
 from images.registry import load
@@ -148,7 +149,7 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
 
     A cell, `best`, `median`, `random:SEED`, an index or a string, replaces the cell of the benchmark's own teacher and
     keeps its skeleton. A ResNet is as wide as the widest students, C, 2 C, 4 C channels: at paper size that of CIFAR.
-    `trained` is the teacher of the benchmark's labels. Raises BadUsage for another name, and for a cell where the
+    `trained` is the teacher of the benchmark's labels, `FILE.py:FUNCTION` one of one's own. Raises BadUsage for another name, and for a cell where the
     benchmark's own teacher is none; BadInput as `load_teacher`.
     """
     if name == "default":
@@ -163,11 +164,26 @@ def _other_teacher(setting: Benchmark, name: str) -> Teacher:
         return ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
     if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
         return _trained(name, setting.name)
+    if is_own(name):
+        return _own(name)
     cell = str(_cell(name))
     try:
         return setting.teacher.with_cell(cell)
     except BadUsage as reason:
         raise BadUsage(f"--teacher {name}: students of {setting.name} have {reason}") from None
+
+
+def _own(name: str) -> OwnTeacher:
+    from distill.own_teacher import own_network
+    from distill.teachers import weights_hash
+
+    found, again = (weights_hash(own_network(name)) for _ in range(2))
+    if found != again:
+        raise BadInput(
+            f"--teacher {name}: it has other weights each time it is made: load them from a file, or draw them from a "
+            "seeded generator"
+        )
+    return OwnTeacher(name, found)
 
 
 def _trained(name: str, benchmark: str) -> TrainedTeacher:
@@ -206,6 +222,8 @@ def teacher_name(benchmark: str, record: Mapping[str, Any]) -> str:
     if record == own:
         return "default"
     if "kind" in record:
+        if record["kind"] == "own":
+            return f"{record['name'].partition(':')[2]}-{record['hash'][:8]}"
         return f"resnet{record['depth']}" if record["kind"] == "resnet" else _short(record)
     index = Cell.parse(record["cell"]).index
     name = next((name for name, cell in NAMED_CELLS.items() if cell == index), str(index))

@@ -72,7 +72,8 @@ TeacherName = Annotated[
     str,
     typer.Option(
         "--teacher",
-        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, or trained.",
+        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, trained, "
+        "or FILE.py:FUNCTION of one's own.",
     ),
 ]
 Executor = Annotated[str, typer.Option("--executor", help="local, or ray for the machines of a Ray cluster.")]

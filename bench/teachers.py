@@ -33,6 +33,8 @@ class Teacher(ABC):
 
     drawn = True
     """Whether its weights come from the seed and the initialisation of a pass."""
+    of_space = True
+    """Whether it answers with stages and pooled features, as networks of a space do."""
     scales = False
     """Whether it has a small and a thin form, as students have."""
     architecture = _NO_CELL
@@ -111,6 +113,34 @@ class ResNetTeacher(Teacher):
         from spaces.resnet.network import ResNet, resnet_shape
 
         return ResNet(replace(resnet_shape(self.depth, self.classes), stem=self.stem, widths=self.widths), draw)
+
+
+@dataclass(frozen=True)
+class OwnTeacher(Teacher):
+    """A teacher of one's own: what the function of `FILE.py:FUNCTION` returns, in the mode that it is returned in."""
+
+    place: str
+    hash: str
+    """Content hash of its weights."""
+
+    drawn = False
+    of_space = False
+
+    def record(self) -> dict[str, Any]:
+        """The function's name and the weights' hash; the folder of the file changes nothing."""
+        from distill.own_teacher import short_name
+
+        return {"kind": "own", "name": short_name(self.place), "hash": self.hash}
+
+    def network(self, skeleton: Skeleton, draw: Draw, sees: str, build: Build) -> nn.Module:
+        """The network that the function returns."""
+        from distill.own_teacher import own_network
+        from distill.teachers import weights_hash
+
+        network = own_network(self.place)
+        if weights_hash(network) != self.hash:
+            raise BadInput(f"the teacher '{self.place}' was changed while it was in use: start again")
+        return network.to(draw.device)
 
 
 @dataclass(frozen=True)

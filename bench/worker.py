@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+
 from torch import nn
 
 import images
@@ -157,6 +158,10 @@ class Worker:
         own = teacher.skeleton_for(self.setup.benchmark.skeleton)
         readers = [proxy for proxy in self.proxies if "teacher" in proxy.needs and init in (proxy.init, "")]
 
+        if not teacher.of_space:
+            network = teacher.network(own, self._draw(own, seed, "default", "teacher "), "function", self._build)
+            return observed_teacher(network, self._batch(seed), readers, seed=seed)
+
         def build(skeleton: Skeleton, sees: str) -> nn.Module:
             if skeleton != own and not teacher.scales:
                 raise NotApplicable("this teacher has no small or thin form")
@@ -283,12 +288,17 @@ def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, s
     except NotApplicable as reason:
         return None, "not_applicable", str(reason)
     except Exception as error:  # a proxy may fail in any way; its cell fails, not the run
-        # on a CPU torch reports a failed allocation as a plain RuntimeError
-        out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
-        return None, "oom" if out_of_memory else "error", _one_line(error)
+        return None, *failure(error)
     if not math.isfinite(score):
         return None, "nonfinite", str(score)
     return score, "ok", ""
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """(status, reason) of what a proxy raised: `oom` or `error`."""
+    # on a CPU torch reports a failed allocation as a plain RuntimeError
+    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
+    return "oom" if out_of_memory else "error", _one_line(error)
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ def settings(text: str, kinds: Mapping[str, type]) -> dict[str, Any]:
 
     Raises BadUsage for unknown fields and for values of another type.
     """
-    name, *given = text.strip().split(":")
+    name, *given = re.split(r"(?<!\.py):", text.strip())  # `teacher=FILE.py:FUNCTION` is one value
     values: dict[str, Any] = {}
     for setting in given:
         key, equals, value = setting.partition("=")

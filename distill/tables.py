@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,8 +46,8 @@ class AccuracyTable:
 
 
 def table_path(benchmark: str, mode: str, folder: Path = FOLDER) -> Path:
-    """Where the table of a benchmark and mode lies; the colons of a variant's name are no file system's delight."""
-    return folder / f"{benchmark.replace(':', '_')}-{mode}.csv.gz"
+    """Where the table of a benchmark and mode lies; the colons and slashes of a variant's name would hurt there."""
+    return folder / f"{re.sub('[:/]', '_', benchmark)}-{mode}.csv.gz"
 
 
 def recipe_path(table: Path) -> Path:

@@ -78,20 +78,18 @@ def _small(name: str) -> Benchmark:
     return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)), NB201)
 
 
-_CIFAR = (
-    _small("cifar10-16px"),
-    _small("cifar100-16px"),
-    _paper_size("cifar10", 10, 32),
-    _paper_size("cifar100", 100, 32),
-)
-
-
 def _sizes(images: str, classes: int, size: int, teacher_depth: int) -> Benchmark:
     """NATS-Bench's size space; the teacher is as wide as the widest students."""
     teacher = ResNetTeacher(teacher_depth, 16, (16, 32, 64), classes)
     return Benchmark(f"nats-sizes-{images}", SizeSkeleton(8, classes, size), teacher, SIZES, images=images)
 
 
+_CIFAR = (
+    _small("cifar10-16px"),
+    _small("cifar100-16px"),
+    _paper_size("cifar10", 10, 32),
+    _paper_size("cifar100", 100, 32),
+)
 _BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
@@ -105,10 +103,10 @@ _BENCHMARKS = {
             space=RESNET,
             images="cifar100",
         ),
-        *(replace(whole, name=f"{whole.name}-subset") for whole in _CIFAR),
         _sizes("digits", 10, 16, teacher_depth=20),
         _sizes("cifar10", 10, 32, teacher_depth=110),
         _sizes("cifar100", 100, 32, teacher_depth=110),
+        *(replace(whole, name=f"{whole.name}-subset") for whole in _CIFAR),
     )
 }
 

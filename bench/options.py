@@ -62,7 +62,8 @@ BenchmarkName = Annotated[
     typer.Option(
         "--benchmark",
         help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100 (NAME-subset for a part of its images), "
-        "imagenet16-120, resnet-cifar100, nats-sizes-digits, nats-sizes-cifar10, nats-sizes-cifar100.",
+        "imagenet16-120, resnet-cifar100, nats-sizes-digits, nats-sizes-cifar10, nats-sizes-cifar100, "
+        "or one of a --module.",
     ),
 ]
 Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]

@@ -58,6 +58,8 @@ def load(path: Path) -> ModuleType:
             spec.loader.exec_module(module)
         except Exception as error:  # whatever the user's file raises
             del sys.modules[name]
+            if isinstance(error, BadInput):  # one line that says what to do already
+                raise
             raise BadInput(f"--module {path}: {type(error).__name__}: {error}") from error
     return sys.modules[name]
 

@@ -54,7 +54,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         monkeypatch.setattr(sys, "argv", [package, *map(str, words)])
         code: object = 0
         try:
-            common.cli.run(import_module(f"{package}.cli").app)
+            common.cli.run(import_module(f"{package}.cli" if package != "diswot_bench" else "diswot_bench.app").app)
         except SystemExit as end:
             code = end.code
         assert code is None or isinstance(code, int)

@@ -167,7 +167,7 @@ def _other_teacher(setting: Benchmark, name: str) -> Teacher:
     try:
         return setting.teacher.with_cell(cell)
     except BadUsage as reason:
-        raise BadUsage(f"--teacher {name}: {reason}") from None
+        raise BadUsage(f"--teacher {name}: students of {setting.name} have {reason}") from None
 
 
 def _trained(name: str, benchmark: str) -> TrainedTeacher:

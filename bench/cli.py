@@ -236,8 +236,8 @@ def verify_command(
     chosen, setting = resolve(proxies, benchmark, backbone, teacher, proxy_module)
     folder = data_folder(data)
 
+    from bench.checks.verify import verify
     from bench.store import ScoreStore
-    from bench.verify import verify
 
     opened = ScoreStore(store, create=False)
     where = choose_device(device)
@@ -266,7 +266,7 @@ def diff_command(
     """How far two stores' scores of the same cells differ, in numbers and in the order of cells."""
     chosen, setting = resolve(proxies, benchmark, "own", teacher, proxy_module)
 
-    from bench.diff import diff
+    from bench.checks.diff import diff
     from bench.store import ScoreStore
 
     one, two = (ScoreStore(path, create=False) for path in (store, other))

@@ -52,7 +52,7 @@ class Teacher(ABC):
 
     def with_cell(self, cell: str) -> Teacher:
         """This teacher of another cell. Raises BadUsage where it is no cell."""
-        raise BadUsage(f"its students have a ResNet as teacher: {', '.join(RESNETS)}")
+        raise BadUsage(f"a ResNet as teacher: {', '.join(RESNETS)}")
 
     @abstractmethod
     def network(self, skeleton: Skeleton, draw: Draw, sees: str, build: Build) -> nn.Module:

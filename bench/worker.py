@@ -160,7 +160,8 @@ class Worker:
         def build(skeleton: Skeleton, sees: str) -> nn.Module:
             if skeleton != own and not teacher.scales:
                 raise NotApplicable("this teacher has no small or thin form")
-            return teacher.network(skeleton, self._draw(skeleton, seed, init, "teacher "), sees, self._build)
+            draw = self._draw(skeleton, seed, init or "default", "teacher ")  # who is not drawn takes its device alone
+            return teacher.network(skeleton, draw, sees, self._build)
 
         return self._probe(teacher.architecture, own, seed, readers, build)
 

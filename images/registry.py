@@ -24,36 +24,40 @@ DATA_SETS = {
     "imagenet16-120": "images.imagenet16",
     "folder": "images.folder",
 }
-"""The module of each data set, imported when it is asked for. Its function `load(name, data)` gives the data set.
-
-`module:attribute` is the data set itself, which a user's file holds.
-"""
+"""The module of each data set, imported when it is asked for. Its function `load(name, data)` gives the data set."""
 NAMES = tuple(DATA_SETS)
 
 
-def data_sets_in(module: ModuleType) -> list[tuple[str, str]]:
-    """The data sets that a module holds, and the classes of such: their names, and where they are found.
+def data_sets_in(module: ModuleType) -> list[tuple[str, str | DataSet]]:
+    """The data sets that a module holds, such as `INK = of_torch("ink", ...)`, and the modules of those whose classes
+    it holds, with their names.
 
-    Raises BadInput where the module that defines a class has no function `load`.
+    Raises BadInput for a class without a function `load` beside it.
     """
-    found = []
-    for attribute, value in vars(module).items():
-        if isinstance(value, DataSet):
-            if DATA_SETS.get(value.name) != type(value).__module__:  # else one of these, loaded there
-                found.append((value.name, f"{module.__name__}:{attribute}"))
-        elif inspect.isclass(value) and issubclass(value, DataSet) and hasattr(value, "name"):
-            if inspect.isabstract(value):
-                continue
-            if not callable(getattr(import_module(value.__module__), "load", None)):
-                raise BadInput(
-                    f"{module.__file__}: the data set {value.name} needs a function load(name, data) beside it"
-                )
-            found.append((value.name, value.__module__))
-    return found
+    found: dict[str, str | DataSet] = {}
+    for value in vars(module).values():
+        if isinstance(value, DataSet) and DATA_SETS.get(value.name) != type(value).__module__:
+            found[value.name] = value
+    for cls in filter(_is_data_set, vars(module).values()):
+        if cls.name not in found:
+            if not hasattr(import_module(cls.__module__), "load"):
+                raise BadInput(f"{module.__file__}: the data set {cls.name} needs a function load(name, data)")
+            found[cls.name] = cls.__module__
+    return list(found.items())
 
 
-def data_sets() -> dict[str, str]:
-    """Where each known data set is found. Raises BadInput where a name stands for two."""
+def _is_data_set(value: object) -> bool:
+    """Whether it is the class of one data set, so that the class has its name."""
+    return (
+        inspect.isclass(value)
+        and issubclass(value, DataSet)
+        and not inspect.isabstract(value)
+        and hasattr(value, "name")
+    )
+
+
+def data_sets() -> dict[str, str | DataSet]:
+    """Each data set that is known, or its module. Raises BadInput where a name stands for two."""
     return modules.named("data set", DATA_SETS, modules.of_users("diswot_bench.data_sets"), data_sets_in)
 
 
@@ -73,7 +77,6 @@ def load(name: str, data: Path | None = None) -> DataSet:
     known = data_sets()
     if name not in known:
         raise unknown("data set", name, known)
-    module, _, attribute = known[name].partition(":")
-    found = getattr(import_module(module), attribute or "load")
-    loaded: DataSet = found if isinstance(found, DataSet) else found(name, data)
-    return loaded
+    of = known[name]
+    found: DataSet = import_module(of).load(name, data) if isinstance(of, str) else of
+    return found

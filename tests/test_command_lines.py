@@ -39,7 +39,10 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["run", "params", "--limit", "0"], "--limit 0: must be at least 1"),
         (["run", "params", "--workers", "-2"], "--workers -2: must be at least 1"),
         (["run", "params", "--seeds", "x"], "--seeds 'x': expected numbers and ranges"),
-        (["run", "params", "--cells", "functoins"], "neither a cell set (all, valid, unique, functions) nor a file"),
+        (
+            ["run", "params", "--cells", "functoins"],
+            "(all, valid, unique, functions, labelled) nor a file",
+        ),
         (["run", "params", "--cells", "bad.txt"], "bad.txt, line 2: cell index 15625 is out of range"),
         (["verify", "params", "--sample", "0"], "--sample 0: must be at least 1"),
         (["verify", "parms"], "did you mean 'params'"),

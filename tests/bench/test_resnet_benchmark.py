@@ -85,7 +85,7 @@ def test_a_setting_says_of_which_space_it_is_and_that_of_cells_says_what_it_said
         (["--teacher", "random:3"], "--teacher random:3: students of resnet-cifar100 have a ResNet as teacher"),
         (["--teacher", "trained"], "--teacher trained: no teacher is trained for resnet-cifar100"),
         (["--teacher", "resnet21"], "unknown teacher 'resnet21': did you mean"),
-        (["--cells", "valid"], "--cells 'valid': neither a cell set (all, functions) nor a file"),
+        (["--cells", "valid"], "--cells 'valid': neither a cell set (all, functions, labelled) nor a file"),
         (["--cells", "codes.txt"], "codes.txt, line 2: unknown depth code '723'"),
     ],
 )

@@ -122,7 +122,7 @@ def test_what_cannot_be_judged_is_told_in_a_line(sample: tuple[pd.DataFrame, pd.
         db.correlate(pd.Series([1.0, 2.0], index=["a", "b"], name="x"), accuracies)
     with pytest.raises(db.BadInput, match="only 2 labelled cells"):
         db.correlate(accuracies.iloc[:2, 0], accuracies)
-    with pytest.raises(db.BadUsage, match="accuracies are of digits, the scores of cifar100"):
+    with pytest.raises(db.BadUsage, match="accuracies of digits and scores of cifar100"):
         db.correlate(scores, accuracies, "cifar100")
 
 
@@ -164,7 +164,9 @@ def test_a_proxy_of_the_script_itself_is_refused(environment: dict[str, str], tm
     done = subprocess.run(
         [sys.executable, "-"], input=script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert "the proxy mine is defined in the script that runs it: give it a file of its own" in done.stdout, done.stderr
+    assert "the proxy mine is defined in the script that runs it: move it to a file of its own" in done.stdout, (
+        done.stderr
+    )
 
 
 def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) -> None:
@@ -173,7 +175,7 @@ def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) ->
     assert "5 of 5 scores" in ended.out
     assert "ceiling: labels of two seeds agree" in ended.out
     assert command("diswot_bench", "--version").out == f"{db.__version__}\n"
-    assert "evolve" in command("diswot_bench", "search", "--help").out
+    assert "subgraph" in command("diswot_bench", "search", "--help").out
     unlabelled = command("diswot_bench", "run", "params", "--benchmark", "cifar100", "--limit", 5, "--workers", 1)
     assert unlabelled.code == 0
     assert "cifar100 has no distilled accuracies to judge by" in unlabelled.err

@@ -1,6 +1,6 @@
 # Every target installs what it needs into .venv first. Variables map to the options of the same meaning:
 #   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
-#   make bench PROXY=diswot TEACHER=resnet56
+#   make bench PROXY=diswot TEACHER=resnet56      make bench PROXY=nwot BENCH=mine MODULE=mine.py AGAINST=labels.csv
 #   make search PROXY=diswot METHODS=evolve,random MAX_PARAMS=50k      make search METHODS=random ACCURACY=distilled
 #   make student PROXY=diswot METHOD=evolve MAX_PARAMS=50k SEEDS=0-4      make student PROCESS=FILE   to learn none
 #   make pair BENCH=cifar100 STUDENT=resnet20 LOSSES=vanilla,kd,diswot+,replay EPOCHS=240 DATA=~/data DEVICE=cuda
@@ -19,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 SCORES := $(if $(STORE),--store $(STORE))
 COMMON := --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LIMIT),--limit $(LIMIT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA)) $(SCORES)
-SCORED := $(if $(TEACHER),--teacher '$(TEACHER)')
+SCORED := $(if $(TEACHER),--teacher '$(TEACHER)') $(if $(MODULE),--module $(MODULE))
 CLUSTER := $(if $(EXECUTOR),--executor $(EXECUTOR)) $(if $(ADDRESS),--address $(ADDRESS))
 TRAINING := $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
 PAIR := --benchmark $(BENCH) --student $(or $(STUDENT),1649) $(TRAINING)

@@ -31,7 +31,7 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["run", "nwot,snipp"], "unknown proxy 'snipp': did you mean 'snip'"),
         (["run", ","], "no proxy named"),
         (["run", "diswot:varient=paper"], "unknown field of diswot 'varient': did you mean 'variant'"),
-        (["run", "diswot:variant=papper"], "unknown variant of diswot 'papper': did you mean 'paper'?"),
+        (["run", "diswot:variant=papper"], "unknown variant of diswot 'papper': did you mean 'paper' or 'padded'?"),
         (["run", "diswot:paper"], "name:field=value"),
         (["run", "diswot:init=kaimming", "--limit", "2", "--workers", "1"], "did you mean 'kaiming'?"),
         (["run", "diswot", "--benchmark", "cifar1000"], "unknown benchmark 'cifar1000': did you mean 'cifar100'"),

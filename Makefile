@@ -38,9 +38,9 @@ help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
-	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
-		$(SCORED) $(CLUSTER) || [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
-	@$(MAKE) --no-print-directory correlate
+	@$(RUN) -m diswot_bench run $(PROXY) --against $(AGAINST) $(COMMON) $(if $(CELLS),--cells $(CELLS)) \
+		$(if $(DEVICE),--device $(DEVICE)) $(SCORED) $(CLUSTER) \
+		|| [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
 
 correlate: $(VENV)/.core  ## print the correlation of stored scores with the distilled accuracies, without scoring
 	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \

@@ -149,8 +149,8 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
 
     A cell, `best`, `median`, `random:SEED`, an index or a string, replaces the cell of the benchmark's own teacher and
     keeps its skeleton. A ResNet is as wide as the widest students, C, 2 C, 4 C channels: at paper size that of CIFAR.
-    `trained` is the teacher of the benchmark's labels, `FILE.py:FUNCTION` one of one's own. Raises BadUsage for another name, and for a cell where the
-    benchmark's own teacher is none; BadInput as `load_teacher`.
+    `trained` is the teacher of the benchmark's labels, `FILE.py:FUNCTION` one of one's own. Raises BadUsage for another
+    name, and for a cell where the benchmark's own teacher is none; BadInput as `load_teacher` and `own_network`.
     """
     if name == "default":
         return setting

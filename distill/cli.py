@@ -51,7 +51,7 @@ def run_command(
     ] = None,
     teacher: Annotated[
         str | None,
-        typer.Option("--teacher", help="Another teacher of the same images, or FILE.py:FUNCTION of one's own."),
+        typer.Option("--teacher", help="Another teacher of the same images, or FILE.py:FUNCTION."),
     ] = None,
     workers: Workers = None,
     store: Store = _STORE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -16,6 +17,11 @@ from common.cli import application
 from distill.cli import app as distill
 from diswot_bench import __version__
 from search.cli import app as search
+
+DISTILLED = "distilled"
+Against = Annotated[
+    str, typer.Option(help="distilled, vanilla, gain, or a CSV file with cell|index|arch and accuracy.")
+]
 
 app = application("Zero-cost proxies on NAS-Bench-201, judged by distilled accuracy.", completion=True)
 
@@ -36,10 +42,10 @@ def options(
 
 
 def _with_table(score: Callable[..., None]) -> Callable[..., None]:
-    """`bench run`, and behind it the table of `analysis correlate`, as `make bench` has them."""
+    """`bench run`, and behind it the table of `analysis correlate`: what `make bench` runs."""
 
     @functools.wraps(score)
-    def run(**given: Any) -> None:
+    def run(against: str, **given: Any) -> None:
         from analysis.cli import correlate_command
         from bench.plan import labelled_modes
 
@@ -50,10 +56,11 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
             if end.code != 3:  # finished, and some cells have no score: the table says how many
                 raise
             code = 3
-        if "distilled" in labelled_modes(benchmark):
+        if against != DISTILLED or DISTILLED in labelled_modes(benchmark):
             correlate_command(
                 [given["proxies"]],
                 benchmark,
+                against,
                 cells=given["cells"] if given["cells"] != "all" else None,
                 store=given["store"],
                 teacher=given["teacher"],
@@ -67,6 +74,9 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
             )
         sys.exit(code)
 
+    own = inspect.Parameter("against", inspect.Parameter.KEYWORD_ONLY, default=DISTILLED, annotation=Against)
+    signature = inspect.signature(score, eval_str=True)
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
     return run
 
 

@@ -159,6 +159,8 @@ class Worker:
         readers = [proxy for proxy in self.proxies if "teacher" in proxy.needs and init in (proxy.init, "")]
 
         if not teacher.of_space:
+            from proxies.module import observed_teacher  # only where a teacher is one's own
+
             network = teacher.network(own, self._draw(own, seed, "default", "teacher "), "function", self._build)
             return observed_teacher(network, self._batch(seed), readers, seed=seed)
 

@@ -182,12 +182,12 @@ def searches_command(
 
     from analysis.read.labels import known_labels
     from analysis.studies.searches import entry, judge, print_judged
-    from common.files import write_whole
+    from common.formats import write_text
 
     labels, chosen = known_labels(benchmark, against)
     found, missing = judge(setting, labels, searches, costs, chosen, against)
     if unlabelled is not None:
-        write_whole(unlabelled, "".join(f"{cell}\n" for cell in missing).encode())
+        write_text(unlabelled, "".join(f"{cell}\n" for cell in missing))
     if as_json:
         print(json.dumps([entry(one) for one in found], indent=2))
         return

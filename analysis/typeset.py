@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from common.files import write_whole
+from common.formats import write_csv, write_text
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -65,14 +65,14 @@ class Table:
         texts = {".md": self.markdown(), ".tex": self.latex(f"tab:{path.stem}")}
         paths = [path.with_name(path.name + ending) for ending in texts]
         for target, text in zip(paths, texts.values(), strict=True):
-            write_whole(target, text.encode())
+            write_text(target, text)
         return paths
 
 
 def write(path: Path, everything: pd.DataFrame, table: Table) -> list[Path]:
     """`path` with the endings .csv (everything, four decimals), .md and .tex (what a page holds)."""
     target = path.with_name(path.name + ".csv")
-    write_whole(target, everything.round(4).to_csv(index=False, lineterminator="\n").encode())
+    write_csv(target, everything.round(4))
     return [target, *table.write(path)]
 
 

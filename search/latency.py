@@ -6,7 +6,6 @@ cell, so that a search repeated keeps to the same cells.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.benchmarks import Benchmark
-from common.errors import BadInput, BadUsage
-from common.files import write_json
+from common.errors import BadUsage
+from common.formats import read_json, reading, write_json
 from spaces.nb201.cell import EDGES, NONE, OPERATIONS, Cell
 from spaces.nb201.skeleton import CellSkeleton
 
@@ -47,10 +46,9 @@ def latency(setting: Benchmark, device: str, folder: Path) -> Latency:
         from bench.provenance import provenance
 
         write_json(path, asdict(measure(setting, device)) | {"measured_on": provenance(device)})
-    try:
-        return of_record(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"cannot read {path} ({error!r}): remove it to measure again") from error
+    again = "remove it to measure again"
+    with reading(path, again):
+        return of_record(read_json(path, again))
 
 
 def of_record(record: dict[str, Any]) -> Latency:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 from bench.benchmarks import Benchmark
 from common import results
-from common.files import write_json, write_whole
+from common.formats import write_json, write_records
 from search.cells import index_of
 from search.choices import Choices
 from search.constraints import counts
@@ -105,11 +103,6 @@ def name_of(settings: dict[str, Any]) -> str:
 def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:
     """`<benchmark>-<objective>-<method>[.<setting>=<value>].csv` and `.json`. Equal searches give equal bytes."""
     path = folder / f"{name_of(settings)}.csv"
-    text = io.StringIO()
-    rows = [asdict(one) for one in runs]
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_records(path, [asdict(one) for one in runs])
     write_json(path.with_suffix(".json"), settings)
     return path

@@ -15,7 +15,7 @@ from typing import Any
 from bench.ondemand import OnDemand
 from bench.runner import Request
 from common.errors import BadInput
-from common.files import write_json
+from common.formats import read_json, write_json
 from common.progress import Progress
 from distill.comparison import BASELINE, Pair, compare, learn, process_name, read_rows
 from distill.process.distpro import Settings
@@ -100,16 +100,10 @@ class Record:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Raises BadInput for a missing or damaged file."""
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text())
-        if not isinstance(facts, dict) or not {"search", "seconds"} <= facts.keys():
-            raise ValueError("no search in it")
-    except FileNotFoundError as error:
-        raise BadInput(f"no student {path}: `python -m search student` makes one") from error
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it or move it away") from error
-    return facts
+    """What is known of a student so far, by name. Raises BadInput for a missing or damaged file."""
+    if not path.exists():
+        raise BadInput(f"no student {path}: `python -m search student` makes one")
+    return read_json(path, "restore it or move it away", ("search", "seconds"))
 
 
 def student(

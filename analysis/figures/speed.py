@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import ACCENT, INK, PAGE, PALE, canvas, legend_below, save, styled
 from common import results
-from common.errors import BadInput
+from common.formats import read_csv, read_json
 from spaces.nb201.cell import cells
 
 FOLDER = results.SPEED
@@ -32,10 +31,9 @@ def draw_all(folder: Path = FOLDER, output: Path = OUTPUT) -> list[Path]:
 
 def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rates of a measurement and what made them."""
-    try:
-        return pd.read_csv(path)[COLUMNS], json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"cannot read {path} ({error}): `make speed` makes it") from error
+    again = "`make speed` makes it"
+    made = read_json(path.with_suffix(".json"), again, ("benchmark", "workers", "device"))
+    return read_csv(path, again, COLUMNS)[COLUMNS], made
 
 
 def draw(rates: pd.DataFrame, made: dict[str, Any]) -> Figure:

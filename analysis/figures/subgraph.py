@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import ACCENT, INK, MIDDLE, PALE, label_below, panels, save, styled
-from analysis.tables.subgraph import Cut, read
+from analysis.tables.subgraph import AGAIN, Cut, read
 from common import results
-from common.errors import BadInput
+from common.formats import read_csv
 from search.subgraph.words import FOLDER, FOUND
 
 OUTPUT = results.FIGURES
@@ -39,11 +39,9 @@ def draw_all(benchmark: str, folder: Path = FOLDER, output: Path = OUTPUT) -> li
 
 def history(cut: Cut) -> dict[int, pd.DataFrame]:
     """By seed: `lambda` and every gate by step. Raises BadInput."""
-    try:
-        found = pd.read_csv(cut.history).set_index("step")
-        return {int(seed): part[["lambda", *cut.settings["elements"]]] for seed, part in found.groupby("seed")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise BadInput(f"cannot read {cut.history} ({error}): run `python -m search subgraph` again") from error
+    shown = ["lambda", *cut.settings["elements"]]
+    found = read_csv(cut.history, AGAIN, ("seed", "step", *shown)).set_index("step")
+    return {int(seed): part[shown] for seed, part in found.groupby("seed")}
 
 
 def title(cut: Cut) -> str:

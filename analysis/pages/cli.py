@@ -150,11 +150,11 @@ def proxy_docs_command(
     """Write docs/proxies.md from the registry and the tables."""
     from analysis.pages.proxy_docs import PAGE, page
     from common.errors import BadInput
-    from common.files import write_whole
+    from common.formats import write_text
 
     text = page()
     if not check:
-        write_whole(PAGE, text.encode())
+        write_text(PAGE, text)
         print(f"wrote {PAGE}")
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
         raise BadInput(f"{PAGE} is stale: run `python -m analysis proxy-docs`")
@@ -163,19 +163,19 @@ def proxy_docs_command(
 def readme_command() -> None:
     """Write what README.md states of results and rooms, and docs/results.md, from the tables and the tree."""
     from analysis.pages import readme, results
-    from common.files import write_whole
+    from common.formats import read_text, write_text
 
-    write_whole(readme.PAGE, readme.whole_page(readme.PAGE.read_text(encoding="utf-8")).encode())
-    write_whole(results.PAGE, results.page().encode())
+    write_text(readme.PAGE, readme.whole_page(read_text(readme.PAGE)))
+    write_text(results.PAGE, results.page())
     print(f"wrote what is made of {readme.PAGE}, and {results.PAGE}")
 
 
 def architecture_command() -> None:
     """Draw the rooms and their imports in docs/architecture.md."""
     from analysis.pages.architecture import PAGE, page
-    from common.files import write_whole
+    from common.formats import read_text, write_text
 
-    write_whole(PAGE, page(PAGE.read_text(encoding="utf-8")).encode())
+    write_text(PAGE, page(read_text(PAGE)))
     print(f"wrote the picture of {PAGE}")
 
 
@@ -186,11 +186,11 @@ def check_reference_command(
 ) -> None:
     """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
     from analysis.studies.reference_check import check, described, table
-    from common.files import write_whole
+    from common.formats import write_csv
 
     found = check(store, data)
     path = output / "reference-check.csv"
-    write_whole(path, table(found).to_csv(index=False, lineterminator="\n").encode())
+    write_csv(path, table(found))
     print_table(
         ["proxy", "agreement, CIFAR-10", "asked", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
         [described(one) for one in found],

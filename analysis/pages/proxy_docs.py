@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.read.costs import FOLDER as MEASURED
 from common import results
+from common.formats import read_csv
 from probe.needs import VIEWS, needs_of
 from proxies import registry
 from proxies.base import Named, Population, Proxy
@@ -89,13 +90,13 @@ def _measured(folder: Path) -> dict[str, pd.DataFrame]:
     found = {}
     for path in sorted(folder.glob("leaderboard-*.csv")):
         name = ", ".join(path.stem.removeprefix("leaderboard-").rsplit("-", 1))
-        found[name] = pd.read_csv(path).set_index("proxy")
+        found[name] = read_csv(path, columns=("proxy",)).set_index("proxy")
     return found
 
 
 def _costs(folder: Path) -> dict[str, pd.DataFrame]:
     """Costs by benchmark; rows by proxy."""
-    return {path.stem: pd.read_csv(path).set_index("proxy") for path in sorted(folder.glob("*.csv"))}
+    return {path.stem: read_csv(path, columns=("proxy",)).set_index("proxy") for path in sorted(folder.glob("*.csv"))}
 
 
 def _summary(

@@ -6,10 +6,8 @@ section is left out where nothing of its kind is published.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,6 +15,7 @@ from analysis.pages.sentences import STARRED, Findings, read_table
 from analysis.typeset import Table, between, number
 from analysis.typeset import estimate as with_interval
 from common import results as places
+from common.formats import read_csv, read_json
 from spaces.nb201.cell import cells
 
 PAGE = Path("docs/results.md")
@@ -121,7 +120,7 @@ def _searches(results: Path) -> Iterator[str]:
     """The best search by each objective, and DisWOT's Algorithm 1 beside random search by the same score."""
     for path in sorted((results / "tables").glob("searches-*.csv")):
         name = path.stem.removeprefix("searches-")
-        found = pd.read_csv(path)
+        found = read_csv(path)
         found = found[found["within"].isna()].sort_values("accuracy", ascending=False, kind="stable")
         best = ~found.duplicated("objective")
         beside = (found["objective"] == "diswot") & found["method"].isin(["evolve", "random"])
@@ -150,7 +149,7 @@ def _searches(results: Path) -> Iterator[str]:
 def _subgraphs(results: Path) -> Iterator[str]:
     """How far a student cut out by gates is ahead of the networks beside it."""
     for path in sorted((results / "tables").glob("subgraph-*.csv")):
-        found = pd.read_csv(path).dropna(subset=["distilled"])
+        found = read_csv(path).dropna(subset=["distilled"])
         rows = [
             [
                 one["gates"],
@@ -175,7 +174,7 @@ def _pairs(results: Path) -> Iterator[str]:
     rows = []
     for path in sorted((results / "tables").glob("distillation-*.csv")):
         pair = path.stem.removeprefix("distillation-")
-        for _, one in pd.read_csv(path).iterrows():
+        for _, one in read_csv(path).iterrows():
             if one["loss"] in ("vanilla", "kd", "diswot+", "replay"):
                 test = _estimate(one["test"], one["low"], one["high"])
                 over = _estimate(one["over_kd"], one["over_kd_low"], one["over_kd_high"])
@@ -194,13 +193,13 @@ def _speeds(results: Path) -> Iterator[str]:
     """Rates beside the conventional loops, then whole runs."""
     measured = sorted((results / "speed").glob("*.csv"), key=lambda path: (path.stem.endswith("-growth"), path.stem))
     for path in measured:
-        made: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        made = read_json(path.with_suffix(".json"))
         workers = "a Ray cluster" if made.get("executor") == "ray" else f"{made['workers']} workers"
         where = f"{workers}, {made['device']}, torch {made['torch']}"
         if path.stem.endswith("-growth"):
-            yield _growth(path.stem, pd.read_csv(path), where, made["proxies"])
+            yield _growth(path.stem, read_csv(path), where, made["proxies"])
         else:
-            yield _rates(path.stem, pd.read_csv(path), where)
+            yield _rates(path.stem, read_csv(path), where)
 
 
 def _rates(name: str, found: pd.DataFrame, where: str) -> str:

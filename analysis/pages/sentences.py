@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.typeset import Table, between, number
-from common.errors import BadInput
+from common.formats import read_csv, read_json
 
 ALWAYS = ("params", "diswot")
 """The proxies that a short leaderboard shows wherever they stand."""
@@ -22,11 +21,7 @@ STARRED = "Starred: differs from params (95 %, paired bootstrap over functions, 
 
 def read_table(results: Path, name: str) -> pd.DataFrame:
     """A table of results/tables. Raises BadInput where it is missing or damaged."""
-    path = results / "tables" / f"{name}.csv"
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): `python -m analysis tables` makes it") from error
+    return read_csv(results / "tables" / f"{name}.csv", "`python -m analysis tables` makes it")
 
 
 def signed(low: float, high: float) -> str:
@@ -54,10 +49,7 @@ class Findings:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What stands beside the table of distilled accuracies."""
-        found: dict[str, Any] = json.loads(
-            (self.results / "accuracies" / f"{self.benchmark}-distilled.json").read_text(encoding="utf-8")
-        )
-        return found
+        return read_json(self.results / "accuracies" / f"{self.benchmark}-distilled.json")
 
     @property
     def agreement(self) -> str:
@@ -79,7 +71,7 @@ class Findings:
 
     def made(self) -> str:
         """What computed the labels and the scores."""
-        torch = json.loads((self.results / "costs" / f"{self.benchmark}.json").read_text(encoding="utf-8"))["torch"]
+        torch = read_json(self.results / "costs" / f"{self.benchmark}.json", keys=("torch",))["torch"]
         return f"Labels: {'; '.join(self.recipe['hardware'])}; scores: torch {torch}, one thread a worker."
 
     def leaderboard(self, first: int, caption: str, columns: Sequence[str] = HEAD) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from analysis.stats.reliability import Reliability, reliability
 from bench.benchmarks import Benchmark, benchmark
 from bench.published import read_manifest
 from common.errors import BadInput
+from common.formats import read_json
 from distill.recipes import MODES
 from distill.tables import AccuracyTable, read_table, table_path
 
@@ -115,7 +115,7 @@ def _section(results: Path, setting: Benchmark, others: list[Plain]) -> Section:
         others=others,
         figures=_figures(results / "figures", name),
         scores=_published(scores / name),
-        costs=_json(results / "costs" / f"{name}.json"),
+        costs=read_json(costs) if (costs := results / "costs" / f"{name}.json").is_file() else {},
     )
 
 
@@ -176,16 +176,6 @@ def _figures(folder: Path, name: str) -> list[Figure]:
 
 def _place(order: tuple[str, ...] | list[str], name: str) -> int:
     return order.index(name) if name in order else len(order)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it") from error
-    return found if isinstance(found, dict) else {}
 
 
 def _inputs(results: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ from analysis.stats.correlation import spearman_interval
 from analysis.studies.correlate import judge
 from bench.store import ScoreStore
 from common.errors import BadInput
+from common.formats import read_csv
 from proxies import registry
 from spaces.nb201.cell import resolve
 from spaces.nb201.equivalence import representatives
@@ -81,7 +82,7 @@ def reference_scores(data: Path) -> pd.DataFrame:
     path = data / SCORES
     if not path.is_file():
         raise BadInput(f"{path} is missing: DATA has to hold the published scores and accuracies in nb201/")
-    table = pd.read_csv(path)
+    table = read_csv(path, "get the published scores again", ("arch",))
     table.index = pd.Index([resolve(cell) for cell in table.pop("arch")], name="cell")
     return table.mask(table == MISSING)
 

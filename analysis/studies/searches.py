@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from bench.benchmarks import Benchmark
 from bench.plan import select
 from common.cli import print_table
 from common.errors import BadInput
+from common.formats import read_csv, read_json
 from search.constraints import Cost, Limit, counts, within
 from search.latency import of_record
 from search.records import FOLDER
@@ -35,6 +35,7 @@ class Mean(NamedTuple):
     high: float
 
 
+_AGAIN = "search again"
 _SETTINGS = ("benchmark", "objective", "method", "evaluation", "cells", "limits")
 _COLUMNS = ("cell", "evaluations", "functions", "seconds")
 NONE = Mean(math.nan, math.nan, math.nan, math.nan)
@@ -107,7 +108,7 @@ def judge(
     prices = costs.seconds(spent, setting.name)
     found, missing = [], set()
     for path in finished(setting.name, folder):
-        settings, runs = _read(path)
+        settings, runs = read_json(path, _AGAIN, _SETTINGS), read_csv(path.with_suffix(".csv"), _AGAIN, _COLUMNS)
         found.append(_judged(settings, runs, accuracies, vanilla, sampled, setting, prices))
         missing |= set(runs["cell"].dropna().astype(int)) - set(accuracies.index)
     if not found:
@@ -121,29 +122,8 @@ def judge(
 
 def finished(benchmark: str, folder: Path = FOLDER) -> list[Path]:
     """The settings of a benchmark's searches; what else lies in the folder has no objective. Raises BadInput."""
-    found = {path: _settings(path) for path in sorted(folder.glob("*.json"))}
+    found = {path: read_json(path, _AGAIN) for path in sorted(folder.glob("*.json"))}
     return [path for path, each in found.items() if "objective" in each and each.get("benchmark") == benchmark]
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return {**found}
-    except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"cannot read {path} ({error}): search again") from error
-
-
-def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    table = path.with_suffix(".csv")
-    settings = _settings(path)
-    try:
-        runs = pd.read_csv(table)
-        absent = ({*_SETTINGS} - {*settings}) | ({*_COLUMNS} - {*runs})
-        if absent:
-            raise ValueError(f"no {min(absent)}")
-    except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"cannot read {path} with its {table.name} ({error}): search again") from error
-    return settings, runs
 
 
 def _judged(

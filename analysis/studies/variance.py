@@ -14,8 +14,8 @@ import pandas as pd
 
 from analysis.stats.variance import variance_shares
 from analysis.typeset import Table
+from analysis.typeset import write as write_table
 from bench.measure.crossing import FOLDER, read
-from common.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,13 @@ def write(benchmark: str, output: Path, folder: Path = FOLDER) -> list[Path]:
     rows, made = read(crossing)
     found = shares(rows)
     path = output / f"variance-{benchmark}"
-    frame = pd.DataFrame([asdict(one) for one in found]).round(4)
-    table = path.with_name(path.name + ".csv")
-    write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
+    frame = pd.DataFrame([asdict(one) for one in found])
     caption = (
         f"{benchmark}: shares of the variance of a proxy's ranks, in percent; {made['sample']} functions x "
         f"{made['draws']} draws of weights x {made['draws']} of images. First under the proxy's own initialisation, "
         f"then over that and another one (`init`: PyTorch's default or Kaiming). `cell`: what one score tells."
     )
-    return [table, *Table(caption, HEAD, [_row(one) for one in found]).write(path)]
+    return write_table(path, frame, Table(caption, HEAD, [_row(one) for one in found]))
 
 
 def _row(one: Shares) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ import pandas as pd
 from analysis.studies.searches import Mean, mean
 from analysis.typeset import Table, between, number
 from analysis.typeset import write as write_table
-from common.errors import BadInput
+from common.formats import read_csv, read_json
 from search.subgraph.words import ALIKE, FOLDER, FOUND, RIVALS
 
 KINDS = {FOUND: "found by L1 gates", **RIVALS}
 """What the kinds of networks are, in the order of the table."""
 NO_SUCH = "none"
+AGAIN = "run `python -m search subgraph` again"
 _SETTINGS = ("benchmark", "gates", "budget", "teacher_parameters", "elements", "kept", "seeds")
 _COLUMNS = ("seed", "kind", "network", "parameters", "multiply_adds", "vanilla", "distilled")
 
@@ -43,16 +43,7 @@ def read(benchmark: str, folder: Path = FOLDER) -> list[Cut]:
     """The finished studies of a benchmark. Raises BadInput for files of another form."""
     found = []
     for path in sorted(folder.glob(f"{benchmark}-*.json")):
-        try:
-            settings = json.loads(path.read_text())
-            rows = pd.read_csv(path.with_suffix(".csv"))
-            absent = ({*_SETTINGS} - {*settings}) | ({*_COLUMNS} - {*rows})
-            if absent:
-                raise ValueError(f"no {min(absent)}")
-        except (OSError, ValueError, TypeError) as error:
-            raise BadInput(
-                f"cannot read {path} with its .csv ({error}): run `python -m search subgraph` again"
-            ) from error
+        settings, rows = read_json(path, AGAIN, _SETTINGS), read_csv(path.with_suffix(".csv"), AGAIN, _COLUMNS)
         if settings["benchmark"] == benchmark:
             found.append(Cut(settings, rows, path.with_name(f"{path.stem}-gates.csv.gz")))
     return sorted(found, key=lambda cut: (cut.settings["gates"], -cut.settings["budget"]))

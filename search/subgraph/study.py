@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import random
 import time
@@ -18,7 +15,8 @@ import torch
 
 import images
 from common.errors import BadInput, BadUsage
-from common.files import gzip_bytes, json_hash, write_json, write_whole
+from common.files import json_hash
+from common.formats import read_json, write_json, write_records
 from common.pool import Died, Job, run
 from common.progress import Progress
 from common.reproducible import reproducible
@@ -277,7 +275,7 @@ class Study:
         self.train([Training(seed, student) for seed, _, student in students])
         rows = [self._line(*each) for each in students]
         path = output / f"{self.plan.benchmark}-{self.plan.gates}-{self.plan.budget}.csv"
-        write_whole(path, _csv(rows))
+        write_records(path, rows)
         computed = {self._hash(student, mode) for _, _, student in students for mode in self.plan.modes}
         write_json(
             path.with_suffix(".json"),
@@ -295,7 +293,7 @@ class Study:
             for seed, each in found.items()
             for step, (gates, penalty, loss) in enumerate(zip(each.gates, each.penalties, each.losses, strict=True))
         ]
-        write_whole(path.with_name(f"{path.stem}-gates.csv.gz"), gzip_bytes(_csv(history)))
+        write_records(path.with_name(f"{path.stem}-gates.csv.gz"), history)
         return path, rows
 
     def _line(self, seed: int, kind: str, student: Student) -> dict[str, Any]:
@@ -308,19 +306,9 @@ class Study:
         return {"seed": seed, "kind": kind, "network": student.label, **counted, **accuracies}
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
 def _read(path: Path) -> History | None:
+    """The selection that a file keeps, None where there is no file. Raises BadInput for a damaged one."""
     if not path.exists():
         return None
-    try:
-        state = json.loads(path.read_text())
-        return History(state["gates"], state["penalties"], state["losses"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"cannot read the selection {path}: delete it to select again") from error
+    state = read_json(path, "delete it to select again", History._fields)
+    return History(*(state[name] for name in History._fields))

@@ -188,7 +188,7 @@ def test_without_tables_one_line_says_what_makes_them(command: Command, folder: 
 def test_a_published_file_that_is_missing_is_one_line(command: Command, folder: Path) -> None:
     ended = command("analysis", "recipes", "--tables", folder, "--published", "none.csv")
     assert (ended.code, ended.out) == (1, "")
-    assert ended.error.startswith("cannot read none.csv as CSV")
+    assert ended.error.startswith("cannot read none.csv (No such file or directory): ")
 
 
 def test_a_benchmark_without_a_study_is_bad_usage(command: Command, tmp_path: Path) -> None:

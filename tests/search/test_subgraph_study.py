@@ -21,7 +21,8 @@ from analysis.figures import draw_subgraphs, subgraph
 from analysis.figures.style import styled
 from analysis.tables.subgraph import lines, read, verdict, write
 from common.errors import BadInput
-from common.files import gzip_bytes, write_json
+from common.files import gzip_bytes
+from common.formats import write_json
 from tests.conftest import Command
 
 pytestmark = pytest.mark.slow
@@ -250,7 +251,7 @@ def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path) -> None:
     made_up(tmp_path, 0)
     assert read("cifar10", tmp_path) == []
     (tmp_path / "digits-edges-1000.csv").write_text("seed,kind\n0,l1\n")
-    with pytest.raises(BadInput, match=r"cannot read .*digits-edges-1000.json with its .csv \(no distilled\)"):
+    with pytest.raises(BadInput, match=r"cannot read .*digits-edges-1000.csv \(no column 'network'\)"):
         read("digits", tmp_path)
 
 

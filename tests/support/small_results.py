@@ -13,7 +13,8 @@ from analysis.read.labels import TABLES, load_labels
 from analysis.studies.leaderboard import lines, write
 from bench.benchmarks import benchmark
 from bench.plan import select
-from common.files import gzip_bytes, write_json, write_whole
+from common.files import gzip_bytes, write_whole
+from common.formats import write_json
 from distill.tables import AccuracyTable, table_path, write_table
 from spaces.nb201.space import NB201
 

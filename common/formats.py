@@ -113,11 +113,17 @@ def write_csv(path: Path, frame: pd.DataFrame, **options: Any) -> None:
 
 
 def read_records(path: Path, remedy: str = RESTORE) -> list[dict[str, str]]:
-    """The rows of a CSV file, text by column, read without pandas. Raises BadInput."""
+    """The rows of a CSV file, text by column, read without pandas. Raises BadInput, also for rows of unequal length."""
     with reading(path, remedy):
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-        return list(csv.DictReader(io.StringIO(text, newline="")))
+        lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+        if not lines:
+            raise ValueError("it is empty")
+        head, *rows = lines
+        if ragged := next((row for row in rows if len(row) != len(head)), None):
+            raise ValueError(f"{len(head)} columns, and a row of {len(ragged)}")
+        return [dict(zip(head, row, strict=True)) for row in rows]
 
 
 def write_records(path: Path, rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -27,9 +27,10 @@ def recipes_command(
     if benchmark not in STUDIED:
         raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
 
-    from analysis.studies.recipes import study, write
+    from analysis.studies.recipes import study
+    from analysis.tables.recipes import frame, table
 
-    for path in write(study(benchmark, tables, published), output / f"recipes-{benchmark}", benchmark):
+    for path in table(frame(study(benchmark, tables, published)), benchmark).write(output / f"recipes-{benchmark}"):
         print(f"wrote {path}")
 
 
@@ -41,14 +42,15 @@ def label_sets_command(
     output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
 ) -> None:
     """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
-    from analysis.studies.label_sets import agreements, label_sets, standings, write, write_standings
+    from analysis.studies.label_sets import agreements, label_sets, standings
+    from analysis.tables.label_sets import frame, proxies_frame, proxies_table, table
 
     labels = label_sets(tables, {} if published is None else {name: published})
     standing = standings(labels, scores)
     path = output / ("label-sets" if published is None else f"label-sets-{name}")
-    written = write(agreements(labels, standing), path)
+    written = table(frame(agreements(labels, standing))).write(path)
     if published is None and not standing.empty:
-        written += write_standings(standing, len(labels), output / "label-sets-proxies")
+        written += proxies_table(proxies_frame(standing), len(labels)).write(output / "label-sets-proxies")
     print(f"wrote {', '.join(map(str, written))}")
 
 
@@ -70,19 +72,20 @@ def tables_command(
     if not settings:
         raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
 
-    from analysis.tables.registry import write_all, write_leaderboard, write_pairs
+    from analysis.tables.registry import Sources, write_all, write_distillation, write_leaderboard
     from distill.tables import table_path
 
     for setting in settings:
+        sources = Sources(setting, cells, scores, costs)
         if against:
-            written = iter([write_leaderboard(setting, against, name, cells, scores, costs, output)])
+            written = iter([write_leaderboard(sources, against, name, output)])
         elif benchmark or table_path(setting.name, "distilled").is_file():
-            written = write_all(setting, cells, scores, costs, output)
+            written = write_all(sources, output)
         else:
             continue
         for paths in written:
             print(f"wrote {', '.join(map(str, paths))}")
-    for paths in write_pairs(benchmark, output) if not against else ():
+    for paths in write_distillation(benchmark, output) if not against else ():
         print(f"wrote {', '.join(map(str, paths))}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.figures.process import draw
-from analysis.typeset import between, number
+from analysis.typeset import DASH, between, number
 from common.cli import print_table
 from common.errors import BadInput
 from distill.comparison import BASELINE, Row, Summary, read_rows, summaries
@@ -72,7 +72,7 @@ def _accuracies(found: Report) -> list[list[object]]:
         line: list[object] = [loss, seeds, number(one.mean), between(one.low, one.high)]
         for against, other in ((BASELINE, one), ("vanilla", over_vanilla[loss])):
             none = loss == against
-            line += ["–", "–"] if none else [number(other.over_kd), between(other.over_kd_low, other.over_kd_high)]
+            line += [DASH, DASH] if none else [number(other.over_kd), between(other.over_kd_low, other.over_kd_high)]
         lines.append(line)
     return lines
 

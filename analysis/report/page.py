@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.contents import Contents, contents
-from analysis.report.plain import number
 from analysis.report.words import COLUMNS, WORDS
+from analysis.typeset import number
 from common.errors import BadInput
 from common.formats import write_text
 

@@ -19,6 +19,7 @@ from analysis.read.labels import load_labels
 from analysis.read.reported import AGREEMENT, CIFAR100_VALID, Band
 from analysis.stats.correlation import spearman_interval
 from analysis.studies.correlate import judge
+from analysis.typeset import DASH, between, number
 from bench.store import ScoreStore
 from common.errors import BadInput
 from common.formats import read_csv
@@ -129,12 +130,19 @@ def described(one: Check) -> list[object]:
 
     def said(estimate: Estimate | None) -> str:
         if estimate is None:
-            return "–"
+            return DASH
         return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] of {estimate.n}"
 
-    asked = "–" if one.asked is None else f"{one.asked:.3f}"
-    band = "–" if one.band is None else f"{one.band.low:.3f} to {one.band.high:.3f}"
-    return [one.proxy, said(one.agreement), asked, said(one.own), band, said(one.correlation), one.verdict]
+    band = DASH if one.band is None else between(one.band.low, one.band.high, 3)
+    return [
+        one.proxy,
+        said(one.agreement),
+        number(one.asked, 3),
+        said(one.own),
+        band,
+        said(one.correlation),
+        one.verdict,
+    ]
 
 
 def table(found: list[Check]) -> pd.DataFrame:

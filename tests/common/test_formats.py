@@ -124,6 +124,8 @@ def test_a_missing_file_is_one_line_that_names_it_once(ending: str, tmp_path: Pa
         ("csv.gz", gzip.compress(b"a\n1\n")[:-9], "Compressed file ended"),
         ("csv.gz", b"a\n1\n", "Not a gzipped file"),
         ("records.gz", gzip.compress(b"a\n1\n" * 99)[:-20], "Compressed file ended"),
+        ("records", b"", "it is empty"),
+        ("records", b"a,b\n1,2\n1\n", "2 columns, and a row of 1"),
         ("records", b"\xff\xfe", "can't decode byte 0xff"),
         ("text", b"\xff\xfe", "can't decode byte 0xff"),
         ("pt", b"", "PyTorch cannot load it"),

@@ -71,10 +71,10 @@ def correlate_command(
     _print_beside(beside(found, labelled, setting.space))
     print(f"scores: {store}")
 
-    from analysis.figures import scatter
+    from analysis.figures import draw_one
 
     for result in found[: len(chosen)]:
-        path = scatter(result, benchmark, against, which, labels.quantity, figures)
+        path = draw_one(result, benchmark, against, which, labels.quantity, figures)
         print(f"figure: {path}")
 
 

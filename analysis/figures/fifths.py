@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis.figures.study import Study
-from analysis.figures.style import ACCENT, INK, decimals, label_below, legend_below, panels
+from analysis.figures.style import ACCENT, INK, label_below, legend_below, panels
 from analysis.read.columns import BASELINE
 from analysis.stats.correlation import Correlation, correlate
+from analysis.typeset import number
 from spaces.space import Space
 
 PARTS = 5
@@ -51,7 +52,7 @@ def draw(study: Study) -> Figure:
         else:
             _dots(axes, x - 0.14, found[name], "o", INK, INK, OWN)
             _dots(axes, x + 0.14, found[BASELINE], "^", ACCENT, "white", BASELINE)
-        axes.set_title(f"{name}, {decimals(whole)}")
+        axes.set_title(f"{name}, {number(whole)}")
         axes.set_xticks(x, ["lowest", "2", "3", "4", "highest"])
         axes.set_xlim(0.5, PARTS + 0.5)
     other = next((axes for name, axes in grid.items() if name != BASELINE), next(iter(grid.values())))

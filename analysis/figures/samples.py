@@ -9,7 +9,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from scipy import stats
 
 from analysis.figures.study import CannotDraw, Study
-from analysis.figures.style import INK, PALE, decimals, label_below, legend_below, panels
+from analysis.figures.style import INK, PALE, label_below, legend_below, panels
+from analysis.typeset import number
 
 TICKS = (10, 30, 100, 300, 1000, 3000, 10000)
 DRAWS = 300
@@ -55,7 +56,7 @@ def draw(study: Study) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator(TICKS))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.set_title(f"{name}, {decimals(last)}")
+        axes.set_title(f"{name}, {number(last)}")
     legend_below(figure, next(iter(grid.values())), 3)
     label_below(grid, "cells scored")
     figure.supylabel("Spearman's correlation")

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -97,17 +96,16 @@ def legend_below(figure: Figure, axes: Axes, columns: int, order: list[str] | No
     figure.legend([found[name] for name in shown], shown, loc="outside lower center", ncols=columns)
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write `path` with the endings .svg and .png; neither holds a date or the version of a program."""
+_SILENT: dict[str, dict[str, None]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+"""What each format would say of a date or a program, left out."""
+
+
+def save(figure: Figure, path: Path, endings: Sequence[str] = ("svg", "png")) -> list[Path]:
+    """Write `path` with each ending; no file holds a date or the version of a program."""
     found = []
-    for ending, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+    for ending in endings:
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=ending, metadata=metadata)
+        figure.savefig(buffer, format=ending, metadata=_SILENT[ending])
         found.append(path.with_name(f"{path.name}.{ending}"))
         write_whole(found[-1], buffer.getvalue())
     return found
-
-
-def decimals(value: float) -> str:
-    """Two decimals, a dash for what is not known."""
-    return f"{value:.2f}" if np.isfinite(value) else "–"

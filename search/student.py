@@ -36,7 +36,7 @@ EVERY = 5.0
 
 @dataclass(frozen=True)
 class Folders:
-    """`students`, `processes` and `distillation` lie in `results`, what is unfinished in `scratch`."""
+    """A `Folders` says where files lie: what is finished in folders of `results`, what is not in `scratch`."""
 
     results: Path
     scratch: Path
@@ -56,7 +56,7 @@ class Folders:
 
 @dataclass
 class Record:
-    """What is known of a student so far, on disk at any moment.
+    """A `Record` holds what is known of a student so far, and is on disk at any moment.
 
     `seconds` of a step are those of all runs of the command, stopped ones included, until it was finished.
     """
@@ -67,7 +67,7 @@ class Record:
 
     @classmethod
     def of(cls, path: Path, asked: dict[str, Any]) -> Record:
-        """A new one, or that which lies there. Raises BadInput where that is damaged or of another search."""
+        """Begin a record, or read that which lies there. Raises BadInput where that is damaged or of another search."""
         if not path.exists():
             return cls(path, {"search": asked})
         facts = read_record(path)
@@ -100,7 +100,7 @@ class Record:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """What is known of a student so far, by name. Raises BadInput for a missing or damaged file."""
+    """Read what is known of a student so far, by name. Raises BadInput for a missing or damaged file."""
     if not path.exists():
         raise BadInput(f"no student {path}: `python -m search student` makes one")
     return read_json(path, "restore it or move it away", ("search", "seconds"))

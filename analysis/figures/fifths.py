@@ -20,13 +20,13 @@ OWN, ALL = "the proxy of the panel", "the same on all cells"
 
 
 def parts(labels: np.ndarray) -> np.ndarray:
-    """Fifth 0 (lowest) to 4 of each label [n]; ties stay together."""
+    """Return the fifth of each label [n], 0 the lowest to 4; ties stay together."""
     shares = (stats.rankdata(labels) - 0.5) / len(labels)
     return np.minimum((shares * PARTS).astype(int), PARTS - 1)
 
 
 def within(pairs: pd.DataFrame, space: Space) -> list[Correlation]:
-    """The correlation inside each fifth of the ranking by label, from the lowest."""
+    """Return the correlation inside each fifth of the ranking by label, from the lowest."""
     stands_for = np.array(space.representatives("function"))
     inside = parts(pairs["label"].to_numpy())
     found = []
@@ -38,7 +38,7 @@ def within(pairs: pd.DataFrame, space: Space) -> list[Correlation]:
 
 
 def draw(study: Study) -> Figure:
-    """A panel for each chosen proxy: a dot and 95 % interval a fifth, its overall Spearman as a line; params beside."""
+    """Draw a panel for each chosen proxy: dot and 95 % interval a fifth, a line for Spearman overall, params beside."""
     figure, grid = panels(study.chosen, study.title)
     x = np.arange(1, PARTS + 1)
     shown = {*study.chosen, BASELINE} & set(study.results)

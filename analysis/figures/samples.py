@@ -19,7 +19,7 @@ SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def curve(pairs: pd.DataFrame) -> pd.DataFrame:
-    """By number of cells: the 2.5 %, 50 % and 97.5 % quantiles of Spearman over random subsets of these pairs.
+    """Compute, by number of cells, the 2.5 %, 50 % and 97.5 % quantiles of Spearman over random subsets of these pairs.
 
     Subsets are drawn without replacement; the last row is all cells, where no band is left.
     """
@@ -41,7 +41,7 @@ def _spearman(columns: np.ndarray) -> float:
 
 
 def draw(study: Study) -> Figure:
-    """A panel for each chosen proxy: median and 95 % band over random subsets of the labelled cells."""
+    """Draw a panel for each chosen proxy: median and 95 % band over random subsets of the labelled cells."""
     if study.n <= SIZES[0]:
         raise CannotDraw(f"only {study.n} labelled cells")
     figure, grid = panels(study.chosen, study.title)

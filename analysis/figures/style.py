@@ -56,7 +56,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's defaults with the style above, whatever the user's matplotlibrc says."""
+    """Draw within the block with Matplotlib's defaults and the style above, whatever the user's matplotlibrc says."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -64,7 +64,7 @@ def styled() -> Iterator[None]:
 
 
 def canvas(width: float, height: float, title: str) -> Figure:
-    """An empty figure of a size in inches."""
+    """Make an empty figure of a size in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
@@ -72,7 +72,7 @@ def canvas(width: float, height: float, title: str) -> Figure:
 
 
 def panels(names: list[str], title: str, height: float = 1.9) -> tuple[Figure, dict[str, Axes]]:
-    """Small multiples on a page's width, one for each name, with one vertical axis for all."""
+    """Make small multiples on a page's width, one for each name, with one vertical axis for all."""
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     figure = canvas(PAGE if columns > 1 else COLUMN, height * rows + 0.6, title)
@@ -83,13 +83,13 @@ def panels(names: list[str], title: str, height: float = 1.9) -> tuple[Figure, d
 
 
 def label_below(grid: dict[str, Axes], text: str) -> None:
-    """The horizontal axis of the lowest panel of each column. (A label of the figure would collide with a legend.)"""
+    """Label the lowest panel's horizontal axis in each column: a label of the figure would collide with a legend."""
     for axes in {axes.get_subplotspec().colspan.start: axes for axes in grid.values()}.values():  # type: ignore[union-attr]
         axes.set_xlabel(text)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int, order: list[str] | None = None) -> None:
-    """What the marks of these axes mean, under everything else."""
+    """Add a legend of the marks of these axes, under everything else."""
     handles, names = axes.get_legend_handles_labels()
     found = dict(zip(names, handles, strict=True))
     shown = [name for name in order or names if name in found]

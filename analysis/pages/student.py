@@ -26,7 +26,7 @@ class Report:
     figure: Path
 
     def over(self, loss: str) -> dict[str, Summary]:
-        """By loss: means over the seeds, and differences from `loss` on the same seeds."""
+        """Return, by loss, means over the seeds and differences from `loss` on the same seeds."""
         return {summary.loss: summary for summary in summaries(self.rows, loss)}
 
 
@@ -49,7 +49,7 @@ def report(path: Path, figures: Path | None = None) -> Report:
 
 
 def print_report(found: Report) -> None:
-    """The student, its accuracies, what each step cost, and where the figure lies."""
+    """Print the student, its accuracies, what each step cost, and where the figure lies."""
     record, student = found.record, found.record["found"]
     search = record["search"]
     limits = "".join(f", {what} at most {most:,.10g}" for what, most in search["limits"].items())

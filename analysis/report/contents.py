@@ -87,7 +87,7 @@ class Contents:
 
 
 def contents(results: Path) -> Contents:
-    """Raises BadInput where there are no published scores, or a file cannot be read."""
+    """Read everything on the page. Raises BadInput where there are no published scores, or a file cannot be read."""
     names = sorted(path.parent.name for path in results.glob("scores/*/manifest.json"))
     if not names:
         raise BadInput(f"no published scores in {results / 'scores'}: `python -m bench export` makes them")

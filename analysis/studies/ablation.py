@@ -60,7 +60,7 @@ class Row:
 
 
 def ablation(folder: Path, setting: Benchmark, labels: Labels, which: str) -> list[Row]:
-    """What is published of it, in the order of `DISTANCES`; nothing where there is no variant. Raises BadInput."""
+    """Judge what is published of the ablation, in the order of `DISTANCES`; nothing where no variant is."""
     cases = {
         create(f"{proxy}:init={init}").label: (term, distance, init)
         for term, distances in DISTANCES.items()

@@ -87,7 +87,7 @@ def standings(labels: pd.DataFrame, scores: Path) -> pd.DataFrame:
 
 
 def agreements(labels: pd.DataFrame, standing: pd.DataFrame) -> list[Agreement]:
-    """Every pair of label sets."""
+    """Compare every pair of label sets."""
     found = []
     groups = labels.index.to_numpy(dtype=int)
     for one, other in itertools.combinations(labels, 2):

@@ -46,7 +46,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Check:
-    """One proxy; what is None was not published, not asked for or not scored."""
+    """A `Check` is of one proxy; what is None was not published, not asked for or not scored."""
 
     proxy: str
     agreement: Estimate | None
@@ -70,7 +70,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The verdict in words: agrees, differs or not asked."""
         if self.agrees is False or self.inside is False:
             return "differs"
         if self.agrees is None and self.inside is None:
@@ -79,7 +79,7 @@ class Check:
 
 
 def reference_scores(data: Path) -> pd.DataFrame:
-    """The published scores by cell; NaN where there is none. Raises BadInput without the file."""
+    """Read the published scores by cell; NaN where there is none. Raises BadInput without the file."""
     path = data / SCORES
     if not path.is_file():
         raise BadInput(f"{path} is missing: DATA has to hold the published scores and accuracies in nb201/")
@@ -89,7 +89,7 @@ def reference_scores(data: Path) -> pd.DataFrame:
 
 
 def check(store: Path, data: Path) -> list[Check]:
-    """Every proxy with a published score or a published band. Raises BadInput where nothing was scored."""
+    """Check every proxy with a published score or a published band. Raises BadInput where nothing was scored."""
     published = reference_scores(data)
     labels = label_cells(load_labels(str(data / ACCURACIES), "cifar100"), "valid")
     found = []

@@ -35,7 +35,7 @@ QUANTILES = (5, 25, 50, 75, 95)
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of the classes that a table names: how many have an accuracy, and why the others have none."""
+    """A `Coverage` counts the classes of a table that have an accuracy, and those that have none, by the reason."""
 
     any_seed: int
     all_seeds: int
@@ -47,7 +47,8 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Vanilla against distilled: means over the seeds that both have, and `true_correlation` from the single seeds."""
+    """An `Agreement` correlates vanilla with distilled accuracy: means over common seeds, and single seeds
+    (`true_correlation`)."""
 
     observed: Correlation
     kendall_low: float
@@ -91,7 +92,9 @@ class Report:
 
 
 def report(setting: Benchmark, folder: Path = FOLDER) -> Report:
-    """Raises BadInput for a missing or damaged table, and where no training of the two tables is paired."""
+    """Report on the two accuracy tables of a benchmark. Raises BadInput for a missing or damaged one, and where no
+    training is in both.
+    """
     labels = {name: load_labels(name, setting.name, folder) for name in (*MODES, "gain")}
     by_seed = {name: each.by_seed.dropna(axis=1, how="all") for name, each in labels.items()}
     gains = by_seed["gain"]

@@ -27,7 +27,7 @@ from search.records import FOLDER
 
 
 class Mean(NamedTuple):
-    """Over searches; the interval is Student's, 95 %. NaN where there are too few."""
+    """A `Mean` is over searches, with standard deviation and Student's 95 % interval; NaN where there are too few."""
 
     mean: float
     sd: float
@@ -43,7 +43,7 @@ NONE = Mean(math.nan, math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Judged:
-    """The searches of one method by one objective. Accuracies are means over seeds of training, in percent.
+    """A `Judged` sums up the searches of one method by one objective; accuracies are means over seeds, in percent.
 
     `seeds` are those of the scores or trainings that were searched by, `within` the cells and limits, nothing for all;
     of trainings, how many functions there were that had shorter ones too, where these were asked for.
@@ -74,7 +74,7 @@ class Judged:
 
 
 def mean(values: Sequence[float] | pd.Series) -> Mean:
-    """Of the values that are numbers."""
+    """Take the mean of the values that are numbers."""
     known = np.array(values, dtype=float)
     known = known[~np.isnan(known)]
     if not len(known):
@@ -94,7 +94,7 @@ def judge(
     chosen: Mapping[str, Labels] | None = None,
     against: str = "distilled",
 ) -> tuple[list[Judged], list[int]]:
-    """Every finished search of a benchmark, by objective and method, and the cells found that have no label.
+    """Judge every finished search of a benchmark; returns also the cells found that have no label.
 
     `labels` are those `against` which they are judged, and `vanilla`, of a sample of the functions; `chosen` those of
     cells that were trained because they were found. Raises BadInput where nothing was searched, or a file is of another
@@ -183,7 +183,7 @@ def _labels(cells: pd.Series, by_cell: pd.Series) -> pd.Series:
 
 
 def entry(one: Judged) -> dict[str, Any]:
-    """For JSON, which has no NaN."""
+    """Return a record for JSON, which has no NaN."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mean):
@@ -194,7 +194,7 @@ def entry(one: Judged) -> dict[str, Any]:
 
 
 def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str, against: str) -> None:
-    """A table for people; `against` is what accuracy, regret and rank are of."""
+    """Print a table for people; `against` is what accuracy, regret and rank are of."""
     head = [
         "by",
         "seeds",

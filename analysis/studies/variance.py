@@ -16,7 +16,7 @@ from analysis.stats.variance import variance_shares
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of the variance of a proxy's ranks (`statistics.variance_shares`), over the n cells with all scores.
+    """A `Shares` splits the variance of a proxy's ranks over the n cells with all scores (`variance_shares`).
 
     `cell` is what a single score tells of the cell; `weights`, `images` and `init` how much the ranking depends on each
     by itself, their interactions with the cell; `rest` what only two or three of them together decide. `cell_own`,
@@ -39,7 +39,7 @@ class Shares:
 
 
 def shares(rows: pd.DataFrame) -> list[Shares]:
-    """Of every proxy of a crossing, the largest share of the cell first."""
+    """Split the variance of every proxy of a crossing; the largest share of the cell comes first."""
     found = [_shares(str(proxy), of_proxy) for proxy, of_proxy in rows.groupby("proxy", sort=True)]
     return sorted(found, key=lambda one: -np.nan_to_num(one.cell_own, nan=-1))
 

@@ -53,7 +53,7 @@ class Sources:
 
     @property
     def name(self) -> str:
-        """The benchmark's."""
+        """The name of the benchmark."""
         return self.setting.name
 
     @cached_property

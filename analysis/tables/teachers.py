@@ -46,7 +46,7 @@ class Row:
 
 
 def studies(setting: Benchmark, against: str, which: str, folder: Path = FOLDER) -> list[Study]:
-    """Of every proxy that is published with two teachers or more, each on the cells of a set that all of them score."""
+    """Compare every proxy published with two teachers or more, each on the cells of a set that all of them score."""
     names = {str(entry["proxy"]) for entry in read_manifest(folder / setting.name).values()}
     found = []
     for label in sorted({name.partition("@")[0] for name in names if "@" in name}):
@@ -58,7 +58,7 @@ def studies(setting: Benchmark, against: str, which: str, folder: Path = FOLDER)
 
 
 def rows(found: Sequence[Study]) -> list[Row]:
-    """The benchmark's own teacher first in each study."""
+    """Turn the studies into rows, the benchmark's own teacher first in each."""
     gaps = [math.nan if each.gap is None else each.gap.p_value for study in found for each in study.teachers]
     corrected = iter(holm(np.array(gaps)))
     return [_row(study, each, float(next(corrected))) for study in found for each in study.teachers]

@@ -74,7 +74,7 @@ def _check(gates: str, known: Sequence[str], why: str) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides what comes out, but for the seeds."""
+    """A `Plan` holds all that decides the results of a study, but for the seeds."""
 
     benchmark: str
     """The name of the recipe."""
@@ -89,7 +89,7 @@ class Plan:
     """Random subgraphs a seed at most."""
 
     def settings(self, teacher_hash: str, of_data: str) -> dict[str, Any]:
-        """For the file beside the results, and of a selection for its identity."""
+        """Return the settings for the file beside the results, and for the identity of a selection."""
         described = self.recipe.describe("distilled", teacher_hash, of_data)
         del described["skeleton"]
         return {
@@ -106,7 +106,7 @@ class Plan:
 
 
 class History(NamedTuple):
-    """How the gates got where they are, as a file of its own holds it."""
+    """A `History` holds gates, penalties and losses of a selection after each step, as a file of its own has them."""
 
     gates: list[list[float]]
     penalties: list[float]
@@ -119,7 +119,7 @@ class History(NamedTuple):
 
 
 class Training(NamedTuple):
-    """One network with one seed, in all modes."""
+    """A `Training` is one network with one seed, trained in all modes."""
 
     seed: int
     student: Student
@@ -127,7 +127,7 @@ class Training(NamedTuple):
 
 @dataclass
 class _Worker:
-    """What a worker keeps: plan, teacher, data, and the images of the latest seed with the teacher's answers."""
+    """A `_Worker` keeps plan, teacher, data, and the images of the latest seed with the teacher's answers."""
 
     plan: Plan
     teacher: Teacher
@@ -213,7 +213,7 @@ class Study:
         return Job(partial(_set_up, self.plan, self.data, self.device, self.store.parent / "checkpoints"), work)
 
     def selections(self) -> dict[int, History]:
-        """By seed; each is on disk as soon as it is found."""
+        """Return the selections by seed; each is on disk as soon as it is found."""
         found = {seed: _read(self._file(seed)) for seed in self.seeds}
         missing = [seed for seed, each in found.items() if each is None]
         if missing:
@@ -230,7 +230,7 @@ class Study:
         return self.store.parent / "gates" / f"{json_hash(self.settings)[:16]}-{seed}.json"
 
     def students(self, found: dict[int, History]) -> list[tuple[int, str, Student]]:
-        """Seed, kind and network: the one found and those beside it. One network can be of several kinds."""
+        """Return seed, kind and network of the students found and beside them; a network can be of several kinds."""
         rows: list[tuple[int, str, Student]] = []
         for seed, each in found.items():
             student = self.plan.graph.student(each.last)
@@ -241,7 +241,7 @@ class Study:
         return rows
 
     def train(self, tasks: Sequence[Training]) -> None:
-        """What the store lacks of these, seed after seed."""
+        """Train what the store lacks of these, seed after seed."""
         missing = [task for task in dict.fromkeys(tasks) if any(self._row(task, m) is None for m in self.plan.modes)]
         if not missing:
             return

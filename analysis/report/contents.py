@@ -93,49 +93,51 @@ def contents(results: Path) -> Contents:
         raise BadInput(f"no published scores in {results / 'scores'}: `python -m bench export` makes them")
     sources = {name: _sources(results, benchmark(name)) for name in names}
     tables = other_tables(results / "tables", sources)
-    sections = [_section(results, of, tables[name]) for name, of in sources.items()]
+    sections = [_section(results, each, tables[name]) for name, each in sources.items()]
     labelled_first = sorted(sections, key=lambda section: section.points is None)
     return Contents(labelled_first, tables[""], _inputs(results))
 
 
 def _sources(results: Path, setting: Benchmark) -> Sources:
     """What the tables under `results` were made of, as far as their captions tell it."""
-    of = Sources(
+    sources = Sources(
         setting,
         scores=results / "scores",
         costs=results / "costs",
         accuracies=results / "accuracies",
         crossings=results / "crossings",
         subgraphs=results / "subgraphs",
-        told={},
+        stored_spearman={},
     )
-    path = results / "tables" / f"leaderboard-{of.name}-distilled.csv"
-    if "distilled" not in of.labels or not path.is_file():
-        return of
+    path = results / "tables" / f"leaderboard-{sources.name}-distilled.csv"
+    if "distilled" not in sources.labels or not path.is_file():
+        return sources
     board = read_csv(path, AGAIN, ("proxy", "spearman", "n"))
-    told = dict(zip(board["proxy"], board["spearman"], strict=True))
-    return replace(of, told=told, cells=_cells(of, board["n"].max()))
+    known = dict(zip(board["proxy"], board["spearman"], strict=True))
+    return replace(sources, stored_spearman=known, cells=_cells(sources, board["n"].max()))
 
 
-def _cells(of: Sources, n: int) -> str | None:
+def _cells(sources: Sources, n: int) -> str | None:
     """The set of n labelled cells: None where it is the labels' own, as it is unless `tables --cells` named another."""
-    sizes = {which: len(label_cells(of.of("distilled"), which)) for which in of.setting.space.sets}
-    return None if sizes[of.which] == n else next((which for which, size in sizes.items() if size == n), "another set")
+    sizes = {which: len(label_cells(sources.labels_of("distilled"), which)) for which in sources.setting.space.sets}
+    if sizes[sources.which] == n:
+        return None
+    return next((which for which, size in sizes.items() if size == n), "another set")
 
 
-def _section(results: Path, of: Sources, others: list[Plain]) -> Section:
-    setting, name, accuracies, scores = of.setting, of.name, of.accuracies, of.scores
+def _section(results: Path, sources: Sources, others: list[Plain]) -> Section:
+    setting, name, accuracies, scores = sources.setting, sources.name, sources.accuracies, sources.scores
     tables = {
         mode: read_table(table_path(name, mode, accuracies))
         for mode in MODES
         if table_path(name, mode, accuracies).is_file()
     }
-    labels = {kind: of.labels[kind] for kind in TABLES if kind in of.labels}
+    labels = {kind: sources.labels[kind] for kind in TABLES if kind in sources.labels}
     which = "functions" if all(each.of_functions for each in labels.values()) else "all"
     return Section(
         setting=setting,
         cells=which,
-        boards=leaderboards(results / "tables", of),
+        boards=leaderboards(results / "tables", sources),
         points=points(scores, setting, labels, which) if labels and setting.space.cell_based else None,
         reliability={kind: reliability(each.by_seed) for kind, each in labels.items()},
         tables=tables,

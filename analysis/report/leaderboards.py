@@ -47,15 +47,15 @@ class Leaderboard:
     baseline: float | None
 
 
-def leaderboards(folder: Path, of: Sources) -> list[Leaderboard]:
+def leaderboards(folder: Path, sources: Sources) -> list[Leaderboard]:
     """The leaderboards of a benchmark, `TABLES` first. Raises BadInput for one that cannot be read."""
-    prefix = f"leaderboard-{of.name}-"
+    prefix = f"leaderboard-{sources.name}-"
     kinds = [path.stem.removeprefix(prefix) for path in sorted(folder.glob(f"{prefix}*.csv"))]
     order = [kind for kind in TABLES if kind in kinds] + [kind for kind in kinds if kind not in TABLES]
-    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind, of) for kind in order]
+    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind, sources) for kind in order]
 
 
-def _leaderboard(path: Path, kind: str, of: Sources) -> Leaderboard:
+def _leaderboard(path: Path, kind: str, sources: Sources) -> Leaderboard:
     ends_of = ["spearman_low", "spearman", "spearman_high"]
     frame = read_csv(path, AGAIN, ("proxy", "family", *ends_of))
     with reading(path, AGAIN):
@@ -76,7 +76,7 @@ def _leaderboard(path: Path, kind: str, of: Sources) -> Leaderboard:
     lines = [replace(line, interval=interval(line)) for line in found]
     baseline = next((line.values["spearman"].number for line in lines if line.proxy == BASELINE), None)
     filled = [name for name in COLUMNS if any(line.values[name].number is not None for line in lines)]
-    return Leaderboard(kind, board(frame, of, kind).caption, filled, lines, at(0.0), at(baseline))
+    return Leaderboard(kind, board(frame, sources, kind).caption, filled, lines, at(0.0), at(baseline))
 
 
 def _line(row: dict[str, Any]) -> Line:

@@ -48,8 +48,8 @@ class Sources:
     accuracies: Path = places.ACCURACIES
     crossings: Path = places.CROSSINGS
     subgraphs: Path = places.SUBGRAPHS
-    told: Mapping[str, float] | None = None
-    """Spearman with distilled accuracy, by proxy, as a leaderboard that lies there tells it."""
+    stored_spearman: Mapping[str, float] | None = None
+    """Spearman with distilled accuracy, by proxy, as a leaderboard's file has it; None is to be computed."""
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ class Sources:
         kinds = [*there, "gain"] if len(there) == len(MODES) else there
         return {kind: load_labels(kind, self.name, self.accuracies) for kind in kinds}
 
-    def of(self, kind: str) -> Labels:
+    def labels_of(self, kind: str) -> Labels:
         """Labels of a kind. Raises BadInput where no table holds them."""
         return self.labels.get(kind) or load_labels(kind, self.name, self.accuracies)
 
@@ -74,7 +74,7 @@ class Sources:
     @property
     def which(self) -> str:
         """The set of the cells that are judged by distilled accuracy."""
-        return self.set_of(self.of("distilled"))
+        return self.set_of(self.labels_of("distilled"))
 
     @property
     def where(self) -> str:
@@ -90,8 +90,10 @@ class Sources:
 
     @property
     def spearmans(self) -> Mapping[str, float]:
-        """Spearman with distilled accuracy by proxy: as `told`, or of those that score all labelled cells."""
-        return pairs.spearmans(self.columns, self.of("distilled"), self.which) if self.told is None else self.told
+        """Spearman with distilled accuracy by proxy: the stored ones, or of those that score all labelled cells."""
+        if self.stored_spearman is not None:
+            return self.stored_spearman
+        return pairs.spearmans(self.columns, self.labels_of("distilled"), self.which)
 
     @cached_property
     def cuts(self) -> list[subgraph.Cut]:
@@ -115,76 +117,87 @@ class Definition:
 
 
 def _leaderboard(kind: str) -> Definition:
-    return Definition(lambda of: _lines(of, of.of(kind), kind), lambda frame, of: board(frame, of, kind))
+    return Definition(
+        lambda sources: _lines(sources, sources.labels_of(kind), kind),
+        lambda frame, sources: board(frame, sources, kind),
+    )
 
 
-def _lines(of: Sources, labels: Labels, kind: str) -> pd.DataFrame:
-    vanilla = of.of("vanilla") if kind == "distilled" else None
-    spent = costs.forwards(of.costs, of.name)
-    return leaderboard_table.frame(leaderboard.lines(of.scores, of.setting, labels, of.set_of(labels), vanilla, spent))
+def _lines(sources: Sources, labels: Labels, kind: str) -> pd.DataFrame:
+    vanilla = sources.labels_of("vanilla") if kind == "distilled" else None
+    spent = costs.forwards(sources.costs, sources.name)
+    return leaderboard_table.frame(
+        leaderboard.lines(sources.scores, sources.setting, labels, sources.set_of(labels), vanilla, spent)
+    )
 
 
-def board(frame: pd.DataFrame, of: Sources, name: str, labels: Labels | None = None) -> Table:
+def board(frame: pd.DataFrame, sources: Sources, name: str, labels: Labels | None = None) -> Table:
     """A leaderboard against labels, those of the kind `name` unless told; what is not known of them is not said."""
-    labels = labels or of.labels.get(name)
-    source, cells = (f" ({labels.source})", f" on the labelled cells of '{of.set_of(labels)}'") if labels else ("", "")
-    return leaderboard_table.table(frame, f"{of.name}, {name}{source}: {len(frame)} proxies{cells}.")
+    labels = labels or sources.labels.get(name)
+    source = f" ({labels.source})" if labels else ""
+    cells = f" on the labelled cells of '{sources.set_of(labels)}'" if labels else ""
+    return leaderboard_table.table(frame, f"{sources.name}, {name}{source}: {len(frame)} proxies{cells}.")
 
 
-def _variance(of: Sources) -> pd.DataFrame | None:
-    if of.crossed is None:
+def _variance(sources: Sources) -> pd.DataFrame | None:
+    if sources.crossed is None:
         return None
     from bench.measure.crossing import read  # imports torch, which no reader of files needs
 
-    return variance_table.frame(variance.shares(read(of.crossings / f"{of.name}.csv.gz")[0]))
+    return variance_table.frame(variance.shares(read(sources.crossings / f"{sources.name}.csv.gz")[0]))
 
 
-def _ablation(of: Sources) -> pd.DataFrame | None:
-    found = ablation.ablation(of.scores, of.setting, of.of("distilled"), of.which)
+def _ablation(sources: Sources) -> pd.DataFrame | None:
+    found = ablation.ablation(sources.scores, sources.setting, sources.labels_of("distilled"), sources.which)
     return ablation_table.frame(found) if found else None
 
 
-def _teachers(of: Sources) -> pd.DataFrame | None:
-    found = teachers.rows(teachers.studies(of.setting, "distilled", of.which, of.scores))
+def _teachers(sources: Sources) -> pd.DataFrame | None:
+    found = teachers.rows(teachers.studies(sources.setting, "distilled", sources.which, sources.scores))
     return teachers.frame(found) if found else None
 
 
-def _searches(of: Sources) -> pd.DataFrame | None:
-    if not finished(of.name):
+def _searches(sources: Sources) -> pd.DataFrame | None:
+    if not finished(sources.name):
         return None
-    labels, chosen = known_labels(of.name, folder=of.accuracies)
-    return searches_table.frame(judge(of.setting, labels, spent=of.costs, chosen=chosen)[0])
+    labels, chosen = known_labels(sources.name, folder=sources.accuracies)
+    return searches_table.frame(judge(sources.setting, labels, spent=sources.costs, chosen=chosen)[0])
 
 
 REGISTRY: dict[str, Definition] = {
     **{f"leaderboard-{{}}-{kind}": _leaderboard(kind) for kind in TABLES},
     "kinds-{}": Definition(
-        lambda of: kinds_table.frame(label_kinds.kinds(of.scores, of.setting, of.labels, of.which)),
-        lambda frame, of: kinds_table.table(frame, of.labels, of.name),
+        lambda sources: kinds_table.frame(
+            label_kinds.kinds(sources.scores, sources.setting, sources.labels, sources.which)
+        ),
+        lambda frame, sources: kinds_table.table(frame, sources.labels, sources.name),
     ),
     "pairs-{}": Definition(
-        lambda of: pairs_table.frame(pairs.pairs(of.columns, of.of("distilled"), of.which)),
-        lambda frame, of: pairs_table.table(frame, of.spearmans, of.where),
+        lambda sources: pairs_table.frame(pairs.pairs(sources.columns, sources.labels_of("distilled"), sources.which)),
+        lambda frame, sources: pairs_table.table(frame, sources.spearmans, sources.where),
     ),
     "sets-{}": Definition(
-        lambda of: sets_table.frame(cell_sets.on_sets(of.scores, of.setting, of.of("distilled"))),
-        lambda frame, of: sets_table.table(frame, f"{of.name}, distilled"),
+        lambda sources: sets_table.frame(
+            cell_sets.on_sets(sources.scores, sources.setting, sources.labels_of("distilled"))
+        ),
+        lambda frame, sources: sets_table.table(frame, f"{sources.name}, distilled"),
     ),
-    "variance-{}": Definition(_variance, lambda frame, of: variance_table.table(frame, of.name, of.crossed)),
-    "ablation-{}": Definition(_ablation, lambda frame, of: ablation_table.table(frame, of.where)),
-    "teachers-{}": Definition(_teachers, lambda frame, of: teachers.table(frame, of.where)),
+    "variance-{}": Definition(
+        _variance, lambda frame, sources: variance_table.table(frame, sources.name, sources.crossed)
+    ),
+    "ablation-{}": Definition(_ablation, lambda frame, sources: ablation_table.table(frame, sources.where)),
+    "teachers-{}": Definition(_teachers, lambda frame, sources: teachers.table(frame, sources.where)),
     "subgraph-{}": Definition(
-        lambda of: subgraph.frame(of.cuts) if of.cuts else None,
-        lambda frame, of: subgraph.table(frame, of.cuts, of.name),
+        lambda sources: subgraph.frame(sources.cuts) if sources.cuts else None,
+        lambda frame, sources: subgraph.table(frame, sources.cuts, sources.name),
     ),
-    "searches-{}": Definition(_searches, lambda frame, of: searches_table.table(frame, of.name)),
+    "searches-{}": Definition(_searches, lambda frame, sources: searches_table.table(frame, sources.name)),
     "reliability-{}": Definition(
-        lambda of: reliability_table.frame(reliability.report(of.setting, of.accuracies)),
-        lambda frame, of: reliability_table.table(frame, f"{of.name}, test accuracy"),
+        lambda sources: reliability_table.frame(reliability.report(sources.setting, sources.accuracies)),
+        lambda frame, sources: reliability_table.table(frame, f"{sources.name}, test accuracy"),
     ),
 }
 """The tables of a benchmark by the name of their file, less its ending; the braces are the benchmark's name."""
-
 
 OTHERS: dict[str, Callable[[pd.DataFrame, str], Table]] = {
     "distillation": distillation.table,
@@ -195,18 +208,18 @@ OTHERS: dict[str, Callable[[pd.DataFrame, str], Table]] = {
 """The showing of all other tables, by what their file's name begins with; the rest of the name is what they are of."""
 
 
-def write_all(of: Sources, output: Path) -> Iterator[list[Path]]:
+def write_all(sources: Sources, output: Path) -> Iterator[list[Path]]:
     """Write every table of the registry, one after the other; yields the files of each that has some."""
     for name, definition in REGISTRY.items():
-        if (frame := definition.frame(of)) is not None:
-            yield definition.table(frame, of).write(output / name.format(of.name))
+        if (frame := definition.frame(sources)) is not None:
+            yield definition.table(frame, sources).write(output / name.format(sources.name))
 
 
-def write_leaderboard(of: Sources, against: str, name: str, output: Path) -> list[Path]:
+def write_leaderboard(sources: Sources, against: str, name: str, output: Path) -> list[Path]:
     """Write `leaderboard-<benchmark>-<name>` against a file of accuracies, or a kind of label."""
-    labels = load_labels(against, of.name, of.accuracies)
-    table = board(_lines(of, labels, against), of, name, labels)
-    return table.write(output / f"leaderboard-{of.name}-{name}")
+    labels = load_labels(against, sources.name, sources.accuracies)
+    table = board(_lines(sources, labels, against), sources, name, labels)
+    return table.write(output / f"leaderboard-{sources.name}-{name}")
 
 
 def write_distillation(benchmark: str | None, output: Path) -> Iterator[list[Path]]:
@@ -216,12 +229,12 @@ def write_distillation(benchmark: str | None, output: Path) -> Iterator[list[Pat
         yield table.write(output / f"distillation-{pair}")
 
 
-def shown(path: Path, of: Sources | None = None) -> Table:
+def shown(path: Path, sources: Sources | None = None) -> Table:
     """The table in a CSV file, as its definition shows it, of a benchmark where one is told; any other as it stands."""
-    if of is not None:
+    if sources is not None:
         for name, definition in REGISTRY.items():
-            if path.stem == name.format(of.name):
-                return definition.table(read_csv(path), of)
+            if path.stem == name.format(sources.name):
+                return definition.table(read_csv(path), sources)
     for name, table in OTHERS.items():
         if path.stem == name or path.stem.startswith(f"{name}-"):
             return table(read_csv(path), path.stem.removeprefix(name).removeprefix("-"))

@@ -19,6 +19,8 @@ import pytest
 from conftest import ROOT, Command
 from small_results import CELLS, HOSTILE, SETS, UNSCORED, accuracies, scores, small_results
 
+from analysis.read.columns import label_cells
+from analysis.read.labels import load_labels
 from analysis.report import page
 from analysis.report.contents import contents
 from analysis.report.words import COLUMNS, COUNTS
@@ -130,6 +132,20 @@ def test_a_leaderboard_says_what_its_file_says(tree: Element, results: Path) -> 
             assert said == ("–" if np.isnan(low) else f"{low:.2f} to {high:.2f}")
         assert list(shown["over_params"].str.endswith("*")) == list(stored["over_params_p"] < 0.05)
         assert f"digits, {kind} (600 steps): {len(stored)} proxies on the labelled cells of 'functions'." in board.text
+
+
+def test_a_caption_names_the_cells_that_were_judged_and_no_others(results: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(results, tmp_path / "copy")
+    path = copy / "tables/leaderboard-digits-distilled.csv"
+    stored = pd.read_csv(path)
+    labels = load_labels("distilled", "digits", copy / "accuracies")
+    sizes = {which: len(label_cells(labels, which)) for which in ("functions", "unique", "all")}
+    assert len({*sizes.values(), 7}) == 4
+    for which, n in {**sizes, "another set": 7}.items():
+        stored.assign(n=n).to_csv(path, index=False)
+        captions = [board.caption for section in contents(copy).sections for board in section.boards]
+        assert len(captions) == 3
+        assert all(f"on the labelled cells of '{which}'." in caption for caption in captions)
 
 
 def test_what_is_missing_has_nothing_to_be_sorted_by(tree: Element) -> None:

@@ -119,10 +119,11 @@ def _sources(results: Path, setting: Benchmark) -> Sources:
 
 def _cells(sources: Sources, n: int) -> str | None:
     """The set of n labelled cells: None where it is the labels' own, as it is unless `tables --cells` named another."""
-    sizes = {which: len(label_cells(sources.labels_of("distilled"), which)) for which in sources.setting.space.sets}
-    if sizes[sources.which] == n:
-        return None
-    return next((which for which, size in sizes.items() if size == n), "another set")
+    labels, own = sources.labels_of("distilled"), sources.which
+    for which in (own, *sources.setting.space.sets):
+        if len(label_cells(labels, which)) == n:
+            return None if which == own else which
+    return "another set"
 
 
 def _section(results: Path, sources: Sources, others: list[Plain]) -> Section:

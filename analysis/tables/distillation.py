@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis.typeset import Table, decimals, interval, whole, words
 from common import results
-from distill.comparison import Row, read_rows, summaries
+
+if TYPE_CHECKING:
+    from distill.comparison import Row
 
 FOLDER = results.DISTILLATION
 AGAINST = ("kd", "vanilla", "uniform")
@@ -17,6 +20,8 @@ AGAINST = ("kd", "vanilla", "uniform")
 
 def trainings(benchmark: str | None = None, folder: Path = FOLDER) -> dict[str, list[Row]]:
     """The trainings of each pair, of one benchmark or all, by the pair's name. Raises BadInput for a damaged table."""
+    from distill.comparison import read_rows  # imports torch, which no reader of the table needs
+
     found = folder.glob(f"{benchmark}-*.csv" if benchmark else "*.csv")
     return {path.stem: read_rows(path) for path in sorted(found)}
 
@@ -24,6 +29,8 @@ def trainings(benchmark: str | None = None, folder: Path = FOLDER) -> dict[str, 
 def frame(rows: list[Row]) -> pd.DataFrame:
     """One row a loss, best first: mean over seeds and `over_<loss>`, the mean difference on the same seeds; intervals
     are Student's over seeds, 95 %."""
+    from distill.comparison import summaries
+
     found = pd.DataFrame(
         [
             {"loss": one.loss, "seeds": one.n, "failed": one.failed, "test": one.mean, "low": one.low, "high": one.high}

@@ -32,7 +32,7 @@ RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick lint format setup clean
+.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick lint format setup wheel clean
 
 help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -128,6 +128,10 @@ format: $(VENV)/.dev  ## let ruff set the files
 	@$(RUN) -m ruff format .
 
 setup: $(VENV)/.core  ## only the installation
+
+wheel: $(VENV)/.core  ## dist/*.whl of what is committed, and of nothing else that lies around
+	@tree=$$(mktemp -d) && git archive HEAD | tar -x -C "$$tree" && \
+		$(RUN) -m pip wheel -q --no-deps --wheel-dir dist "$$tree" && rm -r "$$tree" && ls dist/*.whl
 
 $(VENV)/.core: setup.cfg pyproject.toml constraints.txt
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)

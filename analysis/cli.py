@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analysis.pages.cli import COMMANDS
+from bench.options import Modules
 from common import results as places
 from common.cli import application, print_table
-from common.options import Json, Modules
+from common.options import Json
 
 if TYPE_CHECKING:
     from analysis.stats.correlation import Correlation
@@ -36,7 +37,8 @@ def correlate_command(
         str, typer.Option(help="distilled, vanilla, gain, a table, or a CSV file with cell|index|arch and accuracy.")
     ] = "distilled",
     cells: Annotated[
-        str | None, typer.Option(help="all, valid, unique, functions or a file; default: what the labels are of.")
+        str | None,
+        typer.Option(help="all, valid, unique, functions, labelled or a file; default: what labels are of."),
     ] = None,
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.FIGURES,
@@ -110,11 +112,17 @@ def teachers_command(
 
 @app.command("import")
 def import_command(
-    format: Annotated[str, typer.Argument(help="nas-bench-201, nats-bench, diswot-json, resnet-depths or csv.")],
+    format: Annotated[
+        str,
+        typer.Argument(
+            help="nas-bench-201, nats-bench (topology), nats-bench-size, diswot-json, resnet-depths or csv."
+        ),
+    ],
     file: Annotated[Path, typer.Argument(help="The published file; of nats-bench the 'simple' folder too.")],
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120.")],
     epochs: Annotated[
-        int | None, typer.Option(help="Of a benchmark's trainings, 12 or 200 (default); else what to state.")
+        int | None,
+        typer.Option(help="Of a benchmark's trainings, 12, 200 or 90; default the longest; else what to state."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the table; default: data set and format or file.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the table.")] = places.ACCURACIES,
@@ -137,6 +145,7 @@ def reliability_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
     tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = places.ACCURACIES,
     as_json: Json = False,
+    proxy_module: Modules = None,
 ) -> None:
     """Agreement of seeds, ceilings, vanilla against distilled, and the gain of distillation."""
     from bench.benchmarks import benchmark as named

@@ -29,9 +29,11 @@ def run(app: typer.Typer) -> None:
         raise
 
 
-def application(help: str, group: type[TyperGroup] | None = None) -> typer.Typer:
-    """Make a Typer application that leaves exceptions to `run`."""
-    return typer.Typer(help=help, cls=group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+def application(help: str, group: type[TyperGroup] | None = None, *, completion: bool = False) -> typer.Typer:
+    """Make a typer.Typer that leaves exceptions to `run`; with `completion` it can install itself into a shell."""
+    return typer.Typer(
+        help=help, cls=group, no_args_is_help=True, add_completion=completion, pretty_exceptions_enable=False
+    )
 
 
 MOST_SEEDS = 1000

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from common import results
 from common.errors import BadInput
 from common.formats import read_csv, read_json, write_csv, write_json
+from common.shipped import here_or_shipped
 from distill.recipes import recipe_hash
 
 if TYPE_CHECKING:
@@ -56,10 +57,15 @@ def labels_functions(recipe: Mapping[str, Any]) -> bool:
 
 
 def read_table(path: Path) -> AccuracyTable:
-    """The table at `path` with its recipe. Raises BadInput where one of them is missing, damaged or lacks a column."""
+    """Read the AccuracyTable at a path, or of the same place among what was shipped.
+
+    Raises BadInput where table or recipe is missing, damaged or lacks a column.
+    """
+    path = here_or_shipped(path)
     if not path.exists() or not recipe_path(path).exists():
         raise BadInput(
-            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`"
+            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`, "
+            "or `python -m analysis import` it"
         )
     rows, record = read_csv(path), read_json(recipe_path(path), keys=("recipe",))
     for column in OPTIONAL:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import unknown
+from common.shipped import MARK, home
 from common.spec import label
 from spaces.inits import INITS
 
@@ -47,17 +46,13 @@ class Reference:
         return asdict(self) | {"bibtex": self.entry}
 
 
-BIBLIOGRAPHY = "docs/references.bib"
-
-
 @cache
 def _entries() -> dict[str, str]:
     """The entries of the bibliography by key."""
-    for folder in (Path(__file__).parents[1], Path(sys.prefix) / "share/diswot-bench"):
-        if (folder / BIBLIOGRAPHY).is_file():
-            text = (folder / BIBLIOGRAPHY).read_text(encoding="utf-8")
-            return {found[1]: found[0].strip() for found in re.finditer(r"^@\w+\{([^,]+),.*?^\}", text, re.M | re.S)}
-    return {}
+    if (folder := home()) is None:
+        return {}
+    text = (folder / MARK).read_text(encoding="utf-8")
+    return {found[1]: found[0].strip() for found in re.finditer(r"^@\w+\{([^,]+),.*?^\}", text, re.M | re.S)}
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class LinearRegions(Proxy):
 
     name = "linear_regions"
     family = "activation"
-    needs = ("thin.relu_codes",)
+    needs = ("thin.forward", "thin.relu_codes")
     sees = "relus"
     reference = _TE_NAS
 
@@ -85,7 +85,6 @@ class LinearRegions(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        thin = student.thin.skeleton
-        units = thin.channels * thin.size**2
+        units = student.thin.features[0][0].numel()  # of a map of the first stage, which has the image's size
         codes = [code for code, _ in student.thin.relu_codes if code.shape[1] == units]
         return float(distinct(torch.cat(codes, dim=1).T))

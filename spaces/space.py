@@ -123,7 +123,7 @@ class Space(ABC):
         text = text.strip()
         if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
             return int(self.at(int(text)).index)
-        indices = {str(self.at(index)): index for index in range(len(self))}
+        indices = _indices(self)
         if text not in indices:
             raise unknown(f"architecture of the space {self.name}", text, indices)
         return indices[text]
@@ -170,6 +170,11 @@ class Space(ABC):
     def engine(self, skeleton: Any, draw: Draw) -> Any:
         """What runs several architectures of a draw as one network, where the space is `batched`."""
         raise NotImplementedError(f"the space {self.name} runs architectures one at a time")
+
+
+@cache
+def _indices(space: Space) -> dict[str, int]:
+    return {str(space.at(index)): index for index in range(len(space))}
 
 
 @cache

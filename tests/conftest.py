@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 import common.cli
+from common import modules
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +46,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new process."""
 
     def run(package: str, *words: object) -> Ended:
@@ -53,13 +54,14 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         monkeypatch.setattr(sys, "argv", [package, *map(str, words)])
         code: object = 0
         try:
-            common.cli.run(import_module(f"{package}.cli").app)
+            common.cli.run(import_module(f"{package}.cli" if package != "diswot_bench" else "diswot_bench.app").app)
         except SystemExit as end:
             code = end.code
         assert code is None or isinstance(code, int)
         return Ended(code or 0, *capsys.readouterr())
 
-    return run
+    yield run
+    modules.use(())
 
 
 @pytest.fixture

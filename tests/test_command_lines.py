@@ -39,7 +39,10 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["run", "params", "--limit", "0"], "--limit 0: must be at least 1"),
         (["run", "params", "--workers", "-2"], "--workers -2: must be at least 1"),
         (["run", "params", "--seeds", "x"], "--seeds 'x': expected numbers and ranges"),
-        (["run", "params", "--cells", "functoins"], "neither a cell set (all, valid, unique, functions) nor a file"),
+        (
+            ["run", "params", "--cells", "functoins"],
+            "(all, valid, unique, functions, labelled) nor a file",
+        ),
         (["run", "params", "--cells", "bad.txt"], "bad.txt, line 2: cell index 15625 is out of range"),
         (["verify", "params", "--sample", "0"], "--sample 0: must be at least 1"),
         (["verify", "parms"], "did you mean 'params'"),
@@ -232,8 +235,8 @@ def test_a_truncated_parquet_file_ends_with_1(command: Command, tmp_path: Path) 
         ("import no_such_package", "mine.py: ModuleNotFoundError: No module named 'no_such_package'"),
         ("def broken(:\n", "mine.py: SyntaxError"),
         ("raise ValueError('two\\nlines')", "mine.py: ValueError: two lines"),
-        ("score = 1", "mine.py: defines no proxy"),
-        ("from proxies.nwot import NWOT", "mine.py: defines no proxy"),
+        ("score = 1", "mine.py: defines no proxy, data set, space or benchmark"),
+        ("from proxies.nwot import NWOT", "mine.py: defines no proxy, data set, space or benchmark"),
         ("from proxies.nwot import NWOT\nclass Mine(NWOT): pass", "Mine needs the decorator @dataclass(frozen=True)"),
     ],
 )
@@ -242,8 +245,8 @@ def test_a_proxy_module_that_cannot_be_used_ends_with_1(
 ) -> None:
     if text is not None:
         (tmp_path / "mine.py").write_text(text)
-    for words in (["run", "mine"], ["list"]):
-        ended = command("bench", *words, "--proxy-module", "mine.py")
+    for words in (["run", "mine", "--proxy-module"], ["list", "--module"]):
+        ended = command("bench", *words, "mine.py")
         assert expected in ended.error
         assert ended.code == 1
 

@@ -10,7 +10,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from analysis.importers.benchmarks import BENCHMARKS, DATA_SETS, EPOCHS, read_benchmark
+from analysis.importers.benchmarks import BENCHMARKS, DATA_SETS, read_benchmark
 from analysis.importers.source import Row, Source
 from analysis.importers.text import read_csv, read_diswot_json, read_resnet_depths
 from common.errors import BadInput, BadUsage, unknown
@@ -32,9 +32,9 @@ def import_table(
 ) -> tuple[Path, AccuracyTable]:
     """Write `<output>/<name>.csv.gz` and its JSON from a file of one of `FORMATS`; the path and what was written.
 
-    `epochs` picks the schedule of a benchmark file (default 200), and states it for the other formats. Raises BadUsage
-    for a word that means nothing, BadInput for a file that is missing, damaged, of another format or space, a pickle
-    that is not trusted, and a table that is there already. Nothing is written unless all of the file was understood.
+    `epochs` picks the schedule of a benchmark file (default: the longest), and states it for the other formats. Raises
+    BadUsage for a word that means nothing, BadInput for a file that is missing, damaged, of another format or space, a
+    pickle that is not trusted, and a table that is there already. Nothing is written unless all was understood.
     """
     epochs = _check_words(format, dataset, epochs)
     stem = re.sub(r"(\.csv)?\.[^.]+$", "", file.name)
@@ -46,12 +46,14 @@ def import_table(
     for there in (path, recipe_path(path)):
         if there.exists():
             raise BadInput(f"{there} is there already and is not overwritten: choose another --name, or remove it")
-    if not (file.is_file() or (format == "nats-bench" and file.is_dir())):
-        raise BadInput(f"no file {file}: name the published file" + (" or folder" if format == "nats-bench" else ""))
+    in_parts = format in BENCHMARKS and BENCHMARKS[format].in_parts
+    if not (file.is_file() or (in_parts and file.is_dir())):
+        raise BadInput(f"no file {file}: name the published file" + (" or folder" if in_parts else ""))
     if format in TEXT:
         source = TEXT[format](file)
     else:
-        source = read_benchmark(format, file, dataset, epochs or EPOCHS[-1], trust_pickle)
+        assert epochs is not None
+        source = read_benchmark(format, file, dataset, epochs, trust_pickle)
     table = _table(source, format, file, dataset, epochs)
     provenance = {
         "cells": int(table.rows["cell"].nunique()),
@@ -73,9 +75,11 @@ def _check_words(format: str, dataset: str, epochs: int | None) -> int | None:
         if epochs is not None and epochs < 1:
             raise BadUsage(f"--epochs {epochs}: must be at least 1")
         return epochs
-    if epochs not in (None, *EPOCHS):
-        raise BadUsage(f"--epochs {epochs}: {format} has trainings of {' and '.join(map(str, EPOCHS))} epochs")
-    return epochs or EPOCHS[-1]
+    *others, longest = BENCHMARKS[format].schedules
+    if epochs not in (None, *others, longest):
+        known = f"{', '.join(map(str, others))} and {longest}"
+        raise BadUsage(f"--epochs {epochs}: {format} has trainings of {known} epochs")
+    return longest if epochs is None else epochs
 
 
 def _table(source: Source, format: str, file: Path, dataset: str, epochs: int | None) -> AccuracyTable:

@@ -14,6 +14,7 @@ from bench.benchmarks import benchmark as named
 from bench.benchmarks import names
 from common.errors import BadInput, BadUsage
 from common.formats import read_csv, reading
+from common.shipped import here_or_shipped
 from distill.recipe_name import RecipeName
 from distill.recipes import MODES
 from distill.tables import (
@@ -86,7 +87,7 @@ def known_labels(
         return {against: load_labels(against, benchmark, folder)}, {}
     sample = {mode: load_labels(mode, benchmark, folder) for mode in MODES}
     chosen = str(RecipeName.parse(benchmark).of_chosen)
-    if not table_path(chosen, MODES[0], folder).exists():
+    if not here_or_shipped(table_path(chosen, MODES[0], folder)).exists():
         return sample, {}
     return sample, {mode: load_labels(mode, chosen, folder) for mode in MODES}
 

@@ -18,6 +18,7 @@ from bench.published import AGAIN, read_manifest
 from common import results
 from common.errors import BadInput
 from common.formats import reading
+from common.shipped import here_or_shipped
 from proxies import registry
 
 FOLDER = results.SCORES
@@ -43,13 +44,12 @@ def published(folder: Path, benchmark: str, chosen: Callable[[str], bool] = is_d
 
 def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, pd.DataFrame]:
     """The rows (`COLUMNS`) of every published name that is `chosen`. Raises BadInput."""
-    found = {}
-    for file, entry in read_manifest(folder / benchmark).items():
+    found, place = {}, here_or_shipped(folder / benchmark)
+    for file, entry in read_manifest(place).items():
         if chosen(str(entry["proxy"])):
             if "sha256" not in entry:
-                manifest = folder / benchmark / "manifest.json"
-                raise BadInput(f"{manifest} does not say what {file} holds: {AGAIN}")
-            found[str(entry["proxy"])] = _rows(folder / benchmark / file, str(entry["sha256"]))
+                raise BadInput(f"{place / 'manifest.json'} does not say what {file} holds: {AGAIN}")
+            found[str(entry["proxy"])] = _rows(place / file, str(entry["sha256"]))
     return found
 
 

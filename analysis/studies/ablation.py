@@ -16,14 +16,14 @@ from analysis.read.scores import published
 from analysis.stats.comparison import spearman
 from analysis.studies.correlate import judge
 from bench.benchmarks import Benchmark
-from proxies.diswot import VARIANTS
+from proxies.diswot import PUBLISHED
 from proxies.registry import create
 from spaces.inits import INITS
 from spaces.space import Space
 
 
 def _matrices(proxy: str) -> dict[str, str]:
-    return {f"matrix, {variant}": f"{proxy}:variant={variant}" for variant in VARIANTS}
+    return {f"matrix, {variant}": f"{proxy}:variant={variant}" for variant in PUBLISHED}
 
 
 DISTANCES = {

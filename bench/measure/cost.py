@@ -64,7 +64,7 @@ def measure(setting: Benchmark, chosen: Sequence[Proxy | Population], sample: in
     proxies = list({proxy.label: proxy for read in reads.values() for proxy in read}.values())
     number_of = {proxy.label: number for number, proxy in enumerate(proxies)}
     numbers = [[number_of[proxy.label] for proxy in read] for read in reads.values()]
-    worker = NoiseSetup(setting, tuple(proxy.label for proxy in proxies), (), None, device)()
+    worker = NoiseSetup(setting, tuple(proxies), (), None, device)()
     draw, images = Draw(0, device=device), noise(setting, device).images
     space = setting.space
     cells = select("functions", space, sample)

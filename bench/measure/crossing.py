@@ -74,8 +74,7 @@ def cross(
 def _worker(setting: Benchmark, proxies: Sequence[Proxy], images: int, data: Path | None, device: str) -> Worker:
     """Of the proxies as they are and then, in the same order, with the other initialisation."""
     other = [replace(proxy, init=inits(proxy)[1]) for proxy in proxies]
-    labels = tuple(proxy.label for proxy in (*proxies, *other))
-    return Setup(setting, labels, (), data, device, images_seed=images)()
+    return Setup(setting, (*proxies, *other), (), data, device, images_seed=images)()
 
 
 def _score(worker: Worker, proxies: Sequence[Proxy], cell: int, weights: int) -> Iterator[list[Any]]:

@@ -22,6 +22,7 @@ from bench.store import ScoreStore
 from common import results
 from common.errors import BadInput
 from common.formats import write_csv, write_json
+from common.pool import without_main
 
 FOLDER = results.SPEED
 CELLS = (1000, 5000, 15625)
@@ -56,7 +57,8 @@ def _watched(request: Request) -> Growth:
     with tempfile.TemporaryDirectory() as folder:
         start, most = time.monotonic(), 0.0
         process = multiprocessing.get_context("spawn").Process(target=_run, args=(request, Path(folder) / "scores"))
-        process.start()
+        with without_main():
+            process.start()
         assert process.pid is not None
         while process.is_alive():
             most = max(most, resident(process.pid))

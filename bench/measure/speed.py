@@ -20,10 +20,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from bench.benchmarks import Benchmark, CellTeacher, benchmark
+from bench.benchmarks import Benchmark, benchmark
 from bench.measure.lower_bound import Work, rates, work
 from bench.measure.shares import shares
 from bench.plan import Pass, Want, passes, visiting_order
+from bench.teachers import CellTeacher
 from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
 from common import results
 from common.errors import BadUsage
@@ -184,13 +185,12 @@ def _run_of(
     setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int
 ) -> tuple[NoiseSetup, list[tuple[Pass, ...]]]:
     """The set-up and the tasks of a run over `sample`."""
-    named = tuple(proxy.label for proxy in registry.create_all(proxies))
-    chosen = [registry.create(name) for name in named]
+    chosen = tuple(registry.create_all(proxies))
     tasks = passes([Want(number, 0, sample) for number in range(len(chosen))], chosen, setting.space)
     # as large as a run's, if that leaves some for every worker
     size = max(1, min(cells_together(setting, device), len(tasks) // (2 * workers)))
     parts = [tuple(tasks[start : start + size]) for start in range(0, len(tasks), size)]
-    return NoiseSetup(setting, named, (), None, device), parts
+    return NoiseSetup(setting, chosen, (), None, device), parts
 
 
 def own_seconds(setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int) -> float:

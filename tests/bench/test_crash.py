@@ -36,7 +36,7 @@ def scores(store: ScoreStore) -> Scores:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Scores:
     store = ScoreStore(tmp_path_factory.mktemp("undisturbed") / "s.sqlite")
-    execute(Request(benchmark("digits"), PROXIES, (0,), limit=LIMIT, workers=1), store)
+    execute(Request(benchmark("digits"), tuple(map(create, PROXIES)), (0,), limit=LIMIT, workers=1), store)
     found = scores(store)
     store.close()
     assert [len(rows) for rows in found.values()] == [LIMIT, LIMIT]

@@ -16,6 +16,7 @@ from bench.plan import Pass, select
 from bench.worker import Outcome, Setup, Worker
 from common.errors import BadInput
 from proxies import registry
+from proxies.registry import create
 from spaces.nb201.space import NB201
 
 NAMES = ("nwot", "zen")
@@ -42,7 +43,7 @@ def test_every_combination_has_a_score(crossed: Path) -> None:
 
 def test_equal_seeds_give_the_benchmarks_own_scores(crossed: Path) -> None:
     rows, _ = read(crossed)
-    worker = Setup(benchmark("digits"), NAMES, (), None, "cpu")()
+    worker = Setup(benchmark("digits"), tuple(map(create, NAMES)), (), None, "cpu")()
     cell = select("functions", NB201, 2)[1]
     for seed in (0, 1):
         for number, init in enumerate(("default", "gaussian")):

@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 from test_store_merge import fill
 
 from bench.benchmarks import benchmark
-from bench.diff import Difference, _turned, diff
+from bench.checks.diff import Difference, _turned, diff
 from bench.store import ScoreStore
 from common.errors import BadInput
 from proxies import registry

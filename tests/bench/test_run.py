@@ -62,7 +62,8 @@ def new_store(tmp_path: Path) -> Iterator[Callable[[], ScoreStore]]:
 
 
 def ask(proxies: str, cells: str, **more: Any) -> Request:
-    return Request(**{"benchmark": DIGITS, "proxies": tuple(proxies.split(",")), "seeds": (0,), "cells": cells} | more)
+    made = tuple(create(text, more.get("files", ())) for text in proxies.split(","))
+    return Request(**{"benchmark": DIGITS, "proxies": made, "seeds": (0,), "cells": cells} | more)
 
 
 def stored(store: ScoreStore) -> dict[tuple[str, int], list[StoredRow]]:
@@ -431,7 +432,7 @@ def test_the_batch_is_not_read_where_no_proxy_needs_it(new_store: New, monkeypat
 
 
 def test_a_worker_scores_a_pass_in_the_order_of_its_proxies() -> None:
-    worker = Setup(DIGITS, ("params", "diswot", "nwot"), (), None, "cpu")()
+    worker = Setup(DIGITS, tuple(map(create, ("params", "diswot", "nwot"))), (), None, "cpu")()
     outcomes = worker.score(Pass(0, "default", 9930, (0, 2)))
     assert [(outcome.proxy, outcome.cell, outcome.status) for outcome in outcomes] == [(0, 9930, "ok"), (2, 9930, "ok")]
     assert all(isinstance(outcome, Outcome) for outcome in outcomes)

@@ -32,6 +32,7 @@ from analysis.typeset import Table, as_it_stands
 from bench.benchmarks import Benchmark
 from common import results as places
 from common.formats import read_csv, read_json, read_records
+from common.shipped import here_or_shipped
 from distill.recipes import MODES
 from distill.tables import table_path
 
@@ -59,7 +60,7 @@ class Sources:
     @cached_property
     def labels(self) -> dict[str, Labels]:
         """Labels by kind, vanilla accuracy first; without those that no accuracy table holds."""
-        there = [mode for mode in MODES if table_path(self.name, mode, self.accuracies).is_file()]
+        there = [mode for mode in MODES if here_or_shipped(table_path(self.name, mode, self.accuracies)).is_file()]
         kinds = [*there, "gain"] if len(there) == len(MODES) else there
         return {kind: load_labels(kind, self.name, self.accuracies) for kind in kinds}
 

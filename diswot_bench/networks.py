@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 import torch
@@ -133,7 +133,7 @@ def _options(
     return {"init": init, "seed": seed, "stages": stages, "second": None if second is None else _batch(*second)}
 
 
-Found = ModuleScore | NotApplicable | tuple[str, str]
+Found: TypeAlias = ModuleScore | NotApplicable | tuple[str, str]
 """A score, why there is none, or (status, reason) of a failure."""
 
 

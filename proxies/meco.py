@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
+    from probe.calls import Call
     from probe.network import Probe
 
 
@@ -38,24 +38,29 @@ class MeCo(Proxy):
 
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
-        from torch import nn
+
+        from probe.calls import Kind
 
         smallest: list[float] = []
 
-        def observe(_layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            correlations = torch.atleast_2d(torch.corrcoef(output[0].flatten(1).double()))
-            constant = (output[0] == output[0, :, :1, :1]).all(dim=(1, 2))
-            correlations[constant] = 0
-            correlations[:, constant] = 0
-            broken = correlations.isnan().any()  # the eigensolver would raise
-            smallest.append(math.nan if broken else torch.linalg.eigvalsh(correlations)[0].item())
+        def observe(call: Call) -> Any:
+            output = call.run()
+            if call.kind is Kind.CONVOLUTION:
+                smallest.append(_smallest_eigenvalue(call.rows(output).T))
+            return output
 
-        network = student.large.network
-        hooks = [layer.register_forward_hook(observe) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-        try:
-            with torch.no_grad():
-                network(student.large.images)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with torch.no_grad():
+            student.large.run(student.large.images, observe)
         return sum(smallest)
+
+
+def _smallest_eigenvalue(channels: torch.Tensor) -> float:
+    """Of the correlations between the rows of [C, pixels]."""
+    import torch
+
+    correlations = torch.atleast_2d(torch.corrcoef(channels.double()))
+    constant = (channels == channels[:, :1]).all(dim=1)
+    correlations[constant] = 0
+    correlations[:, constant] = 0
+    broken = correlations.isnan().any()  # the eigensolver would raise
+    return math.nan if broken else torch.linalg.eigvalsh(correlations)[0].item()

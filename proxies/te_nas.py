@@ -43,13 +43,12 @@ class NTK(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        network = student.small.network
-        images = student.small.images[: self.images].double()
-        parameters = {name: value.detach().double() for name, value in network.named_parameters()}
-        weights = [value.requires_grad_() for name, value in parameters.items() if name.endswith("weight")]
-        statistics = {name: value.double() for name, value in network.named_buffers() if value.is_floating_point()}
+        small = student.small
+        images = small.images[: self.images].double()
+        parameters = {name: value.double() for name, value in small.parameters.items()}
+        weights = [value.requires_grad_() for name, value in parameters.items() if not name.endswith("bias")]
         with torch.enable_grad():
-            logits = torch.func.functional_call(network, parameters | statistics, (images,)).logits
+            logits = small.run(images, parameters=parameters).logits
             totals = logits.sum(1).unbind()
             rows = [torch.autograd.grad(total, weights, retain_graph=True, materialize_grads=True) for total in totals]
         # layer by layer: what dead layers add is exactly zero, wherever they stand

@@ -13,6 +13,7 @@ from torch import nn
 
 from spaces.average_pool import average
 from spaces.draw import ConvBn, Draw
+from spaces.layers import relu
 from spaces.nb201.cell import KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
 from spaces.nb201.skeleton import Block, CellSkeleton
 from spaces.output import Output
@@ -24,6 +25,9 @@ class NodeReLU(nn.ReLU):
     def __init__(self, uses: int) -> None:
         super().__init__()
         self.uses = uses
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return relu(input, self.uses)
 
 
 class _Op(nn.Module):

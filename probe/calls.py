@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from probe.needs import NotApplicable
+
 
 class Kind(Enum):
     """What a call does; the value is how reasons call it."""
@@ -27,13 +29,14 @@ class Kind(Enum):
     RECTIFIER = "a rectifier"
     CLIPPED = "a rectifier with an upper end"
     ACTIVATION = "an activation that is no rectifier"
+    BEND = "an activation made by hand"
     ATTENTION = "attention"
 
 
 LAYERS = (Kind.CONVOLUTION, Kind.LINEAR)
 NORMS = (Kind.BATCH_NORM, Kind.OTHER_NORM)
 RECTIFIERS = (Kind.RECTIFIER, Kind.CLIPPED)
-SMOOTH = (Kind.ACTIVATION, Kind.ATTENTION)
+SMOOTH = (Kind.ACTIVATION, Kind.BEND, Kind.ATTENTION)
 """SMOOTH lists the kinds that bend a signal elsewhere than at zero: with them a network is not linear between the
 signs of its units."""
 
@@ -44,9 +47,10 @@ _NAMES = {
     Kind.OTHER_NORM: "layer_norm group_norm instance_norm rms_norm local_response_norm native_layer_norm",
     Kind.STATISTIC: "normalize sqrt rsqrt var std var_mean std_mean norm linalg_norm linalg_vector_norm",
     Kind.RECTIFIER: "relu leaky_relu prelu rrelu",
-    Kind.ACTIVATION: "gelu silu mish hardswish hardsigmoid sigmoid expit special_expit tanh softplus elu selu celu glu "
-    "logsigmoid softsign tanhshrink softshrink hardshrink erf special_erf exp sin cos abs sign where maximum minimum "
-    "gt ge lt le greater less heaviside lstm gru rnn_tanh rnn_relu",
+    Kind.ACTIVATION: "gelu silu mish hardswish hardsigmoid sigmoid tanh softplus elu selu celu glu logsigmoid softsign "
+    "tanhshrink softshrink hardshrink",
+    Kind.BEND: "erf exp sin cos abs sign where maximum minimum gt ge lt le greater less heaviside expit special_expit "
+    "special_erf lstm gru rnn_tanh rnn_relu",
     Kind.ATTENTION: "scaled_dot_product_attention softmax",
 }
 _KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
@@ -62,8 +66,11 @@ _BOUNDS: dict[str, tuple[Sequence[str], Sequence[Any]]] = {
 
 
 def word(function: Callable[..., Any]) -> str:
-    """The name of a function or method, the same in place and as an operator: `relu` of `relu_`, `matmul` of `@`."""
-    return str(getattr(function, "__name__", "")).partition(".default")[0].rpartition(".")[2].strip("_")
+    """The name of a function, method or attribute: `relu` of `relu_` too, `matmul` of `@`."""
+    name = str(getattr(function, "__name__", ""))
+    if name == "__get__":
+        return str(getattr(getattr(function, "__self__", None), "__name__", ""))
+    return name.removesuffix(".default").rpartition(".")[2].strip("_")
 
 
 def kind_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Kind | None:
@@ -73,14 +80,14 @@ def kind_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Kind |
         ends = [kwargs.get(end, (*args[1:], *standard)[place]) for place, end in enumerate(names)]
         low, high = ends[0], ends[1] if len(ends) > 1 else None
         if name == "clamp_max" or not isinstance(low, int | float) or low != 0:
-            return Kind.ACTIVATION
+            return Kind.ACTIVATION if name == "hardtanh" else Kind.BEND
         return Kind.RECTIFIER if high is None else Kind.CLIPPED
     if name == "relu6":
         return Kind.CLIPPED
     if name == "threshold":
         return Kind.RECTIFIER if tuple(args[1:3]) == (0, 0) else Kind.ACTIVATION
     if name in ("max", "min"):
-        return Kind.ACTIVATION if isinstance(args[1] if len(args) > 1 else None, torch.Tensor) else None
+        return Kind.BEND if isinstance(args[1] if len(args) > 1 else None, torch.Tensor) else None
     return _KINDS.get(name)
 
 
@@ -93,7 +100,7 @@ class Call:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         kind: Kind,
-        *,
+        number: int = 0,
         weight: str = "",
         channels: int | None = None,
         images: int | None = 0,
@@ -102,10 +109,12 @@ class Call:
         self.args = args
         self.kwargs = kwargs
         self.kind = kind
+        self.number = number
+        """Among the calls of the network, where they are known in advance."""
         self.weight = weight
         """Name of the parameter that a layer multiplies by, as far as names are known."""
-        self.channels = (-1 if kind is Kind.LINEAR else 1) if channels is None else channels
-        """The dimension of the channels in what is put out."""
+        self.channels = channels
+        """The dimension of the channels in what is put out; None where it cannot be told."""
         self.images = images
         """The dimension of the images; None where images are folded into another dimension."""
 
@@ -113,6 +122,11 @@ class Call:
     def name(self) -> str:
         """What is called: `gelu`."""
         return word(self.function)
+
+    @property
+    def said(self) -> str:
+        """What it is, for reasons: `another norm (layer_norm)`."""
+        return f"{self.kind.value} ({self.name})"
 
     @property
     def uses(self) -> int:
@@ -132,7 +146,11 @@ class Call:
         return self.function(*self.args, **self.kwargs)
 
     def rows(self, values: torch.Tensor) -> torch.Tensor:
-        """What the call puts out as [positions of all images, C]."""
+        """What the call puts out as [positions of all images, C]. Raises NotApplicable where C cannot be told."""
+        if self.channels is None:
+            raise NotApplicable(
+                f"which dimension of {list(values.shape)} are channels, behind {self.name}, is not known"
+            )
         return values.movedim(self.channels, -1).flatten(0, -2)
 
 
@@ -170,7 +188,7 @@ class Watch(TorchFunctionMode):
         kind = kind_of(word(function), args, kwargs)
         if kind is None or (kind in LAYERS and not isinstance(weight_of(args, kwargs), nn.Parameter)):
             return function(*args, **kwargs)
-        return self.each(Call(function, args, kwargs, kind))
+        return self.each(Call(function, args, kwargs, kind, channels=-1 if kind is Kind.LINEAR else 1))
 
 
 def _body(function: FunctionType) -> FunctionType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -37,3 +38,15 @@ class Observed(NamedTuple):
     """Outputs of convolutions and linear layers by the names of their weights, if gates are asked for."""
     blocks: list[torch.Tensor]
     """Outputs of the stem and of every block behind it, if they or derivatives in them are asked for."""
+
+
+def silence(weights: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor]) -> str:
+    """How many layers, with what share of the weights, have derivatives of exactly zero; empty where none has."""
+    silent = [name for name in weights if not gradients[name].any()]
+    if not silent:
+        return ""
+    share = sum(weights[name].numel() for name in silent) / sum(weight.numel() for weight in weights.values())
+    return (
+        f"{len(silent)} of {len(weights)} layers, with {share:.0%} of the weights, have gradients of exactly zero "
+        f"({silent[0]}{' and others' if len(silent) > 1 else ''})"
+    )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ class MeCo(Proxy):
 
     Over the pixels of one N(0, 1) image of 64 x 64; correlations with a constant channel, its own too, are 0. A batch
     norm changes no correlation, so it is not counted again: the authors' code adds up all modules, containers too, and
-    so the same matrix several times.
+    so the same matrix several times. A linear layer on maps or tokens is a convolution too.
     """
 
     name = "meco"
@@ -42,15 +42,22 @@ class MeCo(Proxy):
         from probe.calls import Kind
 
         smallest: list[float] = []
+        narrow: list[str] = []
 
         def observe(call: Call) -> Any:
             output = call.run()
-            if call.kind is Kind.CONVOLUTION:
-                smallest.append(_smallest_eigenvalue(call.rows(output).T))
+            if call.kind is Kind.CONVOLUTION or (call.kind is Kind.LINEAR and output.ndim > 2):
+                rows = call.rows(output)
+                smallest.append(_smallest_eigenvalue(rows.T))
+                narrow.extend([call.name] * (len(rows) <= rows.shape[1]))
             return output
 
         with torch.no_grad():
             student.large.run(student.large.images, observe)
+        if len(narrow) == len(smallest):
+            raise NotApplicable("meco: no layer puts out more pixels than channels, so every smallest eigenvalue is 0")
+        if narrow:
+            student.remark(lambda: f"{len(narrow)} of {len(smallest)} layers have no more pixels than channels: 0 each")
         return sum(smallest)
 
 

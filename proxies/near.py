@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class NEAR(Proxy):
     """Sum over layers of the effective rank of their output [B H W, C]: what comes before and after an activation.
 
     Layers are, as in the authors' code, convolutions, linear layers, norms and activations. It draws C rows of each
-    output at random; here all rows count, so nothing is drawn.
+    output at random; here all rows count, so nothing is drawn. The weights of attention are no layer's output.
     """
 
     name = "near"
@@ -60,8 +60,10 @@ class NEAR(Proxy):
         ranks: list[float] = []
 
         def observe(call: Call) -> Any:
+            if call.kind in (Kind.STATISTIC, Kind.BEND):
+                raise NotApplicable(f"near ranks what layers put out, and where {call.said} ends is not known")
             output = call.run()
-            if call.kind not in (Kind.STATISTIC, Kind.ATTENTION):
+            if call.kind is not Kind.ATTENTION:
                 ranks.append(call.uses * effective_rank(call.rows(output)))  # one ReLU may stand for several
             return output
 

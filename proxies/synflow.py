@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     from probe.calls import Call
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Synflow(Proxy):
     """Sum over weights w of |w dR/dw|, R the sum of the logits for an input of ones, every parameter replaced by its
-    magnitude, batch norms left out. In float64: values reach 1e60.
+    magnitude, batch norms (and other norms) left out. In float64: values reach 1e60.
     """
 
     name = "synflow"
@@ -53,16 +53,23 @@ def _flow(student: Probe, norms_in: bool) -> float:
     """Sum over weights w of |w dR/dw|."""
     import torch
 
-    from probe.calls import NORMS
+    from probe.calls import NORMS, SMOOTH, Kind
+    from probe.observed import silence
 
     magnitudes = {name: value.abs().double() for name, value in student.parameters.items()}
     weights = [magnitudes[name].requires_grad_() for name in student.weights]
     ones = torch.ones(1, *student.image_shape, dtype=torch.float64, device=weights[0].device)
 
     def follow(call: Call) -> Any:
+        if call.kind in SMOOTH:
+            raise NotApplicable(f"synflow follows a signal that rectifiers pass on as it is, and here is {call.said}")
+        if not norms_in and call.kind in (Kind.CLIPPED, Kind.STATISTIC):
+            raise NotApplicable(f"synflow's signal grows without bounds, and stops at {call.said}")
         return call.run() if norms_in or call.kind not in NORMS else call.input
 
     with torch.enable_grad():
         logits = student.run(ones, follow, magnitudes).logits
         gradients = torch.autograd.grad(logits.sum(), weights, materialize_grads=True)
+    by_name = dict(zip(student.weights, gradients, strict=True))
+    student.remark(lambda: silence(student.weights, by_name))
     return sum((weight * gradient).abs().sum().item() for weight, gradient in zip(weights, gradients, strict=True))

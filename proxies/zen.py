@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +55,8 @@ def _observed(probe: Probe, images: torch.Tensor) -> tuple[torch.Tensor, list[to
     variances: list[torch.Tensor] = []
 
     def observe(call: Call) -> Any:
+        if call.kind in (Kind.OTHER_NORM, Kind.STATISTIC):
+            raise NotApplicable(f"zen makes up for what batch norms take away, and has no term for {call.said}")
         if call.kind is Kind.BATCH_NORM:
             variances.append(call.input.var([0, *range(2, call.input.ndim)]))
         return call.run()

@@ -121,6 +121,7 @@ class CellNetwork(nn.Module):
         super().__init__()
         self.cell = cell
         self.skeleton = skeleton
+        self.sees = sees
         stem = draw.conv_bn("stem", 3, skeleton.channels, 3)
         self.stem = nn.Sequential(stem.conv, stem.bn)
         used = [edge for edge in cell.edges() if edge.operation != NONE]
@@ -133,6 +134,10 @@ class CellNetwork(nn.Module):
         )
         self.lastact = nn.Sequential(draw.bn("lastact", skeleton.width), nn.ReLU())
         self.classifier = draw.linear("classifier", skeleton.width, skeleton.classes)
+
+    def rebuilt(self, skeleton: CellSkeleton, draw: Draw) -> CellNetwork:
+        """The network of the same cell on another skeleton, of another draw."""
+        return CellNetwork(self.cell, skeleton, draw, self.sees)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -52,7 +52,7 @@ def _work(work: Callable[..., object], arguments: tuple[Any, ...], folder: Path,
 
 
 def python(*words: str) -> None:
-    """What `python WORDS` does, of a script or of `-m`, in a folder that holds modules: its own come before all others."""
+    """What `python WORDS` does, of a script or of `-m`, in a folder that holds modules: its own come before others."""
     sys.path.insert(0, os.getcwd())
     sys.argv = [*words[1:]] if words[0] == "-m" else [*words]
     if words[0] == "-m":

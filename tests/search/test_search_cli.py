@@ -47,9 +47,9 @@ def test_every_method_finds_what_it_says_and_writes_it(command: Command, tmp_pat
         assert len(found) == (1 if method.exhaustive else 2)
         assert settings["allowed"] == len(allowed)
         assert settings["limits"] == {"params": 50_000}
-        for run, row in enumerate(found):
+        for number, row in enumerate(found):
             cell = int(row["cell"])
-            assert int(row["run"]) == run
+            assert int(row["run"]) == number
             assert int(row["params"]) == PARAMS[cell] == float(row["score"]) <= 50_000
             assert int(row["evaluations"]) <= 40 or method.exhaustive
             assert row["steps"].split()[-1].endswith(f":{cell}")

@@ -32,7 +32,7 @@ from tests.conftest import Command, Fork
 pytestmark = pytest.mark.slow
 
 WORDS = ["--benchmark", "digits-rehearsal", "--teacher", "random:digits", "--channels", "4", "--cells", "2"]
-WORDS += ["--warm", "2", "--growth", "0.2", "--steps", "60", "--seeds", "0-1", "--rivals", "2"]
+WORDS += ["--warm", "2", "--growth", "1", "--steps", "60", "--seeds", "0-1", "--rivals", "2"]
 EDGES = ["subgraph", "--budget", "0.8", *WORDS]
 
 

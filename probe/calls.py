@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from types import FunctionType
@@ -70,7 +71,7 @@ def word(function: Callable[..., Any]) -> str:
     name = str(getattr(function, "__name__", ""))
     if name == "__get__":
         return str(getattr(getattr(function, "__self__", None), "__name__", ""))
-    return name.removesuffix(".default").rpartition(".")[2].strip("_")
+    return name.partition(".")[0].strip("_")  # of an operator `relu.default`
 
 
 def kind_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Kind | None:
@@ -81,7 +82,7 @@ def kind_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Kind |
         low, high = ends[0], ends[1] if len(ends) > 1 else None
         if name == "clamp_max" or not isinstance(low, int | float) or low != 0:
             return Kind.ACTIVATION if name == "hardtanh" else Kind.BEND
-        return Kind.RECTIFIER if high is None else Kind.CLIPPED
+        return Kind.RECTIFIER if high in (None, math.inf) else Kind.CLIPPED
     if name == "relu6":
         return Kind.CLIPPED
     if name == "threshold":

@@ -65,6 +65,8 @@ def _smallest_eigenvalue(channels: torch.Tensor) -> float:
     """Of the correlations between the rows of [C, pixels]."""
     import torch
 
+    if channels.shape[1] == 1:  # nothing varies
+        return 0.0
     correlations = torch.atleast_2d(torch.corrcoef(channels.double()))
     constant = (channels == channels[:, :1]).all(dim=1)
     correlations[constant] = 0

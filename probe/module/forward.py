@@ -207,14 +207,16 @@ class ForwardProbe(Probe):
 
     @property
     def relu_codes(self) -> list[ReluCode]:
-        self._refuse(self._why_no_codes)
+        self._check_codes()
         return super().relu_codes
 
     @property
     def relu_kernel(self) -> torch.Tensor:
-        self._refuse(self._why_no_codes)
+        self._check_codes()
         return super().relu_kernel
 
-    def _refuse(self, reason: str) -> None:
-        if reason:
-            raise NotApplicable(reason)
+    def _check_codes(self) -> None:
+        if not self._why_no_codes:
+            _ = self._seen  # a pass may correct what is known
+        if self._why_no_codes:
+            raise NotApplicable(self._why_no_codes)

@@ -140,6 +140,9 @@ class Subject:
         shape = tuple(shape or self._shape)
         if shape not in self._surveys:
             runs = self._look(shape)
+            if hidden := ", ".join(runs[0].recorder.hidden.names):
+                called = type(self.network).__name__
+                raise BadInput(f"{called} runs compiled functions, in which {hidden} cannot be seen: run it without")
             if shape == self._shape:
                 self._recorder = runs[0].recorder
             self._surveys[shape] = survey(self.network, *runs, self._stages, self._blocks)
@@ -159,8 +162,10 @@ class Subject:
         except Exception as error:
             if ran_out_of_memory(error):
                 raise
-            reason = f"{type(self.network).__name__} does not run on images {list(shape)}: {one_line(error)}"
-            raise (BadInput if shape == self._shape else NotApplicable)(reason) from error
+            reason = f"does not run on images {list(shape)}: {one_line(error)}"
+            if shape == self._shape:
+                raise BadInput(f"{type(self.network).__name__} {reason}") from error
+            raise NotApplicable(f"the network {reason}") from error
 
     def _some(self, count: int, shape: tuple[int, ...]) -> torch.Tensor:
         """Images to look at values with."""
@@ -184,7 +189,8 @@ class Subject:
             for name, module in self.network.named_modules():
                 hooks.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
                 hooks.callback(module.register_forward_hook(partial(leave, name)).remove)
-            return Recording(recorder, self.untouched(images, held, training=self._training, watch=recorder), modules)
+            returned = self.untouched(images, held, training=self._training, watch=recorder.everything())
+        return Recording(recorder, returned, modules)
 
     @cached_property
     def roles(self) -> dict[str, Role]:

@@ -2,9 +2,9 @@
 
 A network is recorded for two images and for three: the dimension that grows is that of the images.
 
-A *stage* ends where the resolution changes. Its map is the last one of that resolution that everything behind is
-computed from, with no way around it: what a residual block puts out, not what is inside of it. What is read behind a
-global pooling is no stage. Tokens [B, N, C] are the pixels of a map of C channels, class tokens in front left out.
+A *stage* ends where the pixels become half as many or fewer. Its map is the last one before that which everything
+behind is computed from, with no way around it: what a residual block puts out, not what is inside of it. What comes
+behind a global pooling is no stage. Tokens [B, N, C] are the pixels of a map of C channels, class tokens left out.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _logits(network: nn.Module, run: Recording, nodes: Sequence[Node]) -> tuple[
     of_last = [place for place in flat if run.recorder.number(found[place]) == last]
     choice = (of_last or flat or [0])[0]
     wanted = "return class scores [images, classes], or something with these as `logits`"
-    if not isinstance(run.returned, torch.Tensor) and not found:
+    if not isinstance(run.returned, torch.Tensor) and not found and not _has_logits(run.returned):
         raise BadInput(f"{type(network).__name__} returns {type(run.returned).__name__} without a tensor: {wanted}")
     logits = logits_of(run.returned, choice)
     number = run.recorder.number(logits)
@@ -221,12 +221,10 @@ def _maps(nodes: Sequence[Node], images: Sequence[int | None], cuts: Sequence[in
     for number, node in enumerate(nodes):
         if number < first or images[number] != 0 or node.shape is None:
             continue
-        if _ndim(node) == 4:
-            channels = node.channels if node.channels in (1, 3) else 1
-            height, width = (node.shape[dim] for dim in range(1, 4) if dim != channels)
-            found[number] = Map(number, channels, (height, width))
-            if number in cut or node.kind is not None:
-                recent = (height, width)
+        if _ndim(node) == 4 and node.channels in (1, 3):
+            height, width = (node.shape[dim] for dim in range(1, 4) if dim != node.channels)
+            found[number] = Map(number, node.channels, (height, width))
+            recent = (height, width) if number in cut else recent
         elif _ndim(node) == 3:
             channels = node.channels if node.channels in (1, 2) else 2
             grid = _grid(node.shape[3 - channels], recent)
@@ -247,13 +245,17 @@ def _grid(tokens: int, recent: tuple[int, int] | None) -> tuple[tuple[int, int],
 
 
 def _ends(nodes: Sequence[Node], maps: Sequence[Map]) -> list[Map]:
-    """The last of each run of maps of one size, up to a global pooling."""
+    """The last map before the pixels become half as many or fewer (or twice as many), up to a global pooling."""
     ends: list[Map] = []
     for each in maps:
-        if ends and ends[-1].size == each.size:
-            ends[-1] = each
-        elif ends and each.size == (1, 1) and any(part in nodes[each.number].name for part in ("pool", "mean")):
+        name = nodes[each.number].name
+        if name == "pad":
+            continue
+        if each.size == (1, 1) and any(part in name for part in ("pool", "mean")):
             break
+        now, before = math.prod(each.size), math.prod(ends[-1].size) if ends else 0
+        if before / 2 < now < 2 * before:
+            ends[-1] = each
         else:
             ends.append(each)
     return ends

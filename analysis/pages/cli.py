@@ -71,7 +71,10 @@ def tables_command(
         raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
 
     from analysis.tables.registry import write_all, write_leaderboard, write_pairs
+    from common.reproducible import keep_memory
     from distill.tables import table_path
+
+    keep_memory()
 
     for setting in settings:
         if against:
@@ -105,7 +108,10 @@ def figures_command(
 
     from analysis.figures import draw_all, draw_processes, draw_speeds, draw_subgraphs
     from analysis.read.labels import load_labels
+    from common.reproducible import keep_memory
     from distill.tables import table_path
+
+    keep_memory()
 
     if not benchmark:
         found = sorted(path.parent.name for path in scores.glob("*/manifest.json"))

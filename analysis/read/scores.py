@@ -38,18 +38,23 @@ def published(folder: Path, benchmark: str, chosen: Callable[[str], bool] = is_d
 
     Of cells tried with every seed. Raises BadInput.
     """
-    return {name: scores_of(rows) for name, rows in published_rows(folder, benchmark, chosen).items()}
+    return {name: _by_seed(*file) for name, file in _files(folder, benchmark, chosen).items()}
 
 
 def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, pd.DataFrame]:
     """The rows (`COLUMNS`) of every published name that is `chosen`. Raises BadInput."""
+    return {name: _rows(*file) for name, file in _files(folder, benchmark, chosen).items()}
+
+
+def _files(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, tuple[Path, str]]:
+    """By name the file and the hash of its content that the manifest lists. Raises BadInput."""
     found = {}
     for file, entry in read_manifest(folder / benchmark).items():
         if chosen(str(entry["proxy"])):
             if "sha256" not in entry:
                 manifest = folder / benchmark / "manifest.json"
                 raise BadInput(f"{manifest} does not say what {file} holds: restore it, or export again")
-            found[str(entry["proxy"])] = _rows(folder / benchmark / file, str(entry["sha256"]))
+            found[str(entry["proxy"])] = folder / benchmark / file, str(entry["sha256"])
     return found
 
 
@@ -66,6 +71,12 @@ def _rows(path: Path, sha256: str) -> pd.DataFrame:
         return rows.astype({"score": float})[[*COLUMNS]]
     except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
         raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
+
+
+@cache
+def _by_seed(path: Path, sha256: str) -> pd.DataFrame:
+    """`scores_of` the rows of a file that has this content. Raises BadInput."""
+    return scores_of(_rows(path, sha256))
 
 
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:

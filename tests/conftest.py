@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -16,11 +17,18 @@ import pytest
 
 import common.cli
 from common import modules
+from common.reproducible import keep_memory
 
 ROOT = Path(__file__).parents[1]
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # timing is never asserted
 hypothesis.settings.load_profile("no deadline")
+keep_memory()  # as every worker does
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end: thousands of tests, and all that was imported."""
+    gc.freeze()
 
 
 class Ended(NamedTuple):

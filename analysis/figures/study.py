@@ -118,7 +118,8 @@ def few(order: Sequence[str], scores: Mapping[str, pd.Series]) -> list[str]:
     taken = [name for name in ALWAYS if name in scores]
     room = len(taken) + BEST
     for name in order:
-        alike = (pd.DataFrame([scores[name], scores[other]]).T.corr(method="spearman").iloc[0, 1] for other in taken)
+        pairs = (pd.DataFrame({"one": scores[name], "other": scores[other]}) for other in taken)
+        alike = (pair.corr(method="spearman").iloc[0, 1] for pair in pairs)
         if len(taken) < room and name not in taken and not any(abs(rho) > COPY for rho in alike):
             taken.append(name)
     return taken

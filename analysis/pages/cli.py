@@ -73,7 +73,10 @@ def tables_command(
         raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
 
     from analysis.tables.registry import Sources, write_all, write_distillation, write_leaderboard
+    from common.reproducible import keep_memory
     from distill.tables import table_path
+
+    keep_memory()
 
     for setting in settings:
         sources = Sources(setting, cells, scores, costs)
@@ -108,7 +111,10 @@ def figures_command(
 
     from analysis.figures import draw_all, draw_processes, draw_speeds, draw_subgraphs
     from analysis.read.labels import load_labels
+    from common.reproducible import keep_memory
     from distill.tables import table_path
+
+    keep_memory()
 
     if not benchmark:
         found = sorted(path.parent.name for path in scores.glob("*/manifest.json"))

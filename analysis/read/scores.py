@@ -39,17 +39,22 @@ def published(folder: Path, benchmark: str, chosen: Callable[[str], bool] = is_d
 
     Of cells tried with every seed. Raises BadInput.
     """
-    return {name: scores_of(rows) for name, rows in published_rows(folder, benchmark, chosen).items()}
+    return {name: _by_seed(*file) for name, file in _files(folder, benchmark, chosen).items()}
 
 
 def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, pd.DataFrame]:
     """The rows (`COLUMNS`) of every published name that is `chosen`. Raises BadInput."""
+    return {name: _rows(*file) for name, file in _files(folder, benchmark, chosen).items()}
+
+
+def _files(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, tuple[Path, str]]:
+    """By name the file and the hash of its content that the manifest lists. Raises BadInput."""
     found, place = {}, here_or_shipped(folder / benchmark)
     for file, entry in read_manifest(place).items():
         if chosen(str(entry["proxy"])):
             if "sha256" not in entry:
                 raise BadInput(f"{place / 'manifest.json'} does not say what {file} holds: {AGAIN}")
-            found[str(entry["proxy"])] = _rows(place / file, str(entry["sha256"]))
+            found[str(entry["proxy"])] = place / file, str(entry["sha256"])
     return found
 
 
@@ -64,6 +69,12 @@ def _rows(path: Path, sha256: str) -> pd.DataFrame:
         if rows.duplicated(["cell", "seed"]).any():
             raise ValueError("a cell has two rows of one seed")
         return rows.astype({"score": float})[[*COLUMNS]]
+
+
+@cache
+def _by_seed(path: Path, sha256: str) -> pd.DataFrame:
+    """`scores_of` the rows of a file that has this content. Raises BadInput."""
+    return scores_of(_rows(path, sha256))
 
 
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:

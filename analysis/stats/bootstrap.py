@@ -71,17 +71,21 @@ def merge(groups: np.ndarray, *columns: np.ndarray) -> Merged:
     return Merged(rows[:, 1:], rows[:, 0].astype(np.intp), counts.astype(float))
 
 
-def dense_ranks(values: np.ndarray) -> np.ndarray:
-    """The place of each value [n] among the distinct ones, from 0."""
-    return np.unique(values, return_inverse=True)[1]
+class Sorted:
+    """Values [n], sorted once, to be ranked in samples that hold some of them several times and others not at all."""
 
+    def __init__(self, values: np.ndarray) -> None:
+        place = np.unique(values, return_inverse=True)[1]  # among the distinct ones
+        self._order = np.argsort(place, kind="stable")
+        ends = np.cumsum(np.bincount(place))
+        self._starts, self._ends = np.concatenate([[0], ends[:-1]])[place], ends[place]
 
-def weighted_ranks(dense: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean ranks [m, d], less their mean, in d samples that hold observation i `weights[i]` times."""
-    order = np.argsort(dense, kind="stable")
-    ends = np.cumsum(np.bincount(dense))
-    starts = np.concatenate([[0], ends[:-1]])
-    below = np.zeros((len(dense) + 1, weights.shape[1]))
-    np.cumsum(weights.take(order, axis=0), axis=0, out=below[1:])
-    ranks = below.take(starts[dense], axis=0) + below.take(ends[dense], axis=0)
-    return (ranks - below[-1]) / 2
+    def ranks(self, weights: np.ndarray) -> np.ndarray:
+        """Mean ranks [n, d], less their mean, in d samples that hold value i `weights[i]` times."""
+        below = np.zeros((len(self._order) + 1, weights.shape[1]))
+        np.cumsum(weights.take(self._order, axis=0), axis=0, out=below[1:])
+        ranks = below.take(self._starts, axis=0)
+        ranks += below.take(self._ends, axis=0)
+        ranks -= below[-1]
+        ranks /= 2
+        return ranks

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.stats import bootstrap
-from analysis.stats.bootstrap import BOOTSTRAP_SEED, dense_ranks, interval, merge, quantiles, weighted_ranks
+from analysis.stats.bootstrap import BOOTSTRAP_SEED, Sorted, interval, merge, quantiles
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def spearman_draws(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -
     Nothing is sorted in a draw: a class drawn m times counts m times in cumulative sums over values sorted once.
     """
     merged = merge(groups, scores, labels)
-    *columns, label = [dense_ranks(column) for column in merged.columns.T]
+    *columns, label = [Sorted(column) for column in merged.columns.T]
     return np.concatenate([_weighted_spearman(columns, label, merged.weights(some)) for some in merged.portions()])
 
 
@@ -84,8 +84,8 @@ def seeds_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -
     rng = np.random.default_rng([BOOTSTRAP_SEED, 1])
 
     @functools.lru_cache(maxsize=256)  # five seeds have 126 multisets
-    def places(drawn: tuple[int, ...]) -> np.ndarray:
-        return dense_ranks(merged.columns[:, drawn].mean(axis=1))
+    def means(drawn: tuple[int, ...]) -> Sorted:
+        return Sorted(merged.columns[:, drawn].mean(axis=1))
 
     def draw(columns: range) -> tuple[int, ...]:
         return tuple(sorted(rng.choice(columns, size=len(columns)).tolist()))
@@ -94,26 +94,26 @@ def seeds_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -
     for number in range(bootstrap.RESAMPLES):
         of_seeds.setdefault((draw(range(k)), draw(range(k, merged.columns.shape[1]))), []).append(number)
     values = [
-        _weighted_spearman([places(of_score)], places(of_label), merged.weights(some))[:, 0]
+        _weighted_spearman([means(of_score)], means(of_label), merged.weights(some))[:, 0]
         for (of_score, of_label), numbers in of_seeds.items()
         for some in merged.portions(numbers)
     ]
     return quantiles(np.concatenate(values))
 
 
-def _weighted_spearman(columns: Sequence[np.ndarray], label: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Spearman [d, p] of columns and a label, all as `dense_ranks`, in d samples; NaN where a side is constant.
+def _weighted_spearman(columns: Sequence[Sorted], label: Sorted, weights: np.ndarray) -> np.ndarray:
+    """Spearman [d, p] of columns and a label in d samples; NaN where a side is constant.
 
     Twice a rank is a whole number, so that sums of products are exact, and a constant side is 0 exactly, for less than
     some 200,000 observations.
     """
-    of_label = weighted_ranks(label, weights)
+    of_label = label.ranks(weights)
     weighted = weights * of_label
     of_label = _products(weighted, of_label)
     found = np.empty((len(of_label), len(columns)))
     with np.errstate(invalid="ignore"):
-        for number, blocks in enumerate(columns):
-            ranks = weighted_ranks(blocks, weights)
+        for number, column in enumerate(columns):
+            ranks = column.ranks(weights)
             own = _products(weights * ranks, ranks)
             found[:, number] = _products(weighted, ranks) / np.sqrt(own * of_label)
     return np.clip(found, -1, 1)

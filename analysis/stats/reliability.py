@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.stats.bootstrap import dense_ranks, merge, quantiles, weighted_ranks
+from analysis.stats.bootstrap import Sorted, merge, quantiles
 
 
 def spearman_brown(r: float, k: int) -> float:
@@ -115,12 +115,11 @@ def corrected_correlation(scores: np.ndarray, labels: np.ndarray, groups: np.nda
     if k < 2 or n < 3:
         return Corrected(n, *[math.nan] * 4)
     merged = merge(groups, scores, labels.mean(axis=1), labels)
-    blocks = [dense_ranks(column) for column in merged.columns.T]
-
+    columns = [Sorted(column) for column in merged.columns.T]
     one, other = np.triu_indices(k, 1)
 
     def both(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ranks = np.stack([weighted_ranks(column, weights) for column in blocks])
+        ranks = np.stack([column.ranks(weights) for column in columns])
         products = np.ascontiguousarray((weights * ranks).transpose(2, 0, 1)) @ ranks.transpose(2, 1, 0)
         own = np.sqrt(products.diagonal(axis1=1, axis2=2))
         with np.errstate(invalid="ignore"):

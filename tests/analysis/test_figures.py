@@ -459,11 +459,12 @@ def test_fifty_names_are_all_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert alike.count(name) == 2
 
 
-def test_drawing_again_changes_no_byte_whatever_the_user_prefers(study: Study, tmp_path: Path) -> None:
-    folder = priced(study, tmp_path / "costs")
-    first = draw(study, folder, tmp_path / "first")
+def test_drawing_again_changes_no_byte_whatever_the_user_prefers(tmp_path: Path) -> None:
+    few = made_up(3)
+    folder = priced(few, tmp_path / "costs")
+    first = draw(few, folder, tmp_path / "first")
     with mpl.rc_context({"font.size": 20, "lines.linewidth": 9, "savefig.facecolor": "red"}):
-        again = draw(study, folder, tmp_path / "again")
+        again = draw(few, folder, tmp_path / "again")
     assert [path.name for path in first] == [path.name for path in again]
     assert len(first) == 2 * (len(KINDS) + 1)
     for one, other in zip(first, again, strict=True):

@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import fields
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,24 +46,30 @@ SETTINGS = [
 every_setting = pytest.mark.parametrize("text", SETTINGS)
 
 
+def seven() -> Batch:
+    """Seven images, which name the first two of five classes twice."""
+    return make_batch(7)
+
+
+@cache
 def observe(
     cell: str,
     skeleton: CellSkeleton = SKELETON,
     role: str = "",
-    batch: Batch | None = None,
+    images: Callable[[], Batch] = seven,
     init: str = "default",
     exact: bool = True,
 ) -> Probe:
-    """A float64 probe of seven images, which name the first two of five classes twice."""
-    shown = batch or make_batch(7)
+    """A float64 probe, one for all tests that ask for it."""
+    shown = images()
     network = CellNetwork(Cell.parse(cell), skeleton, Draw(0, init, role=role, momentum=0.0))
     if exact:
         network, shown = network.double(), Batch(shown.images.double(), shown.labels, shown.hash)
     return Probe(network.cell, skeleton, lambda: network, lambda: shown, NEEDS)
 
 
-def teacher(batch: Batch | None = None, init: str = "default", exact: bool = True) -> Probe:
-    return observe(TEACHER_CELL, TEACHER_SKELETON, "teacher ", batch, init, exact)
+def teacher(images: Callable[[], Batch] = seven, init: str = "default", exact: bool = True) -> Probe:
+    return observe(TEACHER_CELL, TEACHER_SKELETON, "teacher ", images, init, exact)
 
 
 def score(text: str, student: Probe, fixed: Probe) -> float:
@@ -312,7 +319,7 @@ def test_sp_and_ickd_of_the_classifier_gradient_are_diswots_terms() -> None:
 @pytest.mark.parametrize("cell", CONNECTED)
 def test_a_student_equal_to_its_teacher_has_the_best_score(text: str, cell: str) -> None:
     fixed = observe(cell)
-    assert score(text, observe(cell), fixed) == pytest.approx(0, abs=1e-12)
+    assert score(text, observe.__wrapped__(cell), fixed) == pytest.approx(0, abs=1e-12)
     for other in CONNECTED:
         if other != cell:
             assert score(text, observe(other), fixed) < -1e-9
@@ -409,7 +416,7 @@ def one_image() -> Batch:
 @pytest.mark.parametrize("make", [one_image, one_class, twins, gray, zeros])
 def test_a_degenerate_batch_has_the_score_of_the_formula(text: str, make: Callable[[], Batch]) -> None:
     for cell in [*CONNECTED, *DISCONNECTED]:
-        student, fixed = observe(cell, batch=make()), teacher(make())
+        student, fixed = observe(cell, images=make), teacher(make)
         if text.startswith("kdsvd") and (cell in DISCONNECTED or make is zeros):
             with pytest.raises(NotApplicable):
                 score(text, student, fixed)
@@ -421,8 +428,7 @@ def test_a_degenerate_batch_has_the_score_of_the_formula(text: str, make: Callab
 
 @pytest.mark.parametrize("text", [text for text in SETTINGS if text.startswith(("sp", "rkd", "pkt", "cc"))])
 def test_one_image_has_no_relations(text: str) -> None:
-    one = make_batch(1)
-    assert score(text, observe(ORDINARY[1], batch=one), teacher(one)) == pytest.approx(0, abs=1e-12)
+    assert score(text, observe(ORDINARY[1], images=one_image), teacher(one_image)) == pytest.approx(0, abs=1e-12)
 
 
 def test_dkd_of_a_single_class_is_not_a_number() -> None:

@@ -272,6 +272,7 @@ def outcomes(
     return found
 
 
+DIGITS = replace(benchmark("digits"), batch=16)
 INDICES = (*DEAD, 9930, 0, *random.Random(8).sample(cell_set("valid"), 1))
 
 
@@ -279,12 +280,11 @@ INDICES = (*DEAD, 9930, 0, *random.Random(8).sample(cell_set("valid"), 1))
 def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
     """Together means one network with the dead operations too, and with the graph of a backward pass."""
     assert len(DEAD) == 3
-    digits = benchmark("digits")
     some = INDICES[1:-1]
-    together = outcomes(EVERY, some, digits)
-    assert outcomes(tuple(reversed(EVERY)), tuple(reversed(some)), digits) == list(reversed(together))
+    together = outcomes(EVERY, some, DIGITS)
+    assert outcomes(tuple(reversed(EVERY)), tuple(reversed(some)), DIGITS) == list(reversed(together))
     for text in EVERY:
-        alone = outcomes((text,), some, digits)
+        alone = outcomes((text,), some, DIGITS)
         assert [rows[text] for rows in alone] == [rows[text] for rows in together], text
 
 
@@ -292,9 +292,9 @@ def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
 def test_the_xautodl_backbone_gives_the_scores_of_our_own() -> None:
     """In float64, where rounding neither flips a ReLU near zero nor is all that is left of what cancels."""
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
-    digits, some = benchmark("digits"), INDICES[2:]
-    ours = outcomes(EVERY, some, digits, ExactWorker)
-    theirs = outcomes(EVERY, some, replace(digits, backbone="xautodl"), ExactWorker)
+    some = INDICES[2:]
+    ours = outcomes(EVERY, some, DIGITS, ExactWorker)
+    theirs = outcomes(EVERY, some, replace(DIGITS, backbone="xautodl"), ExactWorker)
     for index, a, b in zip(some, ours, theirs, strict=True):
         for text in EVERY:
             assert a[text] == pytest.approx(b[text], rel=1e-7), f"{text} of {cell_at(index)}"
@@ -309,6 +309,6 @@ def test_scores_of_a_function_do_not_count_operations_that_lead_nowhere() -> Non
         live = {edge.position for edge in cell_at(index).live_edges()}
         pruned = Cell(tuple(op if k in live else NONE for k, op in enumerate(cell_at(index).operations)))
         assert pruned != cell_at(index)
-        full, less = outcomes(texts, (index, pruned.index), benchmark("digits"))
+        full, less = outcomes(texts, (index, pruned.index), DIGITS)
         assert full == less
         assert None not in full.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -71,6 +72,28 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 def train(folder: Path, benchmark: str = "digits", limit: int = 2, seeds: tuple[int, ...] = (0,)) -> dict[str, Path]:
     store, output = folder / "store" / "accuracies.sqlite", folder / "tables"
     return run_missing(benchmark, list(seeds), limit, 1, store, output, None)
+
+
+def tables(folder: Path) -> dict[str, Path]:
+    return {mode: folder / "tables" / f"digits-{mode}.csv.gz" for mode in MODES}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where two cells were trained, with their tables and store."""
+    folder, threads = tmp_path_factory.mktemp("undisturbed"), torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        train(folder)
+    torch.set_num_threads(threads)
+    return folder
+
+
+@pytest.fixture
+def whole(undisturbed: Path, tmp_path: Path) -> dict[str, Path]:
+    """The tables of `undisturbed`, copied with their store into a folder that may be changed."""
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    return tables(tmp_path)
 
 
 def rows(path: Path) -> pd.DataFrame:
@@ -158,26 +181,24 @@ def test_status_counts_the_shared_students_of_a_variant_of_which_nothing_was_tra
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_numbers_of_a_mode_do_not_depend_on_the_other(tmp_path: Path, mode: str) -> None:
+def test_the_numbers_of_a_mode_do_not_depend_on_the_other(tmp_path: Path, undisturbed: Path, mode: str) -> None:
     """Trained alone by a worker that never heard of the other, against the tables of both."""
-    paths = train(tmp_path, limit=1)
-    (cell,) = visiting_order()[:1]
+    cell = visiting_order()[0]
     alone = distill.runs._set_up(smaller("digits", True), None, "cpu", tmp_path / "alone").train(Run(cell, 0, (mode,)))
     assert list(alone.results) == [(seed, mode) for seed in (0, 1, 2)]
-    found = AccuracyStore(tmp_path / "store" / "accuracies.sqlite").rows(read_table(paths[mode]).hash)
+    store = AccuracyStore(undisturbed / "store" / "accuracies.sqlite")
+    found = store.rows(read_table(tables(undisturbed)[mode]).hash).query("cell == @cell")
     for row, result in zip(found.itertuples(index=False), alone.results.values(), strict=True):
         assert (row.val, row.test, row.best, row.log_likelihood, row.status) == tuple(result)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_only_the_network_of_which_a_training_is_missing_is_trained_again(
-    tmp_path: Path, trained: list[Run], mode: str
+    tmp_path: Path, whole: dict[str, Path], trained: list[Run], mode: str
 ) -> None:
-    whole = train(tmp_path)
     before = {each: rows(path) for each, path in whole.items()}
     cell = visiting_order()[1]
     forget(tmp_path, whole, mode, cell, seed=2)
-    trained.clear()
     again = train(tmp_path)
     assert trained == [Run(cell, 0, (mode,))]
     for each in MODES:
@@ -185,19 +206,18 @@ def test_only_the_network_of_which_a_training_is_missing_is_trained_again(
 
 
 def test_apart_is_the_same_training_as_side_by_side_but_for_how_sums_are_rounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apart = train(tmp_path / "apart")
     shrink(monkeypatch, apart=False)
     together = train(tmp_path / "together")
     for mode in MODES:
-        joined = rows(apart[mode]).merge(rows(together[mode]), on=["cell", "seed"], suffixes=("", "_together"))
+        joined = rows(whole[mode]).merge(rows(together[mode]), on=["cell", "seed"], suffixes=("", "_together"))
         assert len(joined) == 6
         assert (joined["log_likelihood"] - joined["log_likelihood_together"]).abs().max() < 1e-3
         assert (joined["test"] - joined["test_together"]).abs().max() < 2, "percent of 64 scenes: one falls otherwise"
-        assert read_table(apart[mode]).hash != read_table(together[mode]).hash
+        assert read_table(whole[mode]).hash != read_table(together[mode]).hash
     with pytest.raises(BadInput, match="was made by another recipe"):
-        train(tmp_path / "apart")
+        train(tmp_path)
 
 
 def test_a_network_that_kills_its_worker_costs_the_other_nothing(
@@ -226,16 +246,14 @@ def test_a_network_that_kills_its_worker_costs_the_other_nothing(
 
 
 def test_tables_have_the_log_likelihood_and_are_byte_stable_without_the_store(
-    tmp_path: Path, trained: list[Run]
+    tmp_path: Path, whole: dict[str, Path], trained: list[Run]
 ) -> None:
-    paths = train(tmp_path)
-    files = [file for path in paths.values() for file in (path, recipe_path(path))]
+    files = [file for path in whole.values() for file in (path, recipe_path(path))]
     before = [file.read_bytes() for file in files]
-    assert tuple(pd.read_csv(paths["vanilla"]).columns) == COLUMNS
-    assert not rows(paths["vanilla"])["log_likelihood"].equals(rows(paths["distilled"])["log_likelihood"])
+    assert tuple(pd.read_csv(whole["vanilla"]).columns) == COLUMNS
+    assert not rows(whole["vanilla"])["log_likelihood"].equals(rows(whole["distilled"])["log_likelihood"])
     for path in (tmp_path / "store").glob("accuracies.sqlite*"):
         path.unlink()
-    trained.clear()
     train(tmp_path)
     assert trained == []
     assert [file.read_bytes() for file in files] == before
@@ -265,7 +283,7 @@ def train_until_killed(folder: Path, runs: int) -> None:
 
 @pytest.mark.parametrize("runs", [1, 2])
 def test_killed_in_the_network_of_either_mode_it_goes_on_to_the_same_bits(
-    tmp_path: Path, trained: list[Run], fork: Fork, monkeypatch: pytest.MonkeyPatch, runs: int
+    tmp_path: Path, undisturbed: Path, trained: list[Run], fork: Fork, monkeypatch: pytest.MonkeyPatch, runs: int
 ) -> None:
     code, _, err = fork(train_until_killed, tmp_path / "killed", runs).end()
     assert code == -signal.SIGKILL, err
@@ -285,4 +303,4 @@ def test_killed_in_the_network_of_either_mode_it_goes_on_to_the_same_bits(
     assert trained == left
     assert steps == [1, *[0, 1] * (len(left) - 1)], "the run that was cut off goes on from its first epoch"
     assert not list(checkpoints.iterdir())
-    assert_equal(train(tmp_path / "undisturbed"), resumed)
+    assert_equal(tables(undisturbed), resumed)

@@ -60,10 +60,18 @@ def assert_same(first: Lockstep, second: Lockstep) -> None:
     assert all(torch.equal(*pair) for pair in zip(momentum(first), momentum(second), strict=True))
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[Lockstep, list[Trained]]:
+    """A finished training with its results."""
+    lockstep = begin()
+    return lockstep, lockstep.run(VAL, TEST)
+
+
 @pytest.mark.parametrize("last", [2, 3, 4, 5, 6, 7])
-def test_cut_off_anywhere_it_goes_on_to_the_results_of_an_undisturbed_training(tmp_path: Path, last: int) -> None:
-    undisturbed = begin()
-    expected = undisturbed.run(VAL, TEST)
+def test_cut_off_anywhere_it_goes_on_to_the_results_of_an_undisturbed_training(
+    tmp_path: Path, undisturbed: tuple[Lockstep, list[Trained]], last: int
+) -> None:
+    finished, expected = undisturbed
     run_until(begin(), tmp_path / "a.pt", last)
     resumed = begin()
     steps: list[int] = []
@@ -71,17 +79,18 @@ def test_cut_off_anywhere_it_goes_on_to_the_results_of_an_undisturbed_training(t
     assert steps == list(range(last // 2 * 2 + 1, 9)), "from the end of the last whole epoch"
     assert results == expected
     assert {result.status for result in results} == {"ok"}
-    assert_same(resumed, undisturbed)
+    assert_same(resumed, finished)
 
 
-def test_cut_off_after_every_epoch_in_turn_it_comes_to_the_same_end(tmp_path: Path) -> None:
-    undisturbed = begin()
-    expected = undisturbed.run(VAL, TEST)
+def test_cut_off_after_every_epoch_in_turn_it_comes_to_the_same_end(
+    tmp_path: Path, undisturbed: tuple[Lockstep, list[Trained]]
+) -> None:
+    finished, expected = undisturbed
     for last in (2, 4, 6):
         run_until(begin(), tmp_path / "a.pt", last)
     resumed = begin()
     assert resumed.run(VAL, TEST, tmp_path / "a.pt", every=0) == expected
-    assert_same(resumed, undisturbed)
+    assert_same(resumed, finished)
 
 
 def test_of_a_finished_training_the_checkpoint_gives_the_results_without_a_step(tmp_path: Path) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from probe.calls import LAYERS, NORMS, Kind, Watch, kind_of, weight_of, word
 from probe.module.redraw import Role
@@ -66,18 +64,13 @@ class Recorder(Watch):
         self.roles: dict[str, Role] = {}
         """What parameters are for, by their names."""
         self.writes_parameters = False
-        self.hidden = Hidden()
+        self.hides = False
+        """Whether a call reads what no call made, and what depends on a parameter: a compiled function made it."""
         self._parameters = parameters
         self._number = {id(images): IMAGES}
         self._made = {id(tensor): Made((name,), True) for name, tensor in parameters.items()}
         self._channels: dict[int, int | None] = {id(images): 1}
         self._held: list[Any] = [images]  # so that no other tensor gets their identity
-
-    @contextmanager
-    def everything(self) -> Iterator[None]:
-        """Record, and look out for what runs unseen."""
-        with self.hidden, self:
-            yield
 
     def number(self, value: Any) -> int | None:
         """The call that made a tensor, or the first within; None of what does not depend on the images."""
@@ -90,13 +83,13 @@ class Recorder(Watch):
         if learned and learned[0][1] is read[0] and _writes(str(getattr(function, "__name__", ""))):
             self.writes_parameters = True
         data = [one for one in read if id(one) in self._number]
+        known = (self._made, self._number)
+        self.hides |= any(one.grad_fn is not None for one in read if not any(id(one) in each for each in known))
         node.inputs = tuple(dict.fromkeys(self._number[id(one)] for one in data))
         source = next(((one.shape, self._channels.get(id(one))) for one in data if one.ndim > 1), None)
         if data:
             self._classify(node, read, learned, args, kwargs)
-        self.hidden.seen = True
         output = function(*args, **kwargs)
-        self.hidden.seen = False
         made = written(node.name, read, output)
         self._held.append(made)
         if data:
@@ -149,27 +142,6 @@ class Recorder(Watch):
             self.roles.setdefault(name, Role("weight", fan_in))
         for name in vectors:
             self.roles.setdefault(name, Role("bias", fan_in))
-
-
-class Hidden(TorchDispatchMode):
-    """Names the operations that run outside of all calls that are seen, as compiled functions do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = False
-        """Whether a call is running that is seen."""
-        self.names: dict[str, None] = {}
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if (
-            not self.seen
-            and word(function) not in ("detach", "alias")
-            and next(tensors((args, kwargs or {})), None) is not None
-        ):
-            self.names[word(function)] = None
-        return function(*args, **(kwargs or {}))
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

@@ -22,6 +22,9 @@ from probe.module.survey import Recording, Survey, logits_of, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
 from probe.needs import NotApplicable
 
+SMALL = 64 * 64
+"""Images of more pixels are not computed with to get to know a network: for fewer it is faster."""
+
 
 class Strayed(Exception):
     """What was known of a network is not what it does on images. That is corrected: ask again."""
@@ -125,8 +128,9 @@ class Subject:
         self._shape = tuple(images.shape[1:])
         self._surveys: dict[tuple[int, ...], Survey] = {}
         self._drawn: dict[str, tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]] = {}
-        self._looks_at_values = False
-        self._recorder: Recorder | None = None
+        self._on_shapes = math.prod(self._shape[1:]) > SMALL
+        self._roles: dict[str, Role] = {}
+        self._writes_parameters = False
 
     def of(self, network: nn.Module) -> Subject:
         """Another network that is observed alike."""
@@ -140,23 +144,22 @@ class Subject:
         shape = tuple(shape or self._shape)
         if shape not in self._surveys:
             runs = self._look(shape)
-            if hidden := ", ".join(runs[0].recorder.hidden.names):
+            if runs[0].recorder.hides:
                 called = type(self.network).__name__
-                raise BadInput(f"{called} runs compiled functions, in which {hidden} cannot be seen: run it without")
+                raise BadInput(f"{called} runs compiled functions (torch.jit), which cannot be looked into: do without")
             if shape == self._shape:
-                self._recorder = runs[0].recorder
+                self._roles, self._writes_parameters = runs[0].recorder.roles, runs[0].recorder.writes_parameters
             self._surveys[shape] = survey(self.network, *runs, self._stages, self._blocks)
         return self._surveys[shape]
 
     def _look(self, shape: tuple[int, ...]) -> tuple[Recording, Recording]:
-        """Runs on two and on three images: on shapes alone, without arithmetic, unless the network looks at values."""
-        if not self._looks_at_values:
+        """Runs on two and on three images: of large ones on their shapes alone, unless the network looks at values."""
+        if self._on_shapes:
             try:
-                return self._record(torch.empty(2, *shape, device="meta")), self._record(
-                    torch.empty(3, *shape, device="meta")
-                )
+                two, three = (torch.empty(count, *shape, device="meta") for count in (2, 3))
+                return self._record(two), self._record(three)
             except Exception:  # whatever a network does that takes values
-                self._looks_at_values = True
+                self._on_shapes = False
         try:
             return self._record(self._some(2, shape)), self._record(self._some(3, shape))
         except Exception as error:
@@ -175,6 +178,8 @@ class Subject:
 
     def _record(self, images: torch.Tensor) -> Recording:
         images, held = self._placed(images)
+        # copies, for a network that writes into its weights; in a graph, so that what was computed unseen is noticed
+        held = {name: one.clone().requires_grad_(one.is_floating_point()) for name, one in held.items()}
         recorder = Recorder(images, held)
         modules: dict[str, list[tuple[int | None, int | None]]] = {}
         entered: list[int | None] = []
@@ -185,19 +190,18 @@ class Subject:
         def leave(name: str, _module: nn.Module, _args: Any, output: Any) -> None:
             modules.setdefault(name, []).append((entered.pop(), recorder.number(output)))
 
-        with ExitStack() as hooks, torch.no_grad():
+        with ExitStack() as hooks, torch.enable_grad():
             for name, module in self.network.named_modules():
                 hooks.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
                 hooks.callback(module.register_forward_hook(partial(leave, name)).remove)
-            returned = self.untouched(images, held, training=self._training, watch=recorder.everything())
+            returned = self.untouched(images, held, training=self._training, watch=recorder)
         return Recording(recorder, returned, modules)
 
     @cached_property
     def roles(self) -> dict[str, Role]:
         """What parameters are for: as the calls of a run show, and of layers that do not run, as their modules say."""
         self.survey()
-        assert self._recorder is not None
-        found = dict(self._recorder.roles)
+        found = self._roles
         for name, module in self.network.named_modules():
             if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
                 owned = {f"{name}.{part}" if name else part: part for part in ("weight", "bias")}
@@ -220,16 +224,15 @@ class Subject:
     def parameters(self) -> dict[str, torch.Tensor]:
         """The parameters, of which copies if the network writes into them while it runs."""
         self.survey()
-        assert self._recorder is not None
         held = self.untouched.parameters
-        return {name: value.clone() for name, value in held.items()} if self._recorder.writes_parameters else held
+        return {name: value.clone() for name, value in held.items()} if self._writes_parameters else held
 
     @cached_property
     def multiply_adds(self) -> int:
         """Those of convolutions and matrix products for one image in evaluation, on shapes alone where that runs."""
         self.survey()
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            if not self._looks_at_values:
+            if self._on_shapes:
                 try:
                     return self._counted(torch.empty(1, *self._shape, device="meta"))
                 except Exception:  # in evaluation a network may take values that it does not take in training
@@ -243,7 +246,7 @@ class Subject:
 
     def _placed(self, images: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Images of the network's type, and its parameters where the images are."""
-        held = self.untouched.parameters
+        held = self.untouched.parameters if self._shape not in self._surveys else self.parameters
         if images.is_meta:
             held = {name: torch.empty_like(value, device="meta") for name, value in held.items()}
         return images.to(self.untouched.placed.dtype), held
@@ -275,9 +278,9 @@ class Subject:
         except NotApplicable:
             raise
         except Strayed as strayed:
-            if self._looks_at_values:
+            if not self._on_shapes:
                 raise NotApplicable("the network calls other functions from run to run") from strayed
-            self._looks_at_values = True  # what runs may hang on them, or on the device
+            self._on_shapes = False  # what runs may hang on values, or on the device
             self._surveys.clear()
             raise
         except Exception as error:

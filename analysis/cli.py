@@ -73,10 +73,10 @@ def correlate_command(
     _print_beside(beside(found, labelled, setting.space))
     print(f"scores: {store}")
 
-    from analysis.figures import scatter
+    from analysis.figures import draw_one
 
     for result in found[: len(chosen)]:
-        path = scatter(result, benchmark, against, which, labels.quantity, figures)
+        path = draw_one(result, benchmark, against, which, labels.quantity, figures)
         print(f"figure: {path}")
 
 
@@ -191,12 +191,12 @@ def searches_command(
 
     from analysis.read.labels import known_labels
     from analysis.studies.searches import entry, judge, print_judged
-    from common.files import write_whole
+    from common.formats import write_text
 
     labels, chosen = known_labels(benchmark, against)
     found, missing = judge(setting, labels, searches, costs, chosen, against)
     if unlabelled is not None:
-        write_whole(unlabelled, "".join(f"{cell}\n" for cell in missing).encode())
+        write_text(unlabelled, "".join(f"{cell}\n" for cell in missing))
     if as_json:
         print(json.dumps([entry(one) for one in found], indent=2))
         return
@@ -252,14 +252,16 @@ def _print(found: list[Result], title: str, cells: str, labelled: int) -> None:
 
 
 def _print_beside(found: list[Beside]) -> None:
+    from analysis.typeset import between, number
+
     rows: list[list[object]] = [
         [
             one.proxy,
             one.over.n,
-            _signed(one.over.difference),
-            f"{_signed(one.over.low)} to {_signed(one.over.high)}",
-            "–" if math.isnan(one.over.p_holm) else "< .001" if one.over.p_holm < 0.001 else f"{one.over.p_holm:.3f}",
-            _signed(one.given),
+            number(one.over.difference, 3, signed=True),
+            between(one.over.low, one.over.high, 3, signed=True),
+            "< .001" if one.over.p_holm < 0.001 else number(one.over.p_holm, 3),
+            number(one.given, 3, signed=True),
         ]
         for one in found
     ]
@@ -267,16 +269,11 @@ def _print_beside(found: list[Beside]) -> None:
     print_table(["proxy", "n", "Spearman over params", "95 % interval", "p", "partial Spearman given params"], rows)
 
 
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.3f}"
-
-
 def _said(found: Correlation) -> list[str]:
-    def number(value: float) -> str:
-        return "–" if math.isnan(value) else f"{value:.3f}"
+    from analysis.typeset import between, number
 
-    interval = "–" if math.isnan(found.spearman_low) else f"{found.spearman_low:.3f} to {found.spearman_high:.3f}"
-    return [number(found.kendall), number(found.spearman), interval, number(found.pearson)]
+    interval = between(found.spearman_low, found.spearman_high, 3)
+    return [number(found.kendall, 3), number(found.spearman, 3), interval, number(found.pearson, 3)]
 
 
 def _ceiling(found: Reliability | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import proxies
 from common.errors import BadUsage
-from common.files import write_whole
+from common.formats import write_text
 from proxies.registry import known
 
 _TEMPLATE = '''"""{name}: what it says of an untrained network, in one line."""
@@ -52,5 +52,5 @@ def create(name: str, year: int, folder: Path | None = None) -> Path:
     if name in known() or path.exists():
         raise BadUsage(f"there is a proxy or a file named '{name}' already: choose another name")
     cls = "".join(part.capitalize() for part in name.split("_"))
-    write_whole(path, _TEMPLATE.format(name=name, cls=cls, year=year).encode())
+    write_text(path, _TEMPLATE.format(name=name, cls=cls, year=year))
     return path

@@ -4,11 +4,7 @@ manifest that says what they are.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +13,12 @@ from bench.benchmarks import names
 from bench.identity import called
 from bench.store import Merged, Row, ScoreStore, StoredRow
 from common.errors import BadInput
-from common.files import gzip_bytes, json_hash, write_json, write_whole
+from common.files import json_hash
+from common.formats import read_json, read_records, reading, write_json, write_records
 from proxies.base import Proxy
+
+AGAIN = "restore it, or export again"
+"""What to do about a file that is damaged."""
 
 
 def export(
@@ -43,14 +43,14 @@ def export(
         rows = sorted((row.cell, entry.seed, row) for entry in stored for row in entry.rows)
         if not rows:
             raise BadInput(f"{store.path} has no scores of {name} on {benchmark}: `python -m bench run` makes them")
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["cell", "seed", "score", "status", "reason"])
-        for cell, seed, row in rows:
-            writer.writerow([cell, seed, "" if row.score is None else repr(row.score), row.status, row.reason])
-        data = gzip_bytes(text.getvalue().encode())
         path = folder / f"{name.replace(':', '.')}.csv.gz"
-        write_whole(path, data)
+        data = write_records(
+            path,
+            [
+                {"cell": cell, "seed": seed, "score": row.score, "status": row.status, "reason": row.reason}
+                for cell, seed, row in rows
+            ],
+        )
         manifest[path.name] = {
             "proxy": name,
             "sha256": hashlib.sha256(data).hexdigest(),
@@ -67,12 +67,7 @@ def export(
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """File name to entry. Raises BadInput where it cannot be read."""
-    path = folder / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
-    return manifest
+    return read_json(folder / "manifest.json", AGAIN)
 
 
 def restore(store: ScoreStore, folder: Path) -> Merged:
@@ -90,7 +85,7 @@ def restore(store: ScoreStore, folder: Path) -> Merged:
     try:
         seeds = [seed for file, entry in manifest.items() for seed in _seeds(folder / file, entry)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{folder} is not what export writes ({error}): restore it, or export again") from error
+        raise BadInput(f"{folder} is not what export writes ({error}): {AGAIN}") from error
     requests: list[tuple[int, int, str, int]] = []
     rows: list[Row] = []
     for of in seeds:
@@ -121,11 +116,9 @@ def _seeds(path: Path, entry: dict[str, Any]) -> Iterator[_Seed]:
         yield _Seed(label, setting["fingerprint"], setting["record"], int(seed), rows[seed])
 
 
-def _lines(path: Path, entry: dict[str, Any]) -> Iterator[dict[str, str]]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path} ({error.strerror}): its manifest lists it; restore it") from error
-    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise BadInput(f"{path} is not the file that its manifest lists: restore it, or export again")
-    return csv.DictReader(io.StringIO(gzip.decompress(data).decode()))
+def _lines(path: Path, entry: dict[str, Any]) -> list[dict[str, str]]:
+    with reading(path, "its manifest lists it; restore it"):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != entry["sha256"]:
+        raise BadInput(f"{path} is not the file that its manifest lists: {AGAIN}")
+    return read_records(path, AGAIN)

@@ -30,7 +30,7 @@ def run(app: typer.Typer) -> None:
 
 
 def application(help: str, group: type[TyperGroup] | None = None, *, completion: bool = False) -> typer.Typer:
-    """A typer.Typer that leaves exceptions to `run`; with `completion` it can install itself into a shell."""
+    """Make a typer.Typer that leaves exceptions to `run`; with `completion` it can install itself into a shell."""
     return typer.Typer(
         help=help, cls=group, no_args_is_help=True, add_completion=completion, pretty_exceptions_enable=False
     )
@@ -40,7 +40,7 @@ MOST_SEEDS = 1000
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`0`, `0-2` or `0,3,5-7` as a list of distinct seeds in ascending order. Raises BadUsage."""
+    """Read `0`, `0-2` or `0,3,5-7` as a list of distinct seeds in ascending order. Raises BadUsage."""
     seeds: set[int] = set()
     for part in text.split(","):
         found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip(), re.ASCII)
@@ -54,20 +54,20 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def at_least_one(option: str, value: int | None) -> None:
-    """Raises BadUsage for a count below 1."""
+    """Refuse a count below 1: raises BadUsage with the option's name."""
     if value is not None and value < 1:
         raise BadUsage(f"{option} {value}: must be at least 1")
 
 
 def data_folder(data: Path | None) -> Path | None:
-    """The folder given as --data. Raises BadInput where it does not exist."""
+    """Return the folder given as --data. Raises BadInput where it does not exist."""
     if data is not None and not data.is_dir():
         raise BadInput(f"--data {data}: no such folder")
     return data
 
 
 def choose_device(name: str) -> str:
-    """`auto` is CUDA if there is one, else the CPU. Raises BadInput for a device this machine lacks."""
+    """Return the device: `auto` is CUDA if there is one, else the CPU. Raises BadInput for one this machine lacks."""
     import torch
 
     if name == "auto":
@@ -81,7 +81,7 @@ def choose_device(name: str) -> str:
 
 
 def print_table(columns: list[str], rows: list[list[object]]) -> None:
-    """A table for people on standard output; numbers to the right, nothing cut off."""
+    """Print a table for people on standard output; numbers to the right, nothing cut off."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

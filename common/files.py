@@ -49,23 +49,9 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Readable, key-ordered JSON with a final newline."""
-    write_whole(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
-
-
 def gzip_bytes(data: bytes) -> bytes:
     """Gzip without time or name in the header: equal data gives equal bytes."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", compresslevel=9, mtime=0) as file:
         file.write(data)
     return buffer.getvalue()
-
-
-def write_tensors(path: Path, value: Any) -> None:
-    """What `torch.save` makes of `value`, readable with `weights_only`; whole or not at all."""
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    write_whole(path, buffer.getvalue())

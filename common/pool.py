@@ -31,19 +31,19 @@ class Died:
 
 @dataclass(frozen=True)
 class Job(Generic[Task, Result]):
-    """`setup()` once in each process, then `work(state, task)` for each task. Both must pickle."""
+    """A `Job` is what a process does: `setup()` once, then `work(state, task)` for each task. Both must pickle."""
 
     setup: Callable[[], Any]
     work: Callable[[Any, Task], Result]
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(job: Job[Task, Result], tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result | Died]]:
-    """Each task with its result, in order of completion. With one worker everything happens in this process.
+    """Yield each task with its result, in order of completion. With one worker everything happens in this process.
 
     An exception raised by `setup` or `work` is raised here; other tasks in flight are then abandoned.
     """

@@ -1,4 +1,4 @@
-"""Where each kind of file lies under results/; results/README.md says what is in them."""
+"""Where each kind of file lies under results/; results/README.md says what is in them, common/formats.py reads them."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.errors import BadInput
 from common.files import write_whole
+from common.formats import write_text
 from distill.recipes import MODES
 from distill.tables import AccuracyTable, read_table, table_path
 from spaces.nb201.cell import cell_at
@@ -39,7 +40,7 @@ def write_hub(benchmark: str, tables: Path, folder: Path) -> list[Path]:
         files.append(folder / f"{mode}.parquet")
         write_whole(files[-1], _parquet(table))
     files.append(folder / "README.md")
-    write_whole(files[-1], _card(benchmark, found).encode())
+    write_text(files[-1], _card(benchmark, found))
     return files
 
 

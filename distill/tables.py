@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import results
 from common.errors import BadInput
-from common.files import gzip_bytes, write_json, write_whole
+from common.formats import read_csv, read_json, write_csv, write_json
 from common.shipped import here_or_shipped
 from distill.recipes import recipe_hash
 
@@ -61,24 +58,17 @@ def labels_functions(recipe: Mapping[str, Any]) -> bool:
 
 
 def read_table(path: Path) -> AccuracyTable:
-    """The AccuracyTable at a path, or of the same place among what was shipped.
+    """Read the AccuracyTable at a path, or of the same place among what was shipped.
 
     Raises BadInput where table or recipe is missing, damaged or lacks a column.
     """
-    import pandas as pd
-
     path = here_or_shipped(path)
     if not path.exists() or not recipe_path(path).exists():
         raise BadInput(
             f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`, "
             "or `python -m analysis import` it"
         )
-    try:
-        rows = pd.read_csv(path)
-        record = json.loads(recipe_path(path).read_text())
-        recipe = record["recipe"]
-    except (ValueError, OSError, EOFError, KeyError, TypeError, zlib.error) as error:
-        raise BadInput(f"cannot read the accuracy table {path} ({error}): restore it") from error
+    rows, record = read_csv(path), read_json(recipe_path(path), keys=("recipe",))
     for column in OPTIONAL:
         if column not in rows:
             rows[column] = float("nan")
@@ -86,15 +76,13 @@ def read_table(path: Path) -> AccuracyTable:
     if missing:
         raise BadInput(f"the accuracy table {path} has no column '{missing[0]}': expected {', '.join(COLUMNS)}")
     made_by = record.get("hardware", [])
-    return AccuracyTable(rows, recipe, tuple([made_by] if isinstance(made_by, str) else made_by))
+    return AccuracyTable(rows, record["recipe"], tuple([made_by] if isinstance(made_by, str) else made_by))
 
 
 def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) -> None:
-    """Rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file."""
+    """Write rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file."""
     rows = table.rows.sort_values(["cell", "seed"])
-    text = io.StringIO()
     formatted = rows.assign(seconds=rows["seconds"].map("{:.2f}".format))
     columns = [name for name in COLUMNS if name not in OPTIONAL or (name in rows and rows[name].notna().any())]
-    formatted.to_csv(text, columns=columns, index=False, lineterminator="\n", float_format="%.4f")
-    write_whole(path, gzip_bytes(text.getvalue().encode()))
+    write_csv(path, formatted, columns=columns, float_format="%.4f")
     write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})

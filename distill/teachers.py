@@ -8,7 +8,6 @@ network untrained.
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import re
@@ -23,7 +22,8 @@ from torch import nn
 
 import images
 from common.errors import BadInput, BadUsage, unknown
-from common.files import content_hash, write_json, write_tensors
+from common.files import content_hash
+from common.formats import read_json, read_tensors, reading, write_json, write_tensors
 from distill.networks import network
 from distill.own_teacher import is_own, own_network, short_name
 from distill.recipes import Recipe, names, teacher_recipe
@@ -218,25 +218,18 @@ def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
             raise BadInput(
                 f"the teacher '{name}' has no {file.name} in {folder}: train it with `python -m distill teacher {name}`"
             )
-    try:
-        record = json.loads(record_file.read_text())
-        expected = record["hash"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"cannot read the teacher's record {record_file}: restore the file") from error
-    network = plan.build()
-    try:
-        halves = torch.load(weights, weights_only=True)
-        if halves.keys() != _values(network).keys():
-            raise BadInput(f"{weights} holds another network than the teacher '{name}': restore the file")
-        network.load_state_dict(network.state_dict() | halves)
-    except BadInput:
-        raise
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise BadInput(f"cannot read the teacher's weights {weights}: restore the file or train it again") from error
-    if weights_hash(network) != expected:
+    record = read_json(record_file, keys=("hash",))
+    network, again = plan.build(), "restore the file or train it again"
+    halves = read_tensors(weights, again)
+    with reading(weights, again):
+        shapes = {key: value.shape for key, value in halves.items()}
+    if shapes != {key: value.shape for key, value in _values(network).items()}:
+        raise BadInput(f"{weights} holds another network than the teacher '{name}': restore the file")
+    network.load_state_dict(network.state_dict() | halves)
+    if weights_hash(network) != record["hash"]:
         raise BadInput(f"{weights} does not hold the weights that {record_file.name} names: restore both files")
     network.eval().requires_grad_(False)
-    return Teacher(network, expected, record)
+    return Teacher(network, record["hash"], record)
 
 
 def hardware(device: torch.device | str) -> str:

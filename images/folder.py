@@ -19,7 +19,8 @@ import numpy as np
 
 from common import results
 from common.errors import BadInput, BadUsage
-from common.files import json_hash, write_json
+from common.files import json_hash
+from common.formats import write_json
 from images.base import Split
 from images.own import VAL_SHARE, Constants, OwnImages, by_content, held_out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 from bench.benchmarks import benchmark as named
 from bench.benchmarks import names
 from common.errors import BadInput, BadUsage
+from common.formats import read_csv, reading
 from common.shipped import here_or_shipped
 from distill.recipe_name import RecipeName
 from distill.recipes import MODES
@@ -113,11 +113,9 @@ def _recipe_beside(path: Path) -> dict[str, Any]:
     beside = recipe_path(path)
     if not path.name.endswith(".csv.gz") or not beside.is_file():
         return {}
-    try:
-        content = json.loads(beside.read_text())
-    except (ValueError, OSError) as error:
-        raise BadInput(f"cannot read {beside}, the recipe of {path.name} ({error}): restore it") from error
-    recipe = content.get("recipe") if isinstance(content, dict) else None
+    with reading(beside, f"restore it, the recipe of {path.name}"):
+        content = json.loads(beside.read_text(encoding="utf-8"))
+    recipe = content.get("recipe") if isinstance(content, dict) else None  # else somebody else's file
     return recipe if isinstance(recipe, dict) else {}
 
 
@@ -148,10 +146,8 @@ def read_rows(path: Path, space: Space) -> pd.DataFrame:
     table only rows whose `status` is `ok` count. Raises BadInput, with the line, for what is none of this or names a
     pair of cell and seed twice.
     """
-    try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(_KEYS, str), keep_default_na=True)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"cannot read {path} as CSV ({error})") from error
+    remedy = f"expected CSV with a column {', '.join(_KEYS[:-1])} or {_KEYS[-1]}, and one {' or '.join(_VALUES)}"
+    frame = read_csv(path, remedy, dtype=dict.fromkeys(_KEYS, str))
     keys = [name for name in _KEYS if name in frame]
     value = next((name for name in _VALUES if name in frame), None)
     if not keys or value is None:

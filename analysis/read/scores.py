@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,10 @@ import pandas as pd
 from analysis.read.columns import BASELINES, combined, counted
 from bench.benchmarks import Benchmark
 from bench.plan import select
-from bench.published import read_manifest
+from bench.published import AGAIN, read_manifest
 from common import results
 from common.errors import BadInput
+from common.formats import reading
 from common.shipped import here_or_shipped
 from proxies import registry
 
@@ -48,7 +48,7 @@ def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) 
     for file, entry in read_manifest(place).items():
         if chosen(str(entry["proxy"])):
             if "sha256" not in entry:
-                raise BadInput(f"{place / 'manifest.json'} does not say what {file} holds: restore it, or export again")
+                raise BadInput(f"{place / 'manifest.json'} does not say what {file} holds: {AGAIN}")
             found[str(entry["proxy"])] = _rows(place / file, str(entry["sha256"]))
     return found
 
@@ -56,7 +56,7 @@ def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) 
 @cache  # every table of a benchmark reads them all; nobody writes into what is handed out
 def _rows(path: Path, sha256: str) -> pd.DataFrame:
     """The rows of a file that has this content. Raises BadInput."""
-    try:
+    with reading(path, AGAIN):
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("it is not the file that its manifest lists")
@@ -64,8 +64,6 @@ def _rows(path: Path, sha256: str) -> pd.DataFrame:
         if rows.duplicated(["cell", "seed"]).any():
             raise ValueError("a cell has two rows of one seed")
         return rows.astype({"score": float})[[*COLUMNS]]
-    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
 
 
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from bench.runner import Request, execute
 from bench.store import ScoreStore
 from common import results
 from common.errors import BadInput
-from common.files import write_json, write_whole
+from common.formats import write_csv, write_json
 from common.pool import without_main
 
 FOLDER = results.SPEED
@@ -93,6 +93,6 @@ def write(found: Sequence[Growth], name: str, provenance: dict[str, Any], folder
     """`<name>-growth.csv` (cells, batch, seconds, memory), what made it in a JSON file beside."""
     path = folder / f"{name}-growth.csv"
     frame = pd.DataFrame([growth._asdict() for growth in found]).round({"seconds": 1, "memory": 0})
-    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    write_csv(path, frame)
     write_json(path.with_suffix(".json"), provenance)
     return path

@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from bench.benchmarks import names
 from bench.identity import called
 from bench.store import Merged, Row, ScoreStore, StoredRow
 from common.errors import BadInput
-from common.files import json_hash
+from common.files import json_hash, together
 from common.formats import read_json, read_records, reading, write_json, write_records
 from proxies.base import Proxy
 
@@ -36,33 +37,47 @@ def export(
     """
     folder = output / benchmark
     manifest = read_manifest(folder) if (folder / "manifest.json").exists() else {}
-    paths = []
-    for proxy in proxies:
-        name = called(proxy.label, benchmark, {"teacher": teacher} if teacher and "teacher" in proxy.needs else {})
-        stored = store.scores(benchmark, proxy, teacher)
-        rows = sorted((row.cell, entry.seed, row) for entry in stored for row in entry.rows)
-        if not rows:
-            raise BadInput(f"{store.path} has no scores of {name} on {benchmark}: `python -m bench run` makes them")
-        path = folder / f"{name.replace(':', '.')}.csv.gz"
-        data = write_records(
-            path,
-            [
-                {"cell": cell, "seed": seed, "score": row.score, "status": row.status, "reason": row.reason}
-                for cell, seed, row in rows
-            ],
-        )
-        manifest[path.name] = {
-            "proxy": name,
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "rows": len(rows),
-            "ok": sum(row.status == "ok" for *_, row in rows),
-            "settings": {
-                str(entry.seed): {"fingerprint": entry.fingerprint, "record": entry.record} for entry in stored
-            },
-        }
-        paths.append(path)
-    write_json(folder / "manifest.json", manifest)
+    with together():  # the manifest last: what it does not list is not published
+        paths = [_publish(store, benchmark, proxy, folder, manifest, teacher) for proxy in proxies]
+        write_json(folder / "manifest.json", manifest)
     return paths
+
+
+def _publish(
+    store: ScoreStore,
+    benchmark: str,
+    proxy: Proxy,
+    folder: Path,
+    manifest: dict[str, Any],
+    teacher: Mapping[str, Any] | None,
+) -> Path:
+    """Write the scores of a proxy and enter them in the manifest."""
+    name = called(proxy.label, benchmark, {"teacher": teacher} if teacher and "teacher" in proxy.needs else {})
+    stored = store.scores(benchmark, proxy, teacher)
+    rows = sorted((row.cell, entry.seed, row) for entry in stored for row in entry.rows)
+    if not rows:
+        raise BadInput(f"{store.path} has no scores of {name} on {benchmark}: `python -m bench run` makes them")
+    path = folder / file_name(name)
+    data = write_records(
+        path,
+        [
+            {"cell": cell, "seed": seed, "score": row.score, "status": row.status, "reason": row.reason}
+            for cell, seed, row in rows
+        ],
+    )
+    manifest[path.name] = {
+        "proxy": name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "rows": len(rows),
+        "ok": sum(row.status == "ok" for *_, row in rows),
+        "settings": {str(entry.seed): {"fingerprint": entry.fingerprint, "record": entry.record} for entry in stored},
+    }
+    return path
+
+
+def file_name(name: str) -> str:
+    """The name of the file of a proxy's scores; what could lead out of the folder is written as %2F and the like."""
+    return f"{quote(name.replace(':', '.'), safe='@=')}.csv.gz"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

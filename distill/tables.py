@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import results
 from common.errors import BadInput
+from common.files import together
 from common.formats import read_csv, read_json, write_csv, write_json
 from common.shipped import here_or_shipped
 from distill.recipes import recipe_hash
@@ -80,9 +81,13 @@ def read_table(path: Path) -> AccuracyTable:
 
 
 def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) -> None:
-    """Write rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file."""
+    """Write rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file.
+
+    The recipe takes its place first: who is killed in between leaves one without rows, which is no table.
+    """
     rows = table.rows.sort_values(["cell", "seed"])
     formatted = rows.assign(seconds=rows["seconds"].map("{:.2f}".format))
     columns = [name for name in COLUMNS if name not in OPTIONAL or (name in rows and rows[name].notna().any())]
-    write_csv(path, formatted, columns=columns, float_format="%.4f")
-    write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})
+    with together():
+        write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})
+        write_csv(path, formatted, columns=columns, float_format="%.4f")

@@ -127,10 +127,9 @@ def make_folder(folder: Path) -> list[Path]:
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
-    with suppress(OSError):  # not empty: somebody else uses it
-        for folder in folders:
-            if folder.is_dir():
-                folder.rmdir()
+    for folder in folders:
+        with suppress(OSError):  # never made, or not empty because somebody else uses it
+            folder.rmdir()
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

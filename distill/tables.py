@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,10 +65,14 @@ def read_table(path: Path) -> AccuracyTable:
     Raises BadInput where table or recipe is missing, damaged or lacks a column.
     """
     path = here_or_shipped(path)
-    if not path.exists() or not recipe_path(path).exists():
+    if not path.exists():
         raise BadInput(
-            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`, "
-            "or `python -m analysis import` it"
+            f"no accuracy table {path}: make it with `python -m distill run`, or `python -m analysis import` it"
+        )
+    if not recipe_path(path).exists():
+        raise BadInput(
+            f"the accuracy table {path} has no {recipe_path(path).name} beside it: restore that, "
+            "or remove the table and make it again"
         )
     rows, record = read_csv(path), read_json(recipe_path(path), keys=("recipe",))
     for column in OPTIONAL:
@@ -78,6 +83,15 @@ def read_table(path: Path) -> AccuracyTable:
         raise BadInput(f"the accuracy table {path} has no column '{missing[0]}': expected {', '.join(COLUMNS)}")
     made_by = record.get("hardware", [])
     return AccuracyTable(rows, record["recipe"], tuple([made_by] if isinstance(made_by, str) else made_by))
+
+
+def left_alone(table: Path) -> bool:
+    """Whether all that there is of a table is its recipe, as whoever is killed while it is written leaves it."""
+    if table.exists():
+        return False
+    with suppress(BadInput):
+        return bool(read_json(recipe_path(table), keys=("recipe", "recipe_hash")))
+    return False
 
 
 def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) -> None:

@@ -90,9 +90,9 @@ class Stored:
 class ScoreStore:
     """Open, or make, the store at `path`. Raises BadInput as `common.database.open_database` does."""
 
-    def __init__(self, path: Path, create: bool = True) -> None:
+    def __init__(self, path: Path, write: bool = True) -> None:
         self.path = path
-        self._database = open_database(path, version=VERSION, schema=_SCHEMA, create=create)
+        self._database = open_database(path, version=VERSION, schema=_SCHEMA, write=write)
 
     def setting(self, fingerprint: str, benchmark: str, proxy: str, record: dict[str, Any]) -> int:
         """The number of a setting, made when new."""
@@ -203,7 +203,7 @@ class ScoreStore:
         Where both have a score of a cell, this store's own stays. Merging twice adds nothing. Raises BadInput where
         `path` is no store.
         """
-        other = ScoreStore(path, create=False)
+        other = ScoreStore(path, write=False)
         other.check()
         settings = {
             number: self.setting(fingerprint, benchmark, proxy, json.loads(record))

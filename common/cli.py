@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 from typer.core import TyperGroup
 
+from common.database import told
 from common.errors import BadInput, BadUsage
 from common.files import NO_ROOM, remedy
 
@@ -40,7 +41,7 @@ def run(app: typer.Typer) -> None:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # what it quotes may have several lines
         sys.exit(error.exit_code)
     except sqlite3.Error as error:
-        print(f"error: cannot use the store ({error}): restore it, or name another with --store", file=sys.stderr)
+        print(f"error: {told(error)}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C

@@ -73,7 +73,7 @@ def together(marker: Path | None = None) -> Iterator[None]:
         _waiting.reset(token)
         for temporary, _, made in waiting:
             temporary.unlink(missing_ok=True)
-            _remove_empty(made)
+            remove_empty(made)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -111,7 +111,7 @@ def _finish(path: Path, data: bytes) -> _Finished:
     except BaseException:
         if temporary is not None:
             temporary.unlink()
-        _remove_empty(made)
+        remove_empty(made)
         raise
 
 
@@ -121,12 +121,13 @@ def make_folder(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        _remove_empty(missing)
+        remove_empty(missing)
         raise
     return missing
 
 
-def _remove_empty(folders: Iterable[Path]) -> None:
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of these folders that are there and empty."""
     for folder in folders:
         with suppress(OSError):  # never made, or not empty because somebody else uses it
             folder.rmdir()

@@ -29,7 +29,7 @@ def fill(path: Path, proxy: str, seed: int, scores: dict[int, float | None], sta
 
 
 def found(path: Path, proxy: str) -> dict[int, dict[int, float | None]]:
-    store = ScoreStore(path, create=False)
+    store = ScoreStore(path, write=False)
     stored = store.scores("digits", registry.create(proxy))
     return {entry.seed: {row.cell: row.score for row in entry.rows} for entry in stored}
 

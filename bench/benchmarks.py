@@ -12,7 +12,7 @@ from typing import Any
 from bench.teachers import CellTeacher, OwnTeacher, ResNetTeacher, Teacher, TrainedTeacher
 from common import modules
 from common.errors import BadInput, BadUsage, unknown
-from distill.own_teacher import is_own
+from distill.recipe_name import is_own
 from distill.recipes import ALL_3X3, recipe
 from images.base import DataSet
 from images.registry import load
@@ -174,7 +174,7 @@ def _other_teacher(setting: Benchmark, name: str) -> Teacher:
 
 
 def _own(name: str) -> OwnTeacher:
-    from distill.own_teacher import own_network
+    from distill.networks import own_network
     from distill.teachers import weights_hash
 
     found, again = (weights_hash(own_network(name)) for _ in range(2))

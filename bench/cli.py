@@ -284,13 +284,14 @@ def diff_command(
 
 @app.command("new-proxy")
 def new_proxy_command(name: Annotated[str, typer.Argument(help="Name of the proxy, such as mine.")]) -> None:
-    """Write a new proxy file that runs and passes its tests as it is."""
+    """Write a new proxy file that runs and passes its tests as it is: into proxies/ of a clone, else here."""
     import datetime
 
-    from bench.new_proxy import create
+    from bench.new_proxy import create, own_tree
 
     path = create(name, datetime.date.today().year)
-    print(f"wrote {path}: put the formula into score(), then run `make bench PROXY={name}`")
+    run = f"make bench PROXY={name}" if own_tree() else f"diswot-bench run {name} --module {path}"
+    print(f"wrote {path}: put the formula into score(), then run `{run}`")
 
 
 for name, command in COMMANDS.items():

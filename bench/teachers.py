@@ -128,13 +128,13 @@ class OwnTeacher(Teacher):
 
     def record(self) -> dict[str, Any]:
         """The function's name and the weights' hash; the folder of the file changes nothing."""
-        from distill.own_teacher import short_name
+        from distill.recipe_name import short_name
 
         return {"kind": "own", "name": short_name(self.place), "hash": self.hash}
 
     def network(self, skeleton: Skeleton, draw: Draw, sees: str, build: Build) -> nn.Module:
         """The network that the function returns."""
-        from distill.own_teacher import own_network
+        from distill.networks import own_network
         from distill.teachers import weights_hash
 
         network = own_network(self.place)

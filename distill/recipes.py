@@ -9,8 +9,7 @@ from typing import Any
 from common.errors import BadUsage, unknown
 from common.files import json_hash
 from common.spec import settings
-from distill.own_teacher import short_name
-from distill.recipe_name import RecipeName
+from distill.recipe_name import RecipeName, short_name
 from spaces.nb201.skeleton import CellSkeleton
 
 MODES = ("vanilla", "distilled")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from common.database import open_database
 from distill.tables import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _VERSION = 3
 _MADE_BY = "CREATE TABLE made_by (recipe TEXT NOT NULL, hardware TEXT NOT NULL, PRIMARY KEY (recipe, hardware))"
@@ -53,6 +54,8 @@ class AccuracyStore:
 
     def rows(self, recipe: str) -> pd.DataFrame:
         """All rows of a recipe, with `COLUMNS`."""
+        import pandas as pd  # the driver reads, its workers need not wait
+
         query = f"SELECT {', '.join(COLUMNS)} FROM accuracy WHERE recipe = ? ORDER BY cell, seed"
         found = self._database.execute(query, (recipe,)).fetchall()
         return pd.DataFrame(found, columns=list(COLUMNS))

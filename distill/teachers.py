@@ -24,8 +24,8 @@ import images
 from common.errors import BadInput, BadUsage, unknown
 from common.files import content_hash, together
 from common.formats import read_json, read_tensors, reading, write_json, write_tensors
-from distill.networks import network
-from distill.own_teacher import is_own, own_network, short_name
+from distill.networks import network, own_network
+from distill.recipe_name import is_own, short_name
 from distill.recipes import Recipe, names, teacher_recipe
 from distill.training import Group, HeldOut, Lockstep, logits_of, measured
 from spaces.draw import Draw

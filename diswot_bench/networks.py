@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 import torch
-from proxies.module import ModuleScore, observed_teacher, score_modules
 from torch import nn
 
 from bench.worker import failure
@@ -18,6 +17,7 @@ from common.files import content_hash
 from images.base import Batch
 from proxies import registry
 from proxies.base import NotApplicable, Population, Proxy
+from proxies.module import ModuleScore, observed_teacher, score_modules
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def _options(
     return {"init": init, "seed": seed, "stages": stages, "second": None if second is None else _batch(*second)}
 
 
-Found = ModuleScore | NotApplicable | tuple[str, str]
+Found: TypeAlias = ModuleScore | NotApplicable | tuple[str, str]
 """A score, why there is none, or (status, reason) of a failure."""
 
 
@@ -141,9 +141,9 @@ def _scored(proxies: Sequence[Proxy], model: nn.Module, batch: Batch, options: d
     """By label; where something fails, one proxy at a time, so that it fails alone."""
     try:
         return dict(score_modules(proxies, model, batch, **options))
-    except BadInput:
+    except BadUsage:
         raise
-    except Exception as error:  # a proxy may fail in any way
+    except Exception as error:  # a proxy may fail in any way, and a network too
         if len(proxies) == 1:
             return {proxies[0].label: failure(error)}
     return {label: found for proxy in proxies for label, found in _scored([proxy], model, batch, options).items()}

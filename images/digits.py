@@ -8,6 +8,7 @@ composing, so no stroke is seen in two splits. Plain 8x8 digits saturate at 98 %
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,20 @@ DISTRACTOR_SHIFT = 0.75
 NOISE = 0.1  # standard deviation; ink is 1
 
 
+def _file() -> Path:
+    """Where scikit-learn keeps its digits, 64 pixels and a label a line: read without importing it, which takes as long
+    as all else that a worker does before its first score."""
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+
+
 @cache
 def _originals(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Ink 0..1 [N, 8, 8] and labels [N] of the originals of a split."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
+    table = np.loadtxt(_file(), delimiter=",")
+    images, labels = table[:, :-1], table[:, -1]
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
     end_val = HELD_OUT["val"]
     end_test = end_val + HELD_OUT["test"]

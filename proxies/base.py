@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from common.errors import unknown
 from common.shipped import MARK, home
 from common.spec import label
+from probe.needs import NotApplicable as NotApplicable
 from spaces.inits import INITS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from probe.network import Probe
-
-
-class NotApplicable(Exception):
-    """Raised by `score` where the proxy has no meaning for this network; the reason is stored with the row."""
 
 
 @dataclass(frozen=True)

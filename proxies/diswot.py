@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import unknown
 from proxies.base import NotApplicable, Proxy, Reference
+from proxies.kd import same_classes
 
 if TYPE_CHECKING:
     from probe.network import Probe
@@ -52,13 +53,24 @@ def semantic(student: Probe, teacher: Probe, variant: str) -> float:
     widths = teacher.pooled.shape[1], student.pooled.shape[1]
     if widths[0] != widths[1] and variant != "padded":
         raise NotApplicable(f"the teacher has {widths[0]} channels before the classifier, the student {widths[1]}")
+    same_classes("diswot's semantic term", student, teacher)
     if variant in ("paper", "padded"):
         both = (teacher, student)
+        if not all(_pools_its_map(each) for each in both):
+            raise NotApplicable(
+                "the `paper` semantic term is of classifiers that read the last map averaged over space"
+            )
         maps = [loss_terms.class_weighted_maps(each.features[-1], each.classifier_weight, each.labels) for each in both]
         grams = [loss_terms.padded(loss_terms.gram(each), max(widths)) for each in maps]
         return -loss_terms.normalised_distance(*grams).item()
     distance = loss_terms.outer_rows_distance(teacher.classifier_gradient, student.classifier_gradient)
     return -distance.mean().item() / widths[0]
+
+
+def _pools_its_map(probe: Probe) -> bool:
+    """Whether the classifier reads the mean over the pixels of the last map."""
+    mean = probe.features[-1].mean((2, 3))
+    return mean.shape == probe.pooled.shape and bool(mean.allclose(probe.pooled, rtol=1e-3, atol=1e-5, equal_nan=True))
 
 
 def relation(student: Probe, teacher: Probe, variant: str) -> float:

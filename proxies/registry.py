@@ -21,7 +21,7 @@ from proxies.base import Named, Population, Proxy
 
 ENTRY_POINTS = "diswot_bench.proxies"
 _FACTS = {Proxy: ("name", "family", "reference", "needs"), Population: ("name", "family", "reference")}
-_NOT_PROXIES = ("base", "probe", "registry", "testing", "together", "views")
+_NOT_PROXIES = ("base", "module", "registry", "testing")
 
 
 def proxies_in(module: ModuleType) -> list[type[Named]]:

@@ -64,10 +64,17 @@ def make_noise(name: str, count: int, side: int) -> Batch:
 
 
 def make_probe(
-    cell: str, batch: Batch, needs: Iterable[str], init: str = "default", sees: str = "function", teacher: bool = False
+    cell: str,
+    batch: Batch,
+    needs: Iterable[str],
+    init: str = "default",
+    sees: str = "function",
+    teacher: bool = False,
+    built: dict[tuple[str, bool], nn.Module] | None = None,
 ) -> Probe:
-    """A probe of a small network with its own draw of weights."""
+    """A probe of a small network with its own draw of weights, or of the one that was `built` for (cell, teacher)."""
     skeleton = TEACHER_SKELETON if teacher else SKELETON
+    networks = {} if built is None else built
     parsed = Cell.parse(cell)
 
     def build(skeleton: Skeleton) -> nn.Module:
@@ -75,9 +82,14 @@ def make_probe(
         draw = Draw(0, init, role="teacher " if teacher else "", momentum=0.0)
         return CellNetwork(parsed, skeleton, draw, sees)
 
+    def network() -> nn.Module:
+        if (cell, teacher) not in networks:
+            networks[cell, teacher] = build(skeleton)
+        return networks[cell, teacher]
+
     count = len(batch.labels)
     further = views(skeleton, count, lambda: make_batch(count, seed=1), make_noise, build)
-    return Probe(parsed, skeleton, lambda: build(skeleton), lambda: batch, needs, further)
+    return Probe(parsed, skeleton, network, lambda: batch, needs, further)
 
 
 def check_proxy(cls: type[Proxy]) -> None:
@@ -88,13 +100,13 @@ def check_proxy(cls: type[Proxy]) -> None:
     hooks, gradient mode, random states, dtypes, weights, training mode, the teacher.
     """
     _check_facts(cls)
-    proxy = cls()
-    _check_value(proxy, make_batch(10))
+    check = _Check(cls())
+    check.value(make_batch(10))
     some = make_batch(6)
     of_one_class = Batch(some.images, torch.zeros_like(some.labels), "one class")
     for batch in (make_batch(1), make_batch(6, constant=True), of_one_class):
         for cell in (*ORDINARY, *DEGENERATE):
-            _score(proxy, cell, batch)
+            check.score(cell, batch)
 
 
 def _check_facts(cls: type[Proxy]) -> None:
@@ -121,45 +133,56 @@ def _check_facts(cls: type[Proxy]) -> None:
         raise AssertionError(f"{name}: decorate the class with @dataclass(frozen=True)")
 
 
-def _check_value(proxy: Proxy, batch: Batch) -> None:
-    """Twice the same, alone or after others; nothing changed by scoring."""
-    first = {cell: _score(proxy, cell, batch) for cell in (*ORDINARY, *DEGENERATE)}
-    backwards = {cell: _score(proxy, cell, batch) for cell in reversed((*ORDINARY, *DEGENERATE))}
-    for cell, value in first.items():
-        assert _same(value, backwards[cell]), f"{proxy.name}: {value}, then {backwards[cell]} for the same cell {cell}"
-    for cell in ORDINARY:
-        value = first[cell]
-        assert value is None or math.isfinite(value), f"{proxy.name}: {value} for the ordinary cell {cell}"
-    student, teacher = _probes(proxy, ORDINARY[1], batch)
-    once = _judge(proxy, student, teacher)
-    _judge(proxy, make_probe(ORDINARY[0], batch, proxy.needs, proxy.init, proxy.sees), teacher)
-    again = _judge(proxy, student, teacher)
-    assert _same(once, again), f"{proxy.name}: the same probe gives {once}, then {again}"
+class _Check:
+    """The checks of one proxy's scores. A network is built once: whatever reads it later must find it as it was."""
 
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self._built: dict[tuple[str, bool], nn.Module] = {}
+        self._state: dict[nn.Module, dict[str, object]] = {}
 
-def _probes(proxy: Proxy, cell: str, batch: Batch) -> tuple[Probe, Probe]:
-    student = make_probe(cell, batch, proxy.needs, proxy.init, proxy.sees)
-    teacher_needs = proxy.needs if "teacher" in proxy.needs else ()
-    return student, make_probe(TEACHER, batch, teacher_needs, proxy.init, proxy.sees, teacher=True)
+    def value(self, batch: Batch) -> None:
+        """Twice the same, alone or after others; nothing changed by scoring."""
+        name = self.proxy.name
+        first = {cell: self.score(cell, batch) for cell in (*ORDINARY, *DEGENERATE)}
+        backwards = {cell: self.score(cell, batch) for cell in reversed((*ORDINARY, *DEGENERATE))}
+        for cell, value in first.items():
+            assert _same(value, backwards[cell]), f"{name}: {value}, then {backwards[cell]} for the same cell {cell}"
+        for cell in ORDINARY:
+            value = first[cell]
+            assert value is None or math.isfinite(value), f"{name}: {value} for the ordinary cell {cell}"
+        student, teacher = self._probes(ORDINARY[1], batch)
+        once = _judge(self.proxy, student, teacher)
+        _judge(self.proxy, self._probes(ORDINARY[0], batch)[0], teacher)
+        again = _judge(self.proxy, student, teacher)
+        assert _same(once, again), f"{name}: the same probe gives {once}, then {again}"
 
+    def score(self, cell: str, batch: Batch) -> float | None:
+        """The score of a fresh probe, with everything around it compared before and after."""
+        probes = dict(zip(("student", "teacher"), self._probes(cell, batch), strict=True))
+        for probe in probes.values():
+            if probe._network not in self._state:
+                self._state[probe._network] = _state(probe._network)
+        surroundings = _surroundings()
+        records = {who: _records(probe) for who, probe in probes.items()}
+        value = _judge(self.proxy, **probes)
+        for who, probe in probes.items():
+            for record, content in _records(probe).items():
+                assert content == records[who][record], (
+                    f"{self.proxy.name} changed the {who}'s {record}, which others read"
+                )
+        for promise, now in _surroundings().items():
+            assert now == surroundings[promise], f"{self.proxy.name} changed the {promise}"
+        for who, probe in probes.items():
+            for promise, now in _state(probe._network).items():
+                assert now == self._state[probe._network][promise], f"{self.proxy.name} changed the {who}'s {promise}"
+        return value
 
-def _score(proxy: Proxy, cell: str, batch: Batch) -> float | None:
-    """The score of a fresh probe, with everything around it compared before and after."""
-    student, teacher = _probes(proxy, cell, batch)
-    networks = {"student": student._network, "teacher": teacher._network}
-    before = {who: _state(network) for who, network in networks.items()}
-    surroundings = _surroundings()
-    records = {who: _records(probe) for who, probe in (("student", student), ("teacher", teacher))}
-    value = _judge(proxy, student, teacher)
-    for who, probe in (("student", student), ("teacher", teacher)):
-        for record, content in _records(probe).items():
-            assert content == records[who][record], f"{proxy.name} changed the {who}'s {record}, which others read"
-    for promise, now in _surroundings().items():
-        assert now == surroundings[promise], f"{proxy.name} changed the {promise}"
-    for who, network in networks.items():
-        for promise, now in _state(network).items():
-            assert now == before[who][promise], f"{proxy.name} changed the {who}'s {promise}"
-    return value
+    def _probes(self, cell: str, batch: Batch) -> tuple[Probe, Probe]:
+        proxy = self.proxy
+        student = make_probe(cell, batch, proxy.needs, proxy.init, proxy.sees, built=self._built)
+        needs = proxy.needs if "teacher" in proxy.needs else ()
+        return student, make_probe(TEACHER, batch, needs, proxy.init, proxy.sees, teacher=True, built=self._built)
 
 
 def _judge(proxy: Proxy, student: Probe, teacher: Probe) -> float | None:

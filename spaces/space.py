@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from common.errors import BadUsage, unknown
 
@@ -82,6 +82,18 @@ class Skeleton(ABC):
     @abstractmethod
     def most_parameters(self) -> int:
         """Those of the largest architecture of the space."""
+
+
+@runtime_checkable
+class Member(Protocol):
+    """A network that says which member of a space it is: with its counts, and with its smaller forms."""
+
+    cell: Any
+    skeleton: Skeleton
+
+    def rebuilt(self, skeleton: Any, draw: Draw) -> nn.Module:
+        """The network of the same architecture on another skeleton, of another draw."""
+        ...
 
 
 Build = Callable[[Any, Any, "Draw", str], "nn.Module"]

@@ -10,12 +10,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+import forked
+import hypothesis
 import pytest
 
 import common.cli
 from common import modules
 
 ROOT = Path(__file__).parents[1]
+
+hypothesis.settings.register_profile("no deadline", deadline=None)  # timing is never asserted
+hypothesis.settings.load_profile("no deadline")
 
 
 class Ended(NamedTuple):
@@ -36,6 +41,7 @@ class Ended(NamedTuple):
 
 
 Command = Callable[..., Ended]
+Fork = Callable[..., forked.Forked]
 
 
 @pytest.fixture
@@ -81,6 +87,22 @@ def process(tmp_path: Path, environment: dict[str, str]) -> Command:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def fork(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Fork:
+    """`fork(work, 1, 2)`: `work(1, 2)` in a process of its own, in `folder` or else in `tmp_path`."""
+
+    def start(work: Callable[..., object], *arguments: object, folder: Path = tmp_path) -> forked.Forked:
+        return forked.start(work, arguments, folder, tmp_path_factory.mktemp("said"))
+
+    return start
+
+
+@pytest.fixture
+def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that start as those of `fork` do: how workers of a user start is tested in tests/common/test_pool.py."""
+    monkeypatch.setattr("common.pool.multiprocessing.get_context", lambda method: forked.CONTEXT)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 from scipy import stats
-from sklearn.metrics import ndcg_score
 
 Policy = Literal["drop", "worst"]
 """What becomes of cells without a finite score: left out, or ranked below all others and tied with each other."""
@@ -127,6 +126,8 @@ def ndcg_at(scores: np.ndarray, accuracies: np.ndarray, k: int) -> float:
     """
     if not _rankable(scores, accuracies) or k < 1:
         return math.nan
+    from sklearn.metrics import ndcg_score  # half a second, which most commands need not wait
+
     gains = (stats.rankdata(accuracies) - 1) / (len(accuracies) - 1)
     ranks = stats.rankdata(scores)  # ties survive, and scores of any size
     return float(ndcg_score(gains[None], ranks[None], k=k))

@@ -16,6 +16,7 @@ from analysis.studies.teachers import Study, UnderTeacher, compared, published_s
 from analysis.typeset import Table, decimals, interval, whole, words
 from bench.benchmarks import Benchmark
 from bench.published import read_manifest
+from common.shipped import here_or_shipped
 from proxies.registry import create
 
 
@@ -47,7 +48,7 @@ class Row:
 
 def studies(setting: Benchmark, against: str, which: str, folder: Path = FOLDER) -> list[Study]:
     """Compare every proxy published with two teachers or more, each on the cells of a set that all of them score."""
-    names = {str(entry["proxy"]) for entry in read_manifest(folder / setting.name).values()}
+    names = {str(entry["proxy"]) for entry in read_manifest(here_or_shipped(folder / setting.name)).values()}
     found = []
     for label in sorted({name.partition("@")[0] for name in names if "@" in name}):
         proxy = create(label)

@@ -78,15 +78,13 @@ class Cell:
 
     def live_edges(self) -> list[Edge]:
         """The edges on a path of operations other than `none` from the cell's input to its output."""
-        used = [edge for edge in self.edges() if edge.operation != NONE]
-        reached, needed = {0}, {3}
-        for edge in used:  # EDGES is topologically ordered: sources before targets
-            if edge.source in reached:
-                reached.add(edge.target)
-        for edge in sorted(used, key=lambda edge: -edge.target):
-            if edge.target in needed:
-                needed.add(edge.source)
-        return [edge for edge in used if edge.source in reached and edge.target in needed]
+        live = _live(tuple([operation != NONE for operation in self.operations]))
+        return [edge for edge in self.edges() if live[edge.position]]
+
+    def live_operations(self) -> tuple[int, ...]:
+        """The operations of `live_edges` in the order of `EDGES`, `none` on all other edges."""
+        live = _live(tuple([operation != NONE for operation in self.operations]))
+        return tuple([operation if on else NONE for operation, on in zip(self.operations, live, strict=True)])
 
     def is_valid(self) -> bool:
         """No operation is unreachable: every operation other than `none` is live (the all-`none` cell included)."""
@@ -113,6 +111,20 @@ class Cell:
                         inputs.append(f"({source})@{OPERATIONS[edge.operation]}")
             nodes[target] = "+".join(sorted(inputs))
         return nodes[3]
+
+
+@cache  # there are 64
+def _live(used: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Of each edge whether it is on a path of used edges from node 0 to node 3."""
+    edges = [edge for edge, is_used in zip(EDGES, used, strict=True) if is_used]
+    reached, needed = {0}, {3}
+    for source, target in edges:  # EDGES is topologically ordered: sources before targets
+        if source in reached:
+            reached.add(target)
+    for source, target in sorted(edges, key=lambda edge: -edge[1]):
+        if target in needed:
+            needed.add(source)
+    return tuple([edge in edges and edge[0] in reached and edge[1] in needed for edge in EDGES])
 
 
 @cache

@@ -18,66 +18,78 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from common.errors import unknown
-from spaces.nb201.cell import NONE, POOL, SKIP, Cell, cells
+from spaces.nb201.cell import EDGES, NONE, POOL, SKIP, Cell, cells
 from spaces.space import SEES
 
 _INPUT = -1
 _UNREAD = -1  # instead of the kind of a convolution that nothing reads
-_Terms = list[tuple[int, int]]  # (convolution number or _INPUT, how often pooled)
+_Terms = tuple[tuple[int, int], ...]  # (convolution number or _INPUT, how often pooled), ascending
 
 
 def canonical_form(cell: Cell, sees: str = "function") -> tuple[object, ...]:
     """Equal for two cells exactly when they are the same at a level of `SEES`."""
-    kinds, inputs, output = _terms(cell, sees)
+    operations = cell.live_operations() if sees == "function" else cell.operations
+    kinds, inputs, output = _terms(operations, sees == "parameters")
     if sees == "relus":
         read = {term for terms in (*inputs, output) for term, _ in terms}
-        kinds = [kind if number in read else _UNREAD for number, kind in enumerate(kinds)]
-    best: tuple[object, ...] | None = None
-    for order in _orders(kinds, inputs):
-        number = {old: new for new, old in enumerate(order)}
-        form = (tuple((kinds[old], _renamed(inputs[old], number)) for old in order), _renamed(output, number))
-        if best is None or form < best:
-            best = form
-    assert best is not None  # there is always at least the empty order
-    return best
+        kinds = tuple([kind if number in read else _UNREAD for number, kind in enumerate(kinds)])
+    return _form(kinds, inputs, output)
 
 
-def _terms(cell: Cell, sees: str) -> tuple[list[int], list[_Terms], _Terms]:
-    """Kind and input terms of every convolution, in edge order, and the output's terms."""
+@cache  # levels share most of it
+def _terms(operations: tuple[int, ...], biased: bool) -> tuple[tuple[int, ...], tuple[_Terms, ...], _Terms]:
+    """Kind and input terms of every convolution, in edge order, and the output's terms.
+
+    `biased`: a convolution that reads zeros puts out a term too.
+    """
     kinds: list[int] = []
     inputs: list[_Terms] = []
-    nodes: list[_Terms] = [[(_INPUT, 0)], [], [], []]
+    nodes: list[list[tuple[int, int]]] = [[(_INPUT, 0)], [], [], []]
     constants: set[int] = set()
-    for edge in cell.live_edges() if sees == "function" else cell.edges():
-        source = nodes[edge.source]
-        if edge.operation == SKIP:
-            nodes[edge.target] += source
-        elif edge.operation == POOL:
-            nodes[edge.target] += [(term, pools + (term not in constants)) for term, pools in source]
-        elif edge.operation != NONE:
+    for (start, end), operation in zip(EDGES, operations, strict=True):
+        source = nodes[start]
+        if operation == SKIP:
+            nodes[end] += source
+        elif operation == POOL:
+            nodes[end] += [(term, pools + (term not in constants)) for term, pools in source]
+        elif operation != NONE:
             if not source:  # executed, but all that it adds is a bias, which is zero at initialisation
                 constants.add(len(kinds))
-            if source or sees == "parameters":
-                nodes[edge.target].append((len(kinds), 0))
-            kinds.append(edge.operation)
-            inputs.append(source)
-    return kinds, inputs, nodes[3]
+            if source or biased:
+                nodes[end].append((len(kinds), 0))
+            kinds.append(operation)
+            inputs.append(tuple(sorted(source)))
+    return tuple(kinds), tuple(inputs), tuple(sorted(nodes[3]))
 
 
-def _renamed(terms: _Terms, number: dict[int, int]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted((number.get(term, _INPUT), pools) for term, pools in terms))
+@cache  # 15,625 cells have some 7,000 different terms
+def _form(kinds: tuple[int, ...], inputs: tuple[_Terms, ...], output: _Terms) -> tuple[object, ...]:
+    """The least way to write the terms, over all orders of the convolutions."""
+    return min(_written(order, kinds, inputs, output) for order in _orders(kinds, inputs))
 
 
-def _orders(kinds: list[int], inputs: list[_Terms]) -> Sequence[tuple[int, ...]]:
+def _written(
+    order: tuple[int, ...], kinds: tuple[int, ...], inputs: tuple[_Terms, ...], output: _Terms
+) -> tuple[object, ...]:
+    number = {old: new for new, old in enumerate(order)} | {_INPUT: _INPUT}
+    return tuple([(kinds[old], _renamed(inputs[old], number)) for old in order]), _renamed(output, number)
+
+
+def _renamed(terms: _Terms, number: dict[int, int]) -> _Terms:
+    return tuple(sorted([(number[term], pools) for term, pools in terms]))
+
+
+def _orders(kinds: tuple[int, ...], inputs: tuple[_Terms, ...]) -> Sequence[tuple[int, ...]]:
     """Orders of the convolutions that a canonical form has to try: sorted by shape, ties in every order."""
-    shapes: list[tuple[object, ...]] = []
+    shapes: list[tuple[Any, ...]] = []
     for kind, terms in zip(kinds, inputs, strict=True):  # inputs come before the convolutions they feed
-        below = sorted((shapes[term] if term != _INPUT else (), pools) for term, pools in terms)
+        below = sorted([(shapes[term] if term != _INPUT else (), pools) for term, pools in terms])
         shapes.append((kind, tuple(below)))
-    ranked = sorted(range(len(kinds)), key=lambda k: repr(shapes[k]))
-    ties = [tuple(group) for _, group in itertools.groupby(ranked, key=lambda k: repr(shapes[k]))]
+    ranked = sorted(range(len(kinds)), key=shapes.__getitem__)
+    ties = [tuple(group) for _, group in itertools.groupby(ranked, key=shapes.__getitem__)]
     arranged = itertools.product(*(itertools.permutations(tie) for tie in ties))
     return [tuple(itertools.chain.from_iterable(groups)) for groups in arranged]
 

@@ -50,13 +50,13 @@ def brute_holm(p: list[float]) -> list[float]:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_holm_is_closed_testing_with_bonferroni(p: list[float]) -> None:
     assert holm(np.array(p)).tolist() == pytest.approx(brute_holm(p), abs=1e-12)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_corrected_values_keep_their_order_and_are_no_smaller(p: list[float]) -> None:
     raw = np.array(p)
     found = holm(raw)

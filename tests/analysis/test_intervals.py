@@ -175,7 +175,7 @@ def expanded(groups: np.ndarray, resamples: int) -> list[np.ndarray]:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_draw_has_the_correlation_of_its_observations_counted_one_by_one(data: st.DataObject) -> None:
     n = data.draw(st.integers(3, 14))
     few, floats = st.integers(-2, 2).map(float), st.floats(-1e9, 1e9)

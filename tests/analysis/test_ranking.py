@@ -106,7 +106,7 @@ scores_with_ties = st.lists(st.integers(0, 3), min_size=3, max_size=6)
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_picked_is_the_mean_over_all_orders_of_tied_scores(data: st.DataObject) -> None:
     s = np.array(data.draw(scores_with_ties), dtype=float)
     a = np.array(data.draw(st.lists(st.integers(0, 5), min_size=len(s), max_size=len(s))), dtype=float)
@@ -240,7 +240,7 @@ def test_covariates_that_fit_anything_leave_nothing() -> None:
 
 @by_name
 @given(seed=st.integers(0, 10_000), ties=st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_neither_a_monotone_map_nor_the_scale_of_scores_matters(name: str, seed: int, ties: bool) -> None:
     s, a = sample(seed, 24, ties)
     expected = STATISTICS[name](s, a)
@@ -252,7 +252,7 @@ def test_neither_a_monotone_map_nor_the_scale_of_scores_matters(name: str, seed:
 
 @pytest.mark.parametrize("name", [name for name in STATISTICS if name != "partial"])
 @given(seed=st.integers(0, 10_000), ties=st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_order_of_cells_does_not_matter(name: str, seed: int, ties: bool) -> None:
     s, a = sample(seed, 24, ties)
     shuffled = rng(seed).permutation(24)

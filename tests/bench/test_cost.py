@@ -19,6 +19,12 @@ from spaces.nb201.equivalence import representatives
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def _no_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage is collected before each measurement, which makes times comparable: nothing that is asserted here."""
+    monkeypatch.setattr("bench.measure.cost.gc.collect", lambda: 0)
+
+
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[Pass]:
     """The passes that were scored."""

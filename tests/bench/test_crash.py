@@ -83,7 +83,7 @@ def start(tmp_path: Path, environment: dict[str, str], interruptible: None) -> C
 
 def wait_for_rows(driver: Driver, path: Path, more_than: int) -> list[psutil.Process]:
     """The driver's children, as soon as more rows than that are on disk."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 600
     while count(path) <= more_than:
         assert driver.poll() is None, f"ended too early: {driver.communicate()}"
         assert time.monotonic() < deadline
@@ -92,7 +92,7 @@ def wait_for_rows(driver: Driver, path: Path, more_than: int) -> list[psutil.Pro
 
 
 def assert_gone(children: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=600)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE], "workers outlive the driver"
 
 

@@ -41,7 +41,7 @@ def represented(want: Want) -> set[tuple[int, str, int]]:
     return {(want.seed, proxy.init, representatives(proxy.sees)[cell]) for cell in want.cells}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(some_wants)
 def test_every_wanted_cell_is_covered_once_for_each_proxy_and_nothing_else_is(wants: list[Want]) -> None:
     covered = Counter(
@@ -51,7 +51,7 @@ def test_every_wanted_cell_is_covered_once_for_each_proxy_and_nothing_else_is(wa
     assert covered == dict.fromkeys(needed, 1)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(some_wants)
 def test_no_pass_is_run_twice_and_proxies_that_can_share_one_do(wants: list[Want]) -> None:
     keys = [(task.seed, task.init, task.cell) for task in passes(wants, PROXIES, NB201)]
@@ -59,7 +59,7 @@ def test_no_pass_is_run_twice_and_proxies_that_can_share_one_do(wants: list[Want
     assert set(keys) == set().union(*map(represented, wants))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(some_wants)
 def test_passes_are_grouped_by_seed_and_name_proxies_in_order(wants: list[Want]) -> None:
     tasks = passes(wants, PROXIES, NB201)
@@ -67,7 +67,7 @@ def test_passes_are_grouped_by_seed_and_name_proxies_in_order(wants: list[Want])
     assert all(list(task.proxies) == sorted(task.proxies) for task in tasks)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(some_cells, st.sampled_from(range(len(PROXIES))))
 def test_passes_of_one_proxy_come_in_the_order_of_the_cells(wanted: list[int], number: int) -> None:
     stands_for = representatives(PROXIES[number].sees)

@@ -95,6 +95,7 @@ New = Callable[[], ScoreStore]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_pool")
 def test_rows_do_not_depend_on_the_number_of_workers(cells_file: str, new_store: New, expected: Expected) -> None:
     store = new_store()
     execute(ask(PROXIES, cells_file, seeds=(0, 1), workers=2), store)

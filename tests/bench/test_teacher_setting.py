@@ -460,6 +460,7 @@ def test_no_cell_is_made_up_for_a_teacher_that_has_none() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_pool")
 def test_scores_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     rows = []
     record = with_teacher(DIGITS, "resnet20").teacher.record()

@@ -6,8 +6,6 @@ import dataclasses
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -17,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from conftest import Fork
 from test_distill_runs import SKELETON, tiny_teacher
 
 import distill.runs
@@ -266,17 +265,10 @@ def train_until_killed(folder: Path, runs: int) -> None:
 
 @pytest.mark.parametrize("runs", [1, 2])
 def test_killed_in_the_network_of_either_mode_it_goes_on_to_the_same_bits(
-    tmp_path: Path, trained: list[Run], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, runs: int
+    tmp_path: Path, trained: list[Run], fork: Fork, monkeypatch: pytest.MonkeyPatch, runs: int
 ) -> None:
-    code = f"import sys, pathlib, test_apart as t; t.train_until_killed(pathlib.Path(sys.argv[1]), {runs})"
-    path = os.pathsep.join([environment["PYTHONPATH"], str(Path(__file__).parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "killed"],
-        env=environment | {"PYTHONPATH": path},
-        capture_output=True,
-        timeout=600,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    code, _, err = fork(train_until_killed, tmp_path / "killed", runs).end()
+    assert code == -signal.SIGKILL, err
     checkpoints = tmp_path / "killed" / "store" / "checkpoints"
     assert len(list(checkpoints.iterdir())) == 1
     steps: list[int] = []

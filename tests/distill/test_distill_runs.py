@@ -10,8 +10,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from conftest import Fork
 
 import distill.runs
 import images.digits
@@ -362,17 +361,10 @@ def train_until_killed(folder: Path, runs: int, epochs: int) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_killed_process_goes_on_to_the_tables_of_an_undisturbed_one(
-    tmp_path: Path, trained: list[Run], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trained: list[Run], fork: Fork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = "import sys, pathlib, test_distill_runs as t; t.train_until_killed(pathlib.Path(sys.argv[1]), 1, 1)"
-    path = os.pathsep.join([environment["PYTHONPATH"], str(Path(__file__).parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "b"],
-        env=environment | {"PYTHONPATH": path},
-        capture_output=True,
-        timeout=600,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    code, _, err = fork(train_until_killed, tmp_path / "b", 1, 1).end()
+    assert code == -signal.SIGKILL, err
     checkpoints = tmp_path / "b" / "store" / "checkpoints"
     assert len(list(checkpoints.iterdir())) == 1
     steps: list[int] = []
@@ -400,7 +392,7 @@ def set_up_small(recipe: Recipe, data: Path | None, device: str, scratch: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny")
+@pytest.mark.usefixtures("tiny", "forked_pool")
 def test_two_workers_train_to_the_tables_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = train(tmp_path / "a", limit=2)
     monkeypatch.setattr(distill.runs, "_set_up", set_up_small)

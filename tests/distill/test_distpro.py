@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import Fork
 from tiny import CELL, FEW, TINY, equal, state, student
 from torch import nn
 from torch.func import functional_call
@@ -338,31 +337,26 @@ def test_digits_are_drawn_for_the_student_to_see_once_and_never_mirrored() -> No
 
 # interruptions
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_distpro import search
 
-def watch(step):
-    if step == int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
+def search_until_killed(folder: Path, last: int) -> None:
+    """A search that is killed in a step, or goes to its end where there is no such step."""
 
-folder = Path(sys.argv[2])
-search().run(folder / "checkpoint.pt", every=0, watch=watch).write(folder / "process.json")
-"""
+    def watch(step: int) -> None:
+        if step == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    search().run(folder / "checkpoint.pt", every=0, watch=watch).write(folder / "process.json")
 
 
-def test_killed_twice_a_search_ends_with_the_same_process(tmp_path: Path, environment: dict[str, str]) -> None:
-    words = [sys.executable, "-c", _KILLED, str(Path(__file__).parent), str(tmp_path)]
+def test_killed_twice_a_search_ends_with_the_same_process(tmp_path: Path, fork: Fork) -> None:
     for step in (3, 6):
-        killed = subprocess.run([*words, str(step)], env=environment, capture_output=True, timeout=600, check=False)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        code, _, err = fork(search_until_killed, tmp_path, step).end()
+        assert code == -signal.SIGKILL, err
     assert not (tmp_path / "process.json").exists()
-    done = subprocess.run([*words, "-1"], env=environment, capture_output=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
+    code, _, err = fork(search_until_killed, tmp_path, -1).end()
+    assert code == 0, err
     threads = torch.get_num_threads()
-    torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+    torch.set_num_threads(1)
     try:
         undisturbed = search()
         undisturbed.run().write(tmp_path / "undisturbed.json")

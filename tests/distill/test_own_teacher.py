@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from common.errors import BadInput
-from distill.own_teacher import is_own, load_weights, own_network, short_name
+from distill.networks import load_weights, own_network
+from distill.recipe_name import is_own, short_name
 from distill.tables import read_table
 
 FILE = """
 import torch
 from torch import nn
-from distill.own_teacher import load_weights
+from distill.networks import load_weights
 
 def made():
     torch.manual_seed(1)

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Fork
 from tiny import TINY, equal, state, student
 from torch import nn
 
@@ -332,19 +331,12 @@ def train_until_killed(folder: Path, last: int) -> None:
 
 @pytest.mark.slow
 def test_a_teacher_whose_training_was_killed_becomes_the_same_teacher(
-    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fork: Fork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shrink(monkeypatch, replace(SMALL, epochs=4))
     expected = train_teacher(NAME, tmp_path / "undisturbed")
-    code = "import sys, pathlib, test_teachers as t; t.train_until_killed(pathlib.Path(sys.argv[1]), 7)"
-    path = os.pathsep.join([environment["PYTHONPATH"], str(Path(__file__).parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path],
-        env=environment | {"PYTHONPATH": path},
-        capture_output=True,
-        timeout=600,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    code, _, err = fork(train_until_killed, tmp_path, 7).end()
+    assert code == -signal.SIGKILL, err
     assert (tmp_path / "unfinished.pt").exists()
     assert not (tmp_path / f"{NAME}.pt").exists()
     steps: list[int] = []

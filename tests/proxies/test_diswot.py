@@ -184,7 +184,7 @@ entries = st.integers(-6, 6).map(lambda k: k / 4)
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.integers(1, 7).flatmap(
         lambda C: st.lists(

@@ -184,7 +184,7 @@ def choices(name: str, default: Any) -> st.SearchStrategy[Any]:
     return CHOICES.get(name, BY_TYPE.get(type(default), st.just(default)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_label_names_the_proxy_that_it_was_made_from(data: st.DataObject) -> None:
     cls = data.draw(st.sampled_from(list(registry.known().values())))
@@ -194,7 +194,7 @@ def test_a_label_names_the_proxy_that_it_was_made_from(data: st.DataObject) -> N
     assert registry.create(proxy.label).label == proxy.label
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data())
 def test_unequal_proxies_have_unequal_labels(data: st.DataObject) -> None:
     cls = data.draw(st.sampled_from(list(registry.known().values())))

@@ -217,7 +217,7 @@ def test_equal_scores_are_no_improvement(name: str) -> None:
 SMALL = whole((3, 3, 3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(QUICK),
     allowed=st.sets(st.sampled_from(SMALL.allowed), min_size=1),

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import pytest
 
 from bench.benchmarks import benchmark
+from common.cli import run
+from common.progress import Progress
 from images import digits
+from search.cli import app
 from spaces.nb201.cell import cells
 from spaces.nb201.skeleton import count_parameters
-from tests.conftest import Command
+from tests.conftest import Command, Fork
 
 pytestmark = pytest.mark.slow
 
@@ -45,45 +47,36 @@ def _timeless(data: bytes) -> bytes:
     return json.dumps(record).encode()
 
 
-# what the command is killed in, and after how many of its steps
-_KILLED = """
-import os, signal, sys
-from common.cli import run
-from common.progress import Progress
-from images import digits
-from search.cli import app
-title, step, *words = sys.argv[1:]
-digits.SCENES = {"val": 40, "test": 60}
-advance = Progress.advance
-def killing(self, count, **options):
-    advance(self, count, **options)
-    if self.title.startswith(title) and self.done == int(step):
-        os.kill(os.getpid(), signal.SIGKILL)
-Progress.advance = killing
-sys.argv = ["search", *words]
-run(app)
-"""
+def search(title: str = "", step: int = -1) -> None:
+    """The command, killed in one of its parts after so many steps of it, or not at all."""
+    digits.SCENES = {"val": 40, "test": 60}
+    advance = Progress.advance
+
+    def killing(self: Progress, count: int, **options: int) -> None:
+        advance(self, count, **options)
+        if self.title.startswith(title) and self.done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pytest.MonkeyPatch().setattr(Progress, "advance", killing)
+    sys.argv = ["search", *WORDS]
+    run(app)
 
 
-def test_killed_in_every_step_it_ends_the_same(tmp_path: Path, environment: dict[str, str]) -> None:
-    def run(folder: str, title: str = "", step: int = -1) -> subprocess.CompletedProcess[str]:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        words = [sys.executable, "-c", _KILLED, title, str(step), *WORDS]
-        where: dict[str, Any] = {"cwd": tmp_path / folder, "env": environment}
-        return subprocess.run(words, **where, capture_output=True, text=True, timeout=600, check=False)
-
-    for title, step in (("evolve", 1), ("process", 3), ("compare", 12)):
-        killed = run("killed", title, step)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+def test_killed_in_every_step_it_ends_the_same(tmp_path: Path, fork: Fork) -> None:
     for folder in ("killed", "whole"):
-        done = run(folder)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines() == [str(RECORD)]
+        (tmp_path / folder).mkdir()
+    for title, step in (("evolve", 1), ("process", 3), ("compare", 12)):
+        code, _, err = fork(search, title, step, folder=tmp_path / "killed").end()
+        assert code == -signal.SIGKILL, err
+    for folder in ("killed", "whole"):
+        code, out, err = fork(search, folder=tmp_path / folder).end()
+        assert code == 0, err
+        assert out.splitlines() == [str(RECORD)]
     assert files(tmp_path / "killed" / REHEARSED) == files(tmp_path / "whole" / REHEARSED)
     first = json.loads((tmp_path / "killed" / RECORD).read_text())
     assert len(first["trained"]) == 6
     # once finished, a step takes no more seconds
-    assert run("killed").returncode == 0
+    assert fork(search, folder=tmp_path / "killed").end()[0] == 0
     assert json.loads((tmp_path / "killed" / RECORD).read_text()) == first
 
 

@@ -103,7 +103,7 @@ def test_of_several_operations_on_an_edge_all_but_one_are_closed_before_it_ends(
     network = GatedNetwork(SPACE_GRAPH, Draw(0))
     teacher = live(CellNetwork(Cell.parse(ALL_3X3), SMALL, Draw(1)))
     whole = count_parameters(Cell.parse(ALL_3X3), SMALL)
-    found = select(network, stream(400), teacher, PLAN, whole, Schedule(warm=5, growth=0.05, steps=400))
+    found = select(network, stream(100), teacher, PLAN, whole, Schedule(warm=5, growth=0.25, steps=100))
     opened = [choice for choice, gate in zip(SPACE_GRAPH.choices, found.gates[-1], strict=True) if gate]
     assert found.student == CellStudent(as_cell(opened), SMALL), "one an edge, all on paths"
     before = [choice for choice, gate in zip(SPACE_GRAPH.choices, found.gates[-2], strict=True) if gate]

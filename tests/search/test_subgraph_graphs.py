@@ -49,7 +49,7 @@ def descent(graph: Graph, budget: int, seed: int) -> torch.Tensor:
 
 
 @GRAPHS
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(share=st.floats(0, 0.99), seed=st.integers(0, 1000))
 def test_any_budget_that_can_be_met_is_met(graph: Graph, share: float, seed: int) -> None:
     least = graph.smallest()
@@ -130,7 +130,7 @@ def test_blocks_that_change_the_shape_and_last_groups_stay() -> None:
     assert CHANNELS.student(CHANNELS.settled(only * 0 + 1, only, 0)).middles == (1, 1, 2, 2, 4, 4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 6), st.integers(0, 10**6))
 def test_rivals_of_a_cell_are_as_near_as_there_are_and_within_the_budget(size: int, seed: int) -> None:
     rng = random.Random(seed)

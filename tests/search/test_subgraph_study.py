@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from contextlib import closing
@@ -17,27 +17,22 @@ import pandas as pd
 import pytest
 from heavy import heavy_imports
 
+import images.digits
 from analysis.figures import draw_subgraphs, subgraph
 from analysis.figures.style import styled
 from analysis.tables import subgraph as tables
 from analysis.tables.subgraph import lines, read, verdict
+from common.cli import run
 from common.errors import BadInput
 from common.files import gzip_bytes
 from common.formats import write_json
-from tests.conftest import Command
+from search.cli import app
+from tests.conftest import Command, Fork
 
 pytestmark = pytest.mark.slow
 
-SMALL = """
-import sys
-import images.digits
-images.digits.SCENES = {"val": 40, "test": 60}  # an accuracy means nothing here
-from common.cli import run
-from search.cli import app
-run(app)
-"""
 WORDS = ["--benchmark", "digits-rehearsal", "--teacher", "random:digits", "--channels", "4", "--cells", "2"]
-WORDS += ["--warm", "2", "--growth", "0.2", "--steps", "60", "--seeds", "0-1", "--rivals", "2"]
+WORDS += ["--warm", "2", "--growth", "1", "--steps", "60", "--seeds", "0-1", "--rivals", "2"]
 EDGES = ["subgraph", "--budget", "0.8", *WORDS]
 
 
@@ -104,32 +99,33 @@ def test_other_gates_cut_within_the_budget_too(
     assert {"l1", "random", "width", "depth", "both"} <= {row["kind"] for row in found}
 
 
-def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path, environment: dict[str, str]) -> None:
+def study() -> None:
+    """A short study on few scenes: an accuracy means nothing here."""
+    images.digits.SCENES = {"val": 40, "test": 60}
+    sys.argv = ["search", *EDGES, "--cells", "1", "--seeds", "0", "--no-vanilla"]
+    run(app)
+
+
+def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path, fork: Fork) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-
-    def start(folder: Path) -> subprocess.Popen[str]:
-        folder.mkdir(exist_ok=True)
-        words = [sys.executable, "-c", SMALL, *EDGES, "--cells", "1", "--seeds", "0", "--no-vanilla"]
-        return subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-
-    done = start(whole)
-    _, said = done.communicate(timeout=600)
-    assert done.returncode == 0, said
+    whole.mkdir()
+    killed.mkdir()
+    code, _, err = fork(study, folder=whole).end()
+    assert code == 0, err
     store = killed / "results/store/subgraphs.sqlite"
-    running = start(killed)
-    until = time.monotonic() + 120
+    running = fork(study, folder=killed)
+    until = time.monotonic() + 600
     while not (store.exists() and trained(store)):
         assert time.monotonic() < until
-        assert running.poll() is None, "it ended before it was killed"
+        assert running.process.is_alive(), "it ended before it was killed"
         time.sleep(0.01)
-    running.kill()
-    running.communicate()
+    running.process.kill()
+    assert running.end()[0] == -signal.SIGKILL
     before = trained(store)
     assert not (killed / "results/subgraphs").exists()
-    again = start(killed)
-    _, said = again.communicate(timeout=600)
-    assert again.returncode == 0, said
-    assert "selections in" not in said, "what was selected was selected again"
+    code, _, err = fork(study, folder=killed).end()
+    assert code == 0, err
+    assert "selections in" not in err, "what was selected was selected again"
     assert written(killed) == written(whole)
     assert 0 < before < trained(store) == trained(whole / "results/store/subgraphs.sqlite")
 

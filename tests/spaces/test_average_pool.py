@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.average_pool import average
@@ -20,7 +20,6 @@ def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9))
 def test_values_are_those_of_the_pool(count: int, channels: int, height: int, width: int) -> None:
     images = drawn(count, channels, height, width)

@@ -137,7 +137,7 @@ def test_each_need_alone_is_met(need: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, len(cells()) - 1), min_size=1, max_size=6),
     st.sampled_from(SEES),

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from torch.nn.functional import avg_pool2d, unfold
@@ -40,7 +40,6 @@ INSIDE, BETWEEN = 1e-12, 1e-8
 LEVELS = ("function", "relus", "executed", "parameters")
 
 operations = st.tuples(*[st.integers(0, 4)] * 6)
-relaxed = settings(deadline=None)  # six convolutions of a kernel have 720 orders to try
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -241,14 +240,12 @@ def assert_same(a: tuple[int, ...], b: tuple[int, ...], levels: tuple[str, ...] 
         assert canonical_form(Cell(a), level) == canonical_form(Cell(b), level), level
 
 
-@relaxed
 @given(operations)
 def test_the_two_middle_nodes_may_swap_when_nothing_joins_them(ops: tuple[int, ...]) -> None:
     a, b, _, c, d, e = ops
     assert_same((a, b, NONE, c, d, e), (b, a, NONE, c, e, d))
 
 
-@relaxed
 @given(operations)
 def test_a_skip_makes_two_nodes_one(ops: tuple[int, ...]) -> None:
     _, b, c, d, e, f = ops
@@ -256,14 +253,12 @@ def test_a_skip_makes_two_nodes_one(ops: tuple[int, ...]) -> None:
     assert_same((SKIP, b, c, d, e, f), (SKIP, b, c, e, d, f))
 
 
-@relaxed
 @given(operations, st.sampled_from([SKIP, POOL]))
 def test_skips_and_pools_distribute_over_sums(ops: tuple[int, ...], linear: int) -> None:
     a, b, _, c, _, _ = ops
     assert_same((a, b, NONE, c, linear, linear), (a, b, SKIP, c, NONE, linear))
 
 
-@relaxed
 @given(operations, st.integers(0, 4), st.integers(0, 4))
 def test_operations_on_a_zero_node_and_before_an_unread_one_do_not_matter(ops: tuple[int, ...], p: int, q: int) -> None:
     a, b, c, d, e, f = ops

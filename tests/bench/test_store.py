@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 import bench.store
+from bench.checks.rows import STATUSES
 from bench.identity import CODE_EPOCH
-from bench.store import STATUSES, Row, ScoreStore, StoredRow
+from bench.store import Row, ScoreStore, StoredRow
 from common.errors import BadInput
 from spaces.nb201.space import NB201
 

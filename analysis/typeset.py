@@ -13,6 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from common.files import together
 from common.formats import write_csv, write_text
 
 if TYPE_CHECKING:
@@ -162,8 +163,9 @@ class Table:
     def write(self, path: Path) -> list[Path]:
         """Write `path` with the endings .csv (the frame, `ROUNDED` decimals), .md and .tex (what a page shows)."""
         target = path.with_name(f"{path.name}.csv")
-        write_csv(target, self.frame.round(ROUNDED))
-        return [target, *self.typeset().write(path)]
+        with together():
+            write_csv(target, self.frame.round(ROUNDED))
+            return [target, *self.typeset().write(path)]
 
 
 def as_it_stands(frame: pd.DataFrame) -> Table:

@@ -129,7 +129,7 @@ def status_command(store: Store = STORE, as_json: Json = False) -> None:
     """What is stored: for each proxy, benchmark and seed the scores wanted, ok and failed."""
     from bench.store import ScoreStore
 
-    entries = ScoreStore(store, create=False).overview()
+    entries = ScoreStore(store, write=False).overview()
     if as_json:
         print(json.dumps(entries, indent=2))
         return
@@ -152,7 +152,7 @@ def show_command(
     of = named(space)
     index = of.resolve(cell)
     same = of.members("function")[of.representatives("function")[index]]
-    scores = ScoreStore(store, create=False).of_cell(index, of) if store.exists() else []
+    scores = ScoreStore(store, write=False).of_cell(index, of) if store.exists() else []
     columns = ["proxy", "benchmark", "seed", "score", "status", "reason"]
     sets = [name for name in of.sets if index in of.cell_set(name)]
     facts = {
@@ -188,7 +188,7 @@ def export_command(
     from bench.published import export
     from bench.store import ScoreStore
 
-    for path in export(ScoreStore(store, create=False), setting.name, chosen, output, setting.teacher.record()):
+    for path in export(ScoreStore(store, write=False), setting.name, chosen, output, setting.teacher.record()):
         print(f"wrote {path}")
 
 
@@ -239,7 +239,7 @@ def verify_command(
     from bench.checks.verify import verify
     from bench.store import ScoreStore
 
-    opened = ScoreStore(store, create=False)
+    opened = ScoreStore(store, write=False)
     where = choose_device(device)
     differ = False
     for verdict in verify(opened, setting, chosen, sample, where, folder, tuple(proxy_module or ())):
@@ -269,7 +269,7 @@ def diff_command(
     from bench.checks.diff import diff
     from bench.store import ScoreStore
 
-    one, two = (ScoreStore(path, create=False) for path in (store, other))
+    one, two = (ScoreStore(path, write=False) for path in (store, other))
     found = diff(one, two, setting, chosen)
     if as_json:
         print(json.dumps([difference._asdict() for difference in found], indent=2))

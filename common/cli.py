@@ -2,31 +2,75 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 from typer.core import TyperGroup
 
+from common.database import told
 from common.errors import BadInput, BadUsage
+from common.files import NO_ROOM, remedy
 
 
 def run(app: typer.Typer) -> None:
-    """Run a Typer application. BadInput becomes one line on standard error and its exit code; Ctrl-C 130."""
+    """Run a Typer application. BadInput becomes one line on standard error and its exit code; Ctrl-C 130.
+
+    So does what the system refuses: a file, or standard output where it is full. Where nobody reads it any more the
+    command ends with 1 and without a word.
+    """
+    _open_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here it can be told that there is no room; at the end of Python it cannot
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        print(f"error: {_told(error)}", file=sys.stderr)
+        sys.exit(1)
     except BadInput as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # what it quotes may have several lines
         sys.exit(error.exit_code)
     except sqlite3.Error as error:
-        print(f"error: cannot use the store ({error}): restore it, or name another with --store", file=sys.stderr)
+        print(f"error: {told(error)}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C
             print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         raise
+
+
+def _open_streams() -> None:
+    """Let everything be printed: where a stream is closed to nobody, and what its encoding lacks by its number."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _told(error: OSError) -> str:
+    """What the system has refused, and what to do."""
+    if error.filename is not None:
+        return f"cannot use {error.filename} ({error.strerror}): {remedy(error)}"
+    if error.errno in NO_ROOM:
+        return f"cannot write the output ({error.strerror}): {remedy(error)}"
+    return f"the system refuses to go on ({error.strerror or error}): what was finished is kept, try again"
+
+
+def _drop_output() -> None:
+    """Send what standard output still holds to nobody."""
+    with suppress(OSError, ValueError):  # who runs this in a test has no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def application(help: str, group: type[TyperGroup] | None = None, *, completion: bool = False) -> typer.Typer:

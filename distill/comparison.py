@@ -20,7 +20,7 @@ from torch import nn
 
 import images
 from common.errors import BadInput, BadUsage
-from common.files import json_hash
+from common.files import json_hash, together
 from common.formats import read_json, read_records, reading, write_json, write_records
 from common.reproducible import reproducible
 from distill.process.distpro import Search, Settings, split_streams
@@ -167,16 +167,17 @@ def compare(
         trained = train(pair, teacher, missing, seed, data_set, processes, device, checkpoint, tell)
         rows += [_row(name, seed, result) for name, result in zip(missing, trained, strict=True)]
         present = {row.loss for row in rows}
-        write_records(table, _records(rows))
-        write_json(
-            record,
-            {
-                "settings": settings,
-                "losses": {name: known[name] for name in known if name in present},
-                "hardware": sorted(made_by),
-                "summary": [_plain(summary) for summary in summaries(rows)],
-            },
-        )
+        with together():  # the record first: what it says of rows that are not there yet is said again
+            write_json(
+                record,
+                {
+                    "settings": settings,
+                    "losses": {name: known[name] for name in known if name in present},
+                    "hardware": sorted(made_by),
+                    "summary": [_plain(summary) for summary in summaries(rows)],
+                },
+            )
+            write_records(table, _records(rows))
         checkpoint.unlink(missing_ok=True)
     if watch is not None:
         watch(len(seeds) * pair.recipe.steps)
@@ -296,7 +297,8 @@ def _record(path: Path) -> dict[str, Any]:
 
 def _stored(table: Path, record: Path, settings: dict[str, Any], described: dict[str, Any]) -> list[Row]:
     """The rows of a pair so far. Raises BadInput where they are damaged or of other settings."""
-    if not table.exists():
+    rows = read_rows(table)
+    if not rows:
         return []
     before = _record(record)
     if not before:
@@ -304,10 +306,10 @@ def _stored(table: Path, record: Path, settings: dict[str, Any], described: dict
     # through JSON, which knows no tuples
     if before["settings"] != json.loads(json.dumps(settings)):
         raise BadInput(f"{table} was made with other settings: move it away, or name another folder with --output")
-    for name, value in described.items():
+    for name, value in ((row.loss, described[row.loss]) for row in rows if row.loss in described):
         if before["losses"].get(name, value) != value:
             raise BadInput(f"the rows of '{name}' in {table} are of another process or weights: move the table away")
-    return read_rows(table)
+    return rows
 
 
 def read_rows(table: Path) -> list[Row]:

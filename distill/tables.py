@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import results
 from common.errors import BadInput
+from common.files import together
 from common.formats import read_csv, read_json, write_csv, write_json
 from common.shipped import here_or_shipped
 from distill.recipes import recipe_hash
@@ -63,10 +65,14 @@ def read_table(path: Path) -> AccuracyTable:
     Raises BadInput where table or recipe is missing, damaged or lacks a column.
     """
     path = here_or_shipped(path)
-    if not path.exists() or not recipe_path(path).exists():
+    if not path.exists():
         raise BadInput(
-            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`, "
-            "or `python -m analysis import` it"
+            f"no accuracy table {path}: make it with `python -m distill run`, or `python -m analysis import` it"
+        )
+    if not recipe_path(path).exists():
+        raise BadInput(
+            f"the accuracy table {path} has no {recipe_path(path).name} beside it: restore that, "
+            "or remove the table and make it again"
         )
     rows, record = read_csv(path), read_json(recipe_path(path), keys=("recipe",))
     for column in OPTIONAL:
@@ -79,10 +85,23 @@ def read_table(path: Path) -> AccuracyTable:
     return AccuracyTable(rows, record["recipe"], tuple([made_by] if isinstance(made_by, str) else made_by))
 
 
+def left_alone(table: Path) -> bool:
+    """Whether all that there is of a table is its recipe, as whoever is killed while it is written leaves it."""
+    if table.exists():
+        return False
+    with suppress(BadInput):
+        return bool(read_json(recipe_path(table), keys=("recipe", "recipe_hash")))
+    return False
+
+
 def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) -> None:
-    """Write rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file."""
+    """Write rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file.
+
+    The recipe takes its place first: who is killed in between leaves one without rows, which is no table.
+    """
     rows = table.rows.sort_values(["cell", "seed"])
     formatted = rows.assign(seconds=rows["seconds"].map("{:.2f}".format))
     columns = [name for name in COLUMNS if name not in OPTIONAL or (name in rows and rows[name].notna().any())]
-    write_csv(path, formatted, columns=columns, float_format="%.4f")
-    write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})
+    with together():
+        write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})
+        write_csv(path, formatted, columns=columns, float_format="%.4f")

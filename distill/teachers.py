@@ -22,7 +22,7 @@ from torch import nn
 
 import images
 from common.errors import BadInput, BadUsage, unknown
-from common.files import content_hash
+from common.files import content_hash, together
 from common.formats import read_json, read_tensors, reading, write_json, write_tensors
 from distill.networks import network, own_network
 from distill.recipe_name import is_own, short_name
@@ -190,8 +190,9 @@ def train_teacher(
         "hash": weights_hash(network),
         "hardware": hardware(device),
     }
-    write_tensors(folder / f"{name}.pt", halves)
-    write_json(folder / f"{name}.json", record)
+    with together(folder / f"{name}.json"):
+        write_tensors(folder / f"{name}.pt", halves)
+        write_json(folder / f"{name}.json", record)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return record

@@ -100,7 +100,7 @@ def _published(setting: Benchmark, wanted: Sequence[str] | None) -> dict[str, pd
 
 
 def _stored(setting: Benchmark, wanted: Sequence[str] | None, path: Path) -> dict[str, pd.DataFrame]:
-    opened = ScoreStore(path, create=False)
+    opened = ScoreStore(path, write=False)
     try:
         there = {entry["proxy"] for entry in opened.overview() if entry["benchmark"] == setting.name}
         names = sorted(filter(is_default, there)) if wanted is None else [name for name in wanted if name in there]

@@ -101,7 +101,7 @@ class ImageFolder(OwnImages):
             (a, b, c), (d, e, f) = (map(float, record[key]) for key in ("mean", "std"))
             return Constants((a, b, c), (d, e, f))
         found = Constants.of(self._training_chunks(), self.where)
-        with suppress(OSError):  # where nothing can be kept they are computed again
+        with suppress(BadInput):  # where nothing can be kept they are computed again
             write_json(kept, {"mean": found.mean, "std": found.std, "size": self.size, "counts": self.counts()})
         return found
 

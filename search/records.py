@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.benchmarks import Benchmark
 from common import results
+from common.files import together
 from common.formats import write_json, write_records
 from search.cells import index_of
 from search.choices import Choices
@@ -103,6 +104,7 @@ def name_of(settings: dict[str, Any]) -> str:
 def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:
     """Write `<benchmark>-<objective>-<method>[.<setting>=<value>].csv` and `.json`. Equal searches give equal bytes."""
     path = folder / f"{name_of(settings)}.csv"
-    write_records(path, [asdict(one) for one in runs])
-    write_json(path.with_suffix(".json"), settings)
+    with together(path.with_suffix(".json")):
+        write_records(path, [asdict(one) for one in runs])
+        write_json(path.with_suffix(".json"), settings)
     return path

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+from bench.benchmarks import benchmark
+from bench.identity import fingerprint, settings
 from bench.store import Row, ScoreStore
 from common.cli import parse_seeds
 from common.errors import BadUsage
 from distill.store import AccuracyStore
+from proxies import registry
 from spaces.nb201.cell import cell_at
 
 Command = Callable[..., Any]
@@ -144,7 +147,8 @@ def test_what_is_not_there_ends_with_1(command: Command, tmp_path: Path, words: 
 
 def a_store(path: Path, rows: int = 3) -> None:
     store = ScoreStore(path)
-    number = store.setting("f", "digits", "params", {"version": 1})
+    record = settings(registry.create("params"), benchmark("digits"), None)
+    number = store.setting(fingerprint(record), "digits", "params", record)
     run = store.start_run("now", {}, [(number, 0, "all", rows)])
     store.add(run, [Row(number, 0, cell, 1.0, "ok", "") for cell in range(rows)])
     store.close()
@@ -154,11 +158,6 @@ def newer(path: Path) -> None:
     a_store(path)
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
-
-
-def read_only(path: Path) -> None:
-    a_store(path)
-    path.chmod(0o444)
 
 
 def damaged(path: Path) -> None:
@@ -171,7 +170,6 @@ def damaged(path: Path) -> None:
 
 BAD_STORES: list[tuple[Callable[[Path], Any], str]] = [
     (newer, "was made by a newer version (format 99, this program writes 1): update"),
-    (read_only, "is read-only: make it writable, or name another file with --store"),
     (Path.mkdir, "is a folder: name a file with --store"),
     (lambda path: path.write_text("cell,score\n" * 500), "cannot use bad.sqlite as a store"),
     (lambda path: path.write_bytes(b"SQLite format 3\x00"), "bad.sqlite"),

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from common.files import write_whole
+from common.files import together, write_whole
 
 COLUMN, PAGE = 3.5, 7.0
 """Widths in inches, for one column of a paper and for two: printed so, type is 7 to 8 points."""
@@ -103,9 +103,10 @@ _SILENT: dict[str, dict[str, None]] = {"svg": {"Date": None, "Creator": None}, "
 def save(figure: Figure, path: Path, endings: Sequence[str] = ("svg", "png")) -> list[Path]:
     """Write `path` with each ending; no file holds a date or the version of a program."""
     found = []
-    for ending in endings:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=ending, metadata=_SILENT[ending])
-        found.append(path.with_name(f"{path.name}.{ending}"))
-        write_whole(found[-1], buffer.getvalue())
+    with together():
+        for ending in endings:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=ending, metadata=_SILENT[ending])
+            found.append(path.with_name(f"{path.name}.{ending}"))
+            write_whole(found[-1], buffer.getvalue())
     return found

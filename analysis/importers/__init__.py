@@ -13,8 +13,9 @@ from pathlib import Path
 from analysis.importers.benchmarks import BENCHMARKS, DATA_SETS, read_benchmark
 from analysis.importers.source import Row, Source
 from analysis.importers.text import read_csv, read_diswot_json, read_resnet_depths
+from analysis.read.accuracies import check_percent
 from common.errors import BadInput, BadUsage, unknown
-from distill.tables import COLUMNS, FOLDER, AccuracyTable, recipe_path, write_table
+from distill.tables import COLUMNS, FOLDER, AccuracyTable, left_alone, recipe_path, write_table
 
 TEXT = {"diswot-json": read_diswot_json, "resnet-depths": read_resnet_depths, "csv": read_csv}
 FORMATS = (*BENCHMARKS, *TEXT)
@@ -44,7 +45,7 @@ def import_table(
         raise BadUsage(f"--name '{name}': expected letters, digits, '.', '_' and '-'")
     path = output / f"{name}.csv.gz"
     for there in (path, recipe_path(path)):
-        if there.exists():
+        if there.exists() and not left_alone(path):
             raise BadInput(f"{there} is there already and is not overwritten: choose another --name, or remove it")
     in_parts = format in BENCHMARKS and BENCHMARKS[format].in_parts
     if not (file.is_file() or (in_parts and file.is_dir())):
@@ -90,8 +91,7 @@ def _table(source: Source, format: str, file: Path, dataset: str, epochs: int | 
     if rows["test"].isna().all():
         after = f" after {epochs} epochs" if epochs else ""
         raise BadInput(f"{file} has no test accuracy on {dataset}{after}: choose another --dataset or --epochs")
-    if rows[["val", "test"]].max(axis=None) <= 1:
-        raise BadInput(f"{file}: no accuracy is above 1, so they look like fractions: give percent, 0 to 100")
+    check_percent(file, rows[["val", "test"]].max(axis=None))
     recipe = {"format": format, "file": file.name, "sha256": _sha256(file), "dataset": dataset, "epochs": epochs}
     return AccuracyTable(rows.reindex(columns=list(COLUMNS)), recipe | {"space": source.space})
 

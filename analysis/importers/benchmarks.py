@@ -12,7 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from analysis.importers.source import Row, Source, percent, reason
+from analysis.importers.source import Row, Source, reason
+from analysis.read.accuracies import percent
 from common.errors import BadInput
 from common.progress import Progress
 from spaces.nats_sizes.space import SIZES

@@ -42,7 +42,7 @@ def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Ser
     Of the scores made with the benchmark's teacher, and of no others.
     """
     teacher = benchmark.teacher.record()
-    stored = ScoreStore(store, create=False).scores(benchmark.name, proxy, teacher)
+    stored = ScoreStore(store, write=False).scores(benchmark.name, proxy, teacher)
     if not any(row.status == "ok" for entry in stored for row in entry.rows):
         name = name_of(proxy, benchmark)
         option = f" --teacher {benchmark.teacher.name}" if name != proxy.label else ""

@@ -113,7 +113,7 @@ def check(store: Path, data: Path) -> list[Check]:
 
 def _scores(store: Path, name: str, proxy: str) -> list[pd.Series]:
     """Our scores seed by seed; the first stands beside the reference, which has one too."""
-    stored = ScoreStore(store, create=False).scores(name, registry.create(proxy))
+    stored = ScoreStore(store, write=False).scores(name, registry.create(proxy))
     return [pd.Series({row.cell: row.score for row in entry.rows}, dtype=float).dropna() for entry in stored]
 
 

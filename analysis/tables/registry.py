@@ -104,8 +104,8 @@ class Sources:
     @property
     def crossed(self) -> dict[str, Any] | None:
         """What made the crossing of weights, images and initialisations, where there is one."""
-        path = self.crossings / f"{self.name}.json"
-        return read_json(path) if path.is_file() else None
+        table = self.crossings / f"{self.name}.csv.gz"
+        return read_json(self.crossings / f"{self.name}.json") if table.is_file() else None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from bench.measure.speed import NoiseSetup, noise
 from bench.plan import Pass, select
 from bench.worker import Worker
 from common import results
+from common.files import together
 from common.formats import write_csv, write_json
 from proxies import registry
 from proxies.base import Population, Proxy
@@ -115,6 +116,7 @@ def write(costs: Costs, name: str, provenance: dict[str, Any], folder: Path = FO
     path = folder / f"{name}.csv"
     rows = [cost._asdict() for cost in [*costs.each, costs.together]]
     frame = pd.DataFrame(rows).round({"seconds": 5, "forwards": 2})
-    write_csv(path, frame)
-    write_json(path.with_suffix(".json"), provenance)
+    with together(path):
+        write_json(path.with_suffix(".json"), provenance)
+        write_csv(path, frame)
     return path

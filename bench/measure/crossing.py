@@ -17,6 +17,7 @@ from bench.plan import Pass, select
 from bench.worker import Setup, Worker
 from common import results
 from common.errors import BadInput
+from common.files import together
 from common.formats import read_csv, read_json, write_csv, write_json
 from common.progress import Progress
 from proxies.base import Proxy
@@ -104,8 +105,9 @@ def _stored(path: Path, record: dict[str, Any]) -> pd.DataFrame:
 
 
 def _write(path: Path, rows: pd.DataFrame, made: dict[str, Any]) -> None:
-    write_json(_beside(path), made)
-    write_csv(path, rows)
+    with together():
+        write_json(_beside(path), made)
+        write_csv(path, rows)
 
 
 def _beside(path: Path) -> Path:

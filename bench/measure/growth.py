@@ -21,6 +21,7 @@ from bench.runner import Request, execute
 from bench.store import ScoreStore
 from common import results
 from common.errors import BadInput
+from common.files import together
 from common.formats import write_csv, write_json
 from common.pool import without_main
 
@@ -93,6 +94,7 @@ def write(found: Sequence[Growth], name: str, provenance: dict[str, Any], folder
     """`<name>-growth.csv` (cells, batch, seconds, memory), what made it in a JSON file beside."""
     path = folder / f"{name}-growth.csv"
     frame = pd.DataFrame([growth._asdict() for growth in found]).round({"seconds": 1, "memory": 0})
-    write_csv(path, frame)
-    write_json(path.with_suffix(".json"), provenance)
+    with together(path):
+        write_json(path.with_suffix(".json"), provenance)
+        write_csv(path, frame)
     return path

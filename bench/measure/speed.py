@@ -28,6 +28,7 @@ from bench.teachers import CellTeacher
 from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
 from common import results
 from common.errors import BadUsage
+from common.files import together
 from common.formats import write_csv, write_json
 from common.pool import Died, Job, cores, run
 from images.base import Batch
@@ -285,7 +286,6 @@ def write(speeds: Speeds, name: str, provenance: dict[str, Any], folder: Path = 
     path = folder / f"{name}.csv"
     rows = [{**speed._asdict(), "ratio": speed.ratio} for speed in speeds.families]
     frame = pd.DataFrame(rows).round({"conventional": 4, "own": 5, "ratio": 1})
-    write_csv(path, frame)
     further = {
         "scaling": round(speeds.scaling, 2),
         "multiply_adds_a_second": float(f"{speeds.rates.multiply_adds:.3g}"),
@@ -302,5 +302,7 @@ def write(speeds: Speeds, name: str, provenance: dict[str, Any], folder: Path = 
             for distance in speeds.distances
         },
     }
-    write_json(path.with_suffix(".json"), further | provenance)
+    with together(path):
+        write_json(path.with_suffix(".json"), further | provenance)
+        write_csv(path, frame)
     return path

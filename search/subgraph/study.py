@@ -15,7 +15,7 @@ import torch
 
 import images
 from common.errors import BadInput, BadUsage
-from common.files import json_hash
+from common.files import json_hash, together
 from common.formats import read_json, write_json, write_records
 from common.pool import Died, Job, run
 from common.progress import Progress
@@ -275,25 +275,23 @@ class Study:
         self.train([Training(seed, student) for seed, _, student in students])
         rows = [self._line(*each) for each in students]
         path = output / f"{self.plan.benchmark}-{self.plan.gates}-{self.plan.budget}.csv"
-        write_records(path, rows)
         computed = {self._hash(student, mode) for _, _, student in students for mode in self.plan.modes}
-        write_json(
-            path.with_suffix(".json"),
-            self.settings
-            | {
-                "seeds": list(self.seeds),
-                "kept": {str(seed): self.plan.graph.kept(each.last) for seed, each in found.items()},
-                "steps": {str(seed): len(each.gates) for seed, each in found.items()},
-                "hardware": sorted({name for one in computed for name in self.database.hardware(one)}),
-            },
-        )
+        about = self.settings | {
+            "seeds": list(self.seeds),
+            "kept": {str(seed): self.plan.graph.kept(each.last) for seed, each in found.items()},
+            "steps": {str(seed): len(each.gates) for seed, each in found.items()},
+            "hardware": sorted({name for one in computed for name in self.database.hardware(one)}),
+        }
         history = [
             {"seed": seed, "step": step + 1, "lambda": penalty, "loss": loss}
             | dict(zip(self.plan.graph.names, gates, strict=True))
             for seed, each in found.items()
             for step, (gates, penalty, loss) in enumerate(zip(each.gates, each.penalties, each.losses, strict=True))
         ]
-        write_records(path.with_name(f"{path.stem}-gates.csv.gz"), history)
+        with together(path.with_suffix(".json")):
+            write_records(path, rows)
+            write_records(path.with_name(f"{path.stem}-gates.csv.gz"), history)
+            write_json(path.with_suffix(".json"), about)
         return path, rows
 
     def _line(self, seed: int, kind: str, student: Student) -> dict[str, Any]:

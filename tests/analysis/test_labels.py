@@ -113,13 +113,15 @@ def test_equal_rows_in_another_order_give_equal_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("against", ["distilled", "gain"])
 def test_a_missing_table_says_how_to_make_it(against: str, tmp_path: Path) -> None:
     write(tmp_path, "vanilla", VANILLA)
-    with pytest.raises(BadInput, match=r"no accuracy table .*digits-distilled\.csv\.gz .*python -m distill run"):
+    with pytest.raises(
+        BadInput, match=r"no accuracy table .*digits-distilled\.csv\.gz: make it with .python -m distill run"
+    ):
         load_labels(against, "digits", tmp_path)
 
 
 def test_a_table_without_its_recipe_is_a_missing_table(folder: Path) -> None:
     recipe_path(table_path("digits", "distilled", folder)).unlink()
-    with pytest.raises(BadInput, match=r"no accuracy table .* with its digits-distilled\.json"):
+    with pytest.raises(BadInput, match=r"has no digits-distilled\.json beside it: restore that"):
         load_labels("distilled", "digits", folder)
 
 
@@ -225,7 +227,7 @@ def test_a_json_without_a_recipe_is_somebody_elses(text: str, folder: Path) -> N
     path = table_path("digits", "distilled", folder)
     recipe_path(path).write_text(text)
     labels = load_labels(str(path), "digits")
-    assert (labels.of_functions, labels.source) == (False, "a file")
+    assert (labels.of_functions, labels.source) == (False, "a file that names no data set")
 
 
 def test_a_recipe_that_cannot_be_read_is_bad_input(folder: Path) -> None:

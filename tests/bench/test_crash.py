@@ -129,7 +129,7 @@ def test_a_run_killed_then_interrupted_then_robbed_of_a_worker_ends_with_the_sco
     assert driver.returncode == 3, err  # of some cells nwot is not finite
     assert f"of {2 * LIMIT} scores" in out
 
-    store = ScoreStore(path, create=False)
+    store = ScoreStore(path, write=False)
     store.check()
     assert scores(store) == undisturbed
     store.close()

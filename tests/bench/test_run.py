@@ -348,7 +348,7 @@ def test_only_what_failed_is_tried_again_and_only_when_asked(
     assert calls(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
     assert command("bench", *words, "--retry").code == 0
     assert calls(tmp_path) == []
-    store = ScoreStore(tmp_path / "s.sqlite", create=False)
+    store = ScoreStore(tmp_path / "s.sqlite", write=False)
     assert stored(store)["testers_own", 0] == [StoredRow(cell, 0.5 * cell, "ok", "") for cell in range(10)]
     store.close()
 

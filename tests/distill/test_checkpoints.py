@@ -268,7 +268,7 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypa
         raise OSError("no space")
 
     monkeypatch.setattr("common.files.os.replace", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(BadInput, match=r"cannot write .*a\.pt \(no space\)"):
         lockstep.save(path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.pt"]

@@ -40,7 +40,7 @@ def test_cells_are_scored(command: Command, tmp_path: Path, name: str, text: str
     (tmp_path / "mine.py").write_text(text)
     ran = command(*RUN, "--benchmark", name, "--workers", workers)
     assert ran.code == 0, ran.err
-    entries = ScoreStore(tmp_path / "results/store/scores.sqlite", create=False).overview()
+    entries = ScoreStore(tmp_path / "results/store/scores.sqlite", write=False).overview()
     assert [(entry["proxy"], entry["benchmark"], entry["ok"]) for entry in entries] == [
         ("nwot", name, 2),
         ("params", name, 2),

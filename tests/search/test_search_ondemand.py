@@ -109,7 +109,7 @@ def test_every_pass_is_on_disk_before_the_next(store: ScoreStore, monkeypatch: p
     monkeypatch.setattr(ondemand.Worker, "score", score)
     with pytest.raises(KeyboardInterrupt):
         OnDemand(REQUEST, store).score(4000)
-    other = ScoreStore(store.path, create=False)
+    other = ScoreStore(store.path, write=False)
     assert set(stored(other)[0]) == set(members("function")[representatives("function")[4000]])
 
 

@@ -558,8 +558,8 @@ def test_the_command_draws_against_a_file(command: Command, published: Path, tmp
         ([], 1, "no published scores with an accuracy table in results/scores"),
         (["--benchmark", "digit"], 2, "did you mean 'digits'?"),
         (["--benchmark", "digits", "--against", "nothing.csv"], 2, "nor a file"),
-        (["--benchmark", "digits", "--against", "labels.csv"], 1, "manifest.json"),
-        (["--benchmark", "digits"], 1, "digits-distilled"),
+        (["--benchmark", "cifar10", "--against", "labels.csv"], 1, "manifest.json"),
+        (["--benchmark", "cifar10"], 1, "cifar10-distilled"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from common.errors import BadInput, BadUsage
 from common.formats import read_csv
 from distill.tables import COLUMNS, OPTIONAL
 from spaces.space import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _KEYS = ("cell", "index", "arch")
 _VALUES = ("accuracy", "test")
@@ -42,6 +43,9 @@ def read_rows(path: Path, space: Space) -> pd.DataFrame:
     table only rows whose `status` is `ok` count. Raises BadInput, with the line, for what is none of this, names a
     pair of cell and seed twice, or is no accuracy in percent; fractions are told by there being none above 1.
     """
+    import numpy as np
+    import pandas as pd
+
     remedy = f"expected CSV with a column {', '.join(_KEYS[:-1])} or {_KEYS[-1]}, and one {' or '.join(_VALUES)}"
     frame = read_csv(path, remedy, dtype=dict.fromkeys(_KEYS, str))
     keys = [name for name in _KEYS if name in frame]

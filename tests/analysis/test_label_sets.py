@@ -236,9 +236,9 @@ def test_the_command_writes_the_same_bytes_again(
 def test_fewer_than_three_shared_functions_are_one_line(
     command: Command, folder: Path, tmp_path: Path, cells: list[int], said: str
 ) -> None:
-    (tmp_path / "few.csv").write_text("\n".join(["cell,accuracy", *(f"{CELLS[k]},{k}" for k in cells), ""]))
+    (tmp_path / "few.csv").write_text("\n".join(["cell,accuracy", *(f"{CELLS[k]},{50 + k}" for k in cells), ""]))
     if not cells:
-        (tmp_path / "few.csv").write_text("cell,accuracy\n0,1.0\n")
+        (tmp_path / "few.csv").write_text("cell,accuracy\n0,51.0\n")
     ended = command("analysis", "label-sets", "--tables", folder, "--published", "few.csv")
     assert (ended.code, ended.out) == (1, "")
     assert said in ended.error

@@ -36,7 +36,7 @@ def test_a_file_of_accuracies_is_judged_by_a_leaderboard_alone(command: Command,
         f"leaderboard-digits-mine.{ending}" for ending in ("csv", "md", "tex")
     ]
     text = (tmp_path / "made" / "leaderboard-digits-mine.md").read_text()
-    assert text.startswith("digits, mine (a file): ")
+    assert text.startswith("digits, mine (a file that names no data set): ")
     assert "on the labelled cells of 'valid'" in text
 
 

@@ -49,7 +49,7 @@ SCORES = {
 
 def table(folder: Path) -> list[Row]:
     file = folder / "labels.csv"
-    file.write_text("cell,accuracy\n" + "\n".join(f"{c},{v}" for c, v in zip(CELLS, TRUTH, strict=True)))
+    file.write_text("cell,accuracy\n" + "\n".join(f"{c},{50 + 10 * v}" for c, v in zip(CELLS, TRUTH, strict=True)))
     return rows(studies(DIGITS, str(file), "functions", publish_scores(folder, SCORES)))
 
 

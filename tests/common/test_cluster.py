@@ -18,7 +18,6 @@ from bench.store import ScoreStore
 from common.cluster import run
 from common.errors import BadInput, BadUsage
 from common.pool import Died, Job
-from proxies import registry
 from proxies.registry import create
 
 pytestmark = pytest.mark.slow
@@ -114,9 +113,9 @@ def test_scores_are_those_of_one_process(machines: Any, tmp_path: Path) -> None:
         assert summary.ok == summary.wanted == 48
         teacher = benchmark("digits").teacher.record()
         rows[executor] = {
-            (name, row.cell): row.score
-            for name in ask.proxies
-            for stored in store.scores("digits", registry.create(name), teacher)
+            (proxy.name, row.cell): row.score
+            for proxy in ask.proxies
+            for stored in store.scores("digits", proxy, teacher)
             for row in stored.rows
         }
         store.close()

@@ -233,8 +233,8 @@ def test_a_word_that_means_nothing_ends_with_2(command: Command, words: list[str
 
 
 def test_a_missing_table_ends_with_1(command: Command) -> None:
-    ended = command("search", "evolve", "--accuracy", "vanilla")
-    assert "no accuracy table results/accuracies/digits-vanilla.csv.gz" in ended.error
+    ended = command("search", "evolve", "--accuracy", "vanilla", "--benchmark", "cifar10")
+    assert "no accuracy table results/accuracies/cifar10-vanilla.csv.gz" in ended.error
     assert ended.code == 1
 
 

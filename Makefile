@@ -1,6 +1,6 @@
 # Every target installs what it needs into .venv first. Variables map to the options of the same meaning:
 #   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
-#   make bench PROXY=diswot TEACHER=resnet56
+#   make bench PROXY=diswot TEACHER=resnet56      make bench PROXY=nwot BENCH=mine MODULE=mine.py AGAINST=labels.csv
 #   make search PROXY=diswot METHODS=evolve,random MAX_PARAMS=50k      make search METHODS=random ACCURACY=distilled
 #   make student PROXY=diswot METHOD=evolve MAX_PARAMS=50k SEEDS=0-4      make student PROCESS=FILE   to learn none
 #   make pair BENCH=cifar100 STUDENT=resnet20 LOSSES=vanilla,kd,diswot+,replay EPOCHS=240 DATA=~/data DEVICE=cuda
@@ -19,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 SCORES := $(if $(STORE),--store $(STORE))
 COMMON := --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LIMIT),--limit $(LIMIT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(DATA),--data $(DATA)) $(SCORES)
-SCORED := $(if $(TEACHER),--teacher '$(TEACHER)')
+SCORED := $(if $(TEACHER),--teacher '$(TEACHER)') $(if $(MODULE),--module $(MODULE))
 CLUSTER := $(if $(EXECUTOR),--executor $(EXECUTOR)) $(if $(ADDRESS),--address $(ADDRESS))
 TRAINING := $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
 PAIR := --benchmark $(BENCH) --student $(or $(STUDENT),1649) $(TRAINING)
@@ -32,15 +32,15 @@ RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick lint format setup clean
+.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick lint format setup wheel clean
 
 help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation with the distilled accuracies
-	@$(RUN) -m bench run $(PROXY) $(COMMON) $(if $(CELLS),--cells $(CELLS)) $(if $(DEVICE),--device $(DEVICE)) \
-		$(SCORED) $(CLUSTER) || [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
-	@$(MAKE) --no-print-directory correlate
+	@$(RUN) -m diswot_bench run $(PROXY) --against $(AGAINST) $(COMMON) $(if $(CELLS),--cells $(CELLS)) \
+		$(if $(DEVICE),--device $(DEVICE)) $(SCORED) $(CLUSTER) \
+		|| [ $$? -eq 3 ]  # 3: finished, some cells have no score; the table says how many
 
 correlate: $(VENV)/.core  ## print the correlation of stored scores with the distilled accuracies, without scoring
 	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \
@@ -128,6 +128,10 @@ format: $(VENV)/.dev  ## let ruff set the files
 	@$(RUN) -m ruff format .
 
 setup: $(VENV)/.core  ## only the installation
+
+wheel: $(VENV)/.core  ## dist/*.whl of what is committed, and of nothing else that lies around
+	@tree=$$(mktemp -d) && git archive HEAD | tar -x -C "$$tree" && \
+		$(RUN) -m pip wheel -q --no-deps --wheel-dir dist "$$tree" && rm -r "$$tree" && ls dist/*.whl
 
 $(VENV)/.core: setup.cfg pyproject.toml constraints.txt
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analysis.pages.cli import COMMANDS
+from bench.options import Modules
 from common import results as places
 from common.cli import application, print_table
-from common.options import Json, Modules
+from common.options import Json
 
 if TYPE_CHECKING:
     from analysis.stats.correlation import Correlation
@@ -36,7 +37,8 @@ def correlate_command(
         str, typer.Option(help="distilled, vanilla, gain, a table, or a CSV file with cell|index|arch and accuracy.")
     ] = "distilled",
     cells: Annotated[
-        str | None, typer.Option(help="all, valid, unique, functions or a file; default: what the labels are of.")
+        str | None,
+        typer.Option(help="all, valid, unique, functions, labelled or a file; default: what labels are of."),
     ] = None,
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.FIGURES,
@@ -71,10 +73,10 @@ def correlate_command(
     _print_beside(beside(found, labelled, setting.space))
     print(f"scores: {store}")
 
-    from analysis.figures import scatter
+    from analysis.figures import draw_one
 
     for result in found[: len(chosen)]:
-        path = scatter(result, benchmark, against, which, labels.quantity, figures)
+        path = draw_one(result, benchmark, against, which, labels.quantity, figures)
         print(f"figure: {path}")
 
 
@@ -110,11 +112,17 @@ def teachers_command(
 
 @app.command("import")
 def import_command(
-    format: Annotated[str, typer.Argument(help="nas-bench-201, nats-bench, diswot-json, resnet-depths or csv.")],
+    format: Annotated[
+        str,
+        typer.Argument(
+            help="nas-bench-201, nats-bench (topology), nats-bench-size, diswot-json, resnet-depths or csv."
+        ),
+    ],
     file: Annotated[Path, typer.Argument(help="The published file; of nats-bench the 'simple' folder too.")],
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120.")],
     epochs: Annotated[
-        int | None, typer.Option(help="Of a benchmark's trainings, 12 or 200 (default); else what to state.")
+        int | None,
+        typer.Option(help="Of a benchmark's trainings, 12, 200 or 90; default the longest; else what to state."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the table; default: data set and format or file.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the table.")] = places.ACCURACIES,
@@ -137,6 +145,7 @@ def reliability_command(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose tables to look at.")] = "digits",
     tables: Annotated[Path, typer.Option(help="Folder of the accuracy tables.")] = places.ACCURACIES,
     as_json: Json = False,
+    proxy_module: Modules = None,
 ) -> None:
     """Agreement of seeds, ceilings, vanilla against distilled, and the gain of distillation."""
     from bench.benchmarks import benchmark as named
@@ -182,12 +191,12 @@ def searches_command(
 
     from analysis.read.labels import known_labels
     from analysis.studies.searches import entry, judge, print_judged
-    from common.files import write_whole
+    from common.formats import write_text
 
     labels, chosen = known_labels(benchmark, against)
     found, missing = judge(setting, labels, searches, costs, chosen, against)
     if unlabelled is not None:
-        write_whole(unlabelled, "".join(f"{cell}\n" for cell in missing).encode())
+        write_text(unlabelled, "".join(f"{cell}\n" for cell in missing))
     if as_json:
         print(json.dumps([entry(one) for one in found], indent=2))
         return
@@ -243,14 +252,16 @@ def _print(found: list[Result], title: str, cells: str, labelled: int) -> None:
 
 
 def _print_beside(found: list[Beside]) -> None:
+    from analysis.typeset import between, number
+
     rows: list[list[object]] = [
         [
             one.proxy,
             one.over.n,
-            _signed(one.over.difference),
-            f"{_signed(one.over.low)} to {_signed(one.over.high)}",
-            "–" if math.isnan(one.over.p_holm) else "< .001" if one.over.p_holm < 0.001 else f"{one.over.p_holm:.3f}",
-            _signed(one.given),
+            number(one.over.difference, 3, signed=True),
+            between(one.over.low, one.over.high, 3, signed=True),
+            "< .001" if one.over.p_holm < 0.001 else number(one.over.p_holm, 3),
+            number(one.given, 3, signed=True),
         ]
         for one in found
     ]
@@ -258,16 +269,11 @@ def _print_beside(found: list[Beside]) -> None:
     print_table(["proxy", "n", "Spearman over params", "95 % interval", "p", "partial Spearman given params"], rows)
 
 
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.3f}"
-
-
 def _said(found: Correlation) -> list[str]:
-    def number(value: float) -> str:
-        return "–" if math.isnan(value) else f"{value:.3f}"
+    from analysis.typeset import between, number
 
-    interval = "–" if math.isnan(found.spearman_low) else f"{found.spearman_low:.3f} to {found.spearman_high:.3f}"
-    return [number(found.kendall), number(found.spearman), interval, number(found.pearson)]
+    interval = between(found.spearman_low, found.spearman_high, 3)
+    return [number(found.kendall, 3), number(found.spearman, 3), interval, number(found.pearson, 3)]
 
 
 def _ceiling(found: Reliability | None) -> str:

@@ -1,15 +1,30 @@
-"""Tables as people read them: Markdown for pages, LaTeX (booktabs) for papers; numbers come formatted."""
+"""Tables as people read them: CSV with everything, Markdown for pages, LaTeX (booktabs) for papers.
+
+A `Table` holds numbers, and columns that say how they are shown; a `Typeset` is text alone. A number that is not known
+is a dash, everywhere.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
+from common.files import together
+from common.formats import write_csv, write_text
 
-from common.files import write_whole
+if TYPE_CHECKING:
+    import pandas as pd
+
+DASH = "–"
+"""What stands in place of a number that is not known."""
+ROUNDED = 4
+"""Decimals of a table's CSV file."""
+SURE = 0.05
+"""A p-value below this earns a star."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -27,9 +42,149 @@ _LATEX = {
 }
 
 
+def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """A number with so many decimals, its sign in front of it on request; a dash where it is not finite, or None."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def between(low: float, high: float, digits: int = 2, *, signed: bool = False) -> str:
+    """An interval, `low to high`; a dash where its low end is not known."""
+    if not math.isfinite(low):
+        return DASH
+    return f"{number(low, digits, signed=signed)} to {number(high, digits, signed=signed)}"
+
+
+def estimate(value: float, low: float, high: float, digits: int = 2) -> str:
+    """A number with its interval in brackets, `value [low, high]`; a dash where the number is not known."""
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]" if math.isfinite(value) else DASH
+
+
+def with_interval(value: float, low: float, high: float, digits: int = 2) -> str:
+    """As `estimate`, the number alone where no interval is known: a single seed or search gives none."""
+    return estimate(value, low, high, digits) if math.isfinite(low) else number(value, digits)
+
+
+def spread(value: float, sd: float) -> str:
+    """A number with its standard deviation, `value ± sd`, or alone where that is not known."""
+    return number(value) + (f" ± {number(sd)}" if math.isfinite(sd) else "")
+
+
+Row = Mapping[str, Any]
+"""A row of a frame: values by the frame's columns."""
+
+
+class Value(NamedTuple):
+    """What a cell of a table says, and the number that it is sorted by; None is not known, and comes last."""
+
+    text: str
+    number: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as a page shows it: its heading, what it says of a row, and what of the frame it is sorted by."""
+
+    head: str
+    said: Callable[[Row], str]
+    key: str | None = None
+    """The frame's column of numbers; None for words."""
+
+    def of(self, row: Row) -> Value:
+        """The cell of a row."""
+        known = float(row[self.key]) if self.key is not None and row[self.key] != "" else math.nan
+        return Value(self.said(row), known if math.isfinite(known) else None)
+
+
+def words(head: str, key: str | None = None) -> Column:
+    """Text as it stands in the frame, nothing where it is missing; `key` is `head` unless told."""
+
+    def said(row: Row) -> str:
+        value = row[key or head]
+        return "" if isinstance(value, float) and math.isnan(value) else str(value)
+
+    return Column(head, said)
+
+
+def whole(head: str, key: str | None = None, thousands: bool = False) -> Column:
+    """A whole number, its thousands apart on request."""
+    name = key or head
+    return Column(head, lambda row: DASH if math.isnan(row[name]) else f"{row[name]:{',' * thousands}.0f}", name)
+
+
+def decimals(head: str, key: str, digits: int = 2, p: str | None = None) -> Column:
+    """A number, starred where the frame's column `p` holds a p-value below `SURE`."""
+    return Column(head, lambda row: number(row[key], digits) + _star(row, p), key)
+
+
+def interval(head: str, low: str, high: str) -> Column:
+    """The ends of an interval, of two columns of the frame."""
+    return Column(head, lambda row: between(row[low], row[high]), low)
+
+
+def estimated(head: str, key: str, p: str | None = None, *, low: str = "", high: str = "") -> Column:
+    """A number with its interval, of three columns: KEY, KEY_low and KEY_high unless told; starred as `decimals` is."""
+    ends = low or f"{key}_low", high or f"{key}_high"
+    return Column(head, lambda row: estimate(row[key], *(row[end] for end in ends)) + _star(row, p), key)
+
+
+def with_spread(head: str, key: str, sd: str) -> Column:
+    """A number with its standard deviation, of two columns of the frame."""
+    return Column(head, lambda row: spread(row[key], row[sd]), key)
+
+
+def _star(row: Row, p: str | None) -> str:
+    return "*" if p is not None and row[p] < SURE else ""
+
+
 @dataclass(frozen=True)
 class Table:
-    """A heading and rows of equally many cells; the first `words` columns are text, the others are numbers."""
+    """All numbers of a table, its caption, and the columns that a page shows of it."""
+
+    frame: pd.DataFrame
+    caption: str
+    columns: Sequence[Column]
+    lines: pd.DataFrame | None = None
+    """The rows that a page shows, where they are not those of the frame."""
+
+    @property
+    def rows(self) -> list[list[Value]]:
+        """The cells of every row that a page shows."""
+        shown = self.frame if self.lines is None else self.lines
+        return [[column.of(row) for column in self.columns] for row in shown.to_dict("records")]
+
+    def typeset(self) -> Typeset:
+        """The table as text."""
+        text = [[value.text for value in row] for row in self.rows]
+        count = next((place for place, column in enumerate(self.columns) if column.key), len(self.columns))
+        return Typeset(self.caption, [column.head for column in self.columns], text, count)
+
+    def write(self, path: Path) -> list[Path]:
+        """Write `path` with the endings .csv (the frame, `ROUNDED` decimals), .md and .tex (what a page shows)."""
+        target = path.with_name(f"{path.name}.csv")
+        with together():
+            write_csv(target, self.frame.round(ROUNDED))
+            return [target, *self.typeset().write(path)]
+
+
+def as_it_stands(frame: pd.DataFrame) -> Table:
+    """A table of a frame of text, without a caption; a column that holds numbers alone is sorted by them."""
+    return Table(frame, "", [Column(str(name), itemgetter(name), _key(frame[name])) for name in frame])
+
+
+def _key(column: pd.Series) -> str | None:
+    """The name of a column of text, if it holds numbers and nothing else."""
+    try:
+        numbers = [float(text) for text in column if text]
+    except ValueError:
+        return None
+    return str(column.name) if numbers else None
+
+
+@dataclass(frozen=True)
+class Typeset:
+    """A caption, a heading and rows of equally many cells; the first `words` columns are text, the others numbers."""
 
     caption: str
     head: Sequence[str]
@@ -65,30 +220,8 @@ class Table:
         texts = {".md": self.markdown(), ".tex": self.latex(f"tab:{path.stem}")}
         paths = [path.with_name(path.name + ending) for ending in texts]
         for target, text in zip(paths, texts.values(), strict=True):
-            write_whole(target, text.encode())
+            write_text(target, text)
         return paths
-
-
-def write(path: Path, everything: pd.DataFrame, table: Table) -> list[Path]:
-    """`path` with the endings .csv (everything, four decimals), .md and .tex (what a page holds)."""
-    target = path.with_name(path.name + ".csv")
-    write_whole(target, everything.round(4).to_csv(index=False, lineterminator="\n").encode())
-    return [target, *table.write(path)]
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A dash for what is not known."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
-
-
-def between(low: float, high: float, digits: int = 2) -> str:
-    """An interval, or a dash."""
-    return f"{number(low, digits)} to {number(high, digits)}" if math.isfinite(low) else "–"
-
-
-def estimate(value: float, low: float, high: float, digits: int = 2) -> str:
-    """A number with its interval in brackets, or a dash."""
-    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]" if math.isfinite(value) else "–"
 
 
 def _row(cells: Sequence[str]) -> str:

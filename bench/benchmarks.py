@@ -5,11 +5,18 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
-from common.errors import BadUsage, unknown
+from bench.teachers import CellTeacher, OwnTeacher, ResNetTeacher, Teacher, TrainedTeacher
+from common import modules
+from common.errors import BadInput, BadUsage, unknown
+from distill.recipe_name import is_own
 from distill.recipes import ALL_3X3, recipe
+from images.base import DataSet
+from images.registry import load
+from spaces.nats_sizes.space import SIZES, SizeSkeleton
 from spaces.nb201.cell import Cell, cell_at, cells, resolve
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.space import NB201
@@ -28,54 +35,12 @@ TEACHERS = ("default", *NAMED_CELLS, *RESNETS, "trained")
 
 
 @dataclass(frozen=True)
-class CellTeacher:
-    """A randomly initialised NAS-Bench-201 network; a benchmark's own is one as wide as the students.
-
-    As wide, because DisWOT's semantic term compares channels (docs/decisions/teachers.md).
-    """
-
-    cell: str
-    skeleton: CellSkeleton
-
-    def record(self) -> dict[str, Any]:
-        """All that can change a score, as its identity holds it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class ResNetTeacher:
-    """A randomly initialised CIFAR ResNet: stem of `stem` channels, three stages of `widths` (spaces/resnet/)."""
-
-    depth: int
-    stem: int
-    widths: tuple[int, int, int]
-    classes: int
-
-    def record(self) -> dict[str, Any]:
-        """All that can change a score, as its identity holds it."""
-        return {"kind": "resnet", **asdict(self), "widths": list(self.widths)}
-
-
-@dataclass(frozen=True)
-class TrainedTeacher:
-    """The trained network of a name in distill/weights, in evaluation mode, as labels are distilled from it."""
-
-    name: str
-    hash: str
-    """Content hash of its weights."""
-
-    def record(self) -> dict[str, Any]:
-        """All that can change a score, as its identity holds it."""
-        return {"kind": "trained", **asdict(self)}
-
-
-@dataclass(frozen=True)
 class Benchmark:
     """Everything that scores of one name have in common. Networks are `backbone`s of the space."""
 
     name: str
     skeleton: Skeleton
-    teacher: CellTeacher | ResNetTeacher | TrainedTeacher
+    teacher: Teacher
     space: Space
     batch: int = 64
     backbone: str = "own"
@@ -93,20 +58,44 @@ def _paper_size(name: str, classes: int, size: int) -> Benchmark:
     return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton), NB201)
 
 
+def of_images(
+    name: str, data_set: str | DataSet, *, channels: int = 16, cells_per_stage: int = 5, batch: int = 64
+) -> Benchmark:
+    """A benchmark of cells on images of one's own: a data set, or its name for `images.load`, as `folder:~/birds`.
+
+    Networks have its number of classes and its size of images, and are else those of NAS-Bench-201, with the teacher
+    that has the same size. Raises BadUsage for a name that no file can have, and what loading the data set raises.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise BadUsage(f"a benchmark cannot be called '{name}': use letters, digits, -, _ and .")
+    found, called = (load(data_set), data_set) if isinstance(data_set, str) else (data_set, data_set.name)
+    skeleton = CellSkeleton(channels, cells_per_stage, found.classes, found.size)
+    return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton), NB201, batch=batch, images=called)
+
+
 def _small(name: str) -> Benchmark:
     """A benchmark of small networks, those of its labels; the teacher of its scores is as wide and thrice as deep."""
     skeleton = recipe(name).skeleton
     return Benchmark(name, skeleton, CellTeacher(ALL_3X3, replace(skeleton, cells_per_stage=3)), NB201)
 
 
+def _sizes(images: str, classes: int, size: int, teacher_depth: int) -> Benchmark:
+    """NATS-Bench's size space; the teacher is as wide as the widest students."""
+    teacher = ResNetTeacher(teacher_depth, 16, (16, 32, 64), classes)
+    return Benchmark(f"nats-sizes-{images}", SizeSkeleton(8, classes, size), teacher, SIZES, images=images)
+
+
+_CIFAR = (
+    _small("cifar10-16px"),
+    _small("cifar100-16px"),
+    _paper_size("cifar10", 10, 32),
+    _paper_size("cifar100", 100, 32),
+)
 _BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
         _small("digits"),
-        _small("cifar10-16px"),
-        _small("cifar100-16px"),
-        _paper_size("cifar10", 10, 32),
-        _paper_size("cifar100", 100, 32),
+        *_CIFAR,
         _paper_size("imagenet16-120", 120, 16),
         Benchmark(
             "resnet-cifar100",
@@ -115,20 +104,35 @@ _BENCHMARKS = {
             space=RESNET,
             images="cifar100",
         ),
+        _sizes("digits", 10, 16, teacher_depth=20),
+        _sizes("cifar10", 10, 32, teacher_depth=110),
+        _sizes("cifar100", 100, 32, teacher_depth=110),
+        *(replace(whole, name=f"{whole.name}-subset") for whole in _CIFAR),
     )
 }
 
 
+def benchmarks_in(module: ModuleType) -> list[tuple[str, Benchmark]]:
+    """The benchmarks that a module holds, such as `MINE = Benchmark("mine", ...)`, and their names."""
+    return [(value.name, value) for value in vars(module).values() if isinstance(value, Benchmark)]
+
+
+def _known() -> dict[str, Benchmark]:
+    """Those here, of installed packages (entry points `diswot_bench.benchmarks`), and of the user's files."""
+    return modules.named("benchmark", _BENCHMARKS, modules.of_users("diswot_bench.benchmarks"), benchmarks_in)
+
+
 def names() -> list[str]:
-    """The known benchmarks."""
-    return list(_BENCHMARKS)
+    """The known benchmarks. Raises BadInput where a name stands for two."""
+    return list(_known())
 
 
 def benchmark(name: str) -> Benchmark:
     """The benchmark of a name. Raises BadUsage, with the nearest name, where there is none."""
-    if name not in _BENCHMARKS:
-        raise unknown("benchmark", name, _BENCHMARKS)
-    return _BENCHMARKS[name]
+    known = _known()
+    if name not in known:
+        raise unknown("benchmark", name, known)
+    return known[name]
 
 
 def with_backbone(setting: Benchmark, name: str) -> Benchmark:
@@ -144,23 +148,42 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
     """The benchmark with another teacher in place of its own, which is `default`.
 
     A cell, `best`, `median`, `random:SEED`, an index or a string, replaces the cell of the benchmark's own teacher and
-    keeps its skeleton. A ResNet is as wide as the students, C, 2 C and 4 C channels: at paper size that of CIFAR.
-    `trained` is the teacher of the benchmark's labels. Raises BadUsage for another name, and for a cell where the
-    benchmark's own teacher is none; BadInput as `load_teacher`.
+    keeps its skeleton. A ResNet is as wide as the widest students, C, 2 C, 4 C channels: at paper size that of CIFAR.
+    `trained` is the teacher of the benchmark's labels, `FILE.py:FUNCTION` one of one's own. Raises BadUsage for another
+    name, and for a cell where the benchmark's own teacher is none; BadInput as `load_teacher` and `own_network`.
     """
-    own = setting.teacher
-    C = setting.skeleton.channels
     if name == "default":
         return setting
+    teacher = _other_teacher(setting, name)
+    return replace(setting, teacher=teacher.called(teacher_name(setting.name, teacher.record())))
+
+
+def _other_teacher(setting: Benchmark, name: str) -> Teacher:
+    C = setting.skeleton.width // 4
     if name in RESNETS:
-        resnet = ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
-        return replace(setting, teacher=resnet)
+        return ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
     if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
-        return replace(setting, teacher=_trained(name, setting.name))
+        return _trained(name, setting.name)
+    if is_own(name):
+        return _own(name)
     cell = str(_cell(name))
-    if not isinstance(own, CellTeacher):
-        raise BadUsage(f"--teacher {name}: students of {setting.name} have a ResNet as teacher: {', '.join(RESNETS)}")
-    return replace(setting, teacher=replace(own, cell=cell))
+    try:
+        return setting.teacher.with_cell(cell)
+    except BadUsage as reason:
+        raise BadUsage(f"--teacher {name}: students of {setting.name} have {reason}") from None
+
+
+def _own(name: str) -> OwnTeacher:
+    from distill.networks import own_network
+    from distill.teachers import weights_hash
+
+    found, again = (weights_hash(own_network(name)) for _ in range(2))
+    if found != again:
+        raise BadInput(
+            f"--teacher {name}: it has other weights each time it is made: load them from a file, or draw them from a "
+            "seeded generator"
+        )
+    return OwnTeacher(name, found)
 
 
 def _trained(name: str, benchmark: str) -> TrainedTeacher:
@@ -194,10 +217,13 @@ def teacher_name(benchmark: str, record: Mapping[str, Any]) -> str:
 
     Of an older definition, which no name calls any more, a cell has its skeleton behind its name.
     """
-    own = _BENCHMARKS[benchmark].teacher.record() if benchmark in _BENCHMARKS else {}
+    known = _known()
+    own = known[benchmark].teacher.record() if benchmark in known else {}
     if record == own:
         return "default"
     if "kind" in record:
+        if record["kind"] == "own":
+            return f"{record['name'].partition(':')[2]}-{record['hash'][:8]}"
         return f"resnet{record['depth']}" if record["kind"] == "resnet" else _short(record)
     index = Cell.parse(record["cell"]).index
     name = next((name for name, cell in NAMED_CELLS.items() if cell == index), str(index))

@@ -16,6 +16,7 @@ from bench.options import (
     Backbone,
     BenchmarkName,
     Executor,
+    Modules,
     Proxies,
     Store,
     TeacherName,
@@ -24,7 +25,7 @@ from bench.options import (
 )
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
-from common.options import Data, Device, Json, Modules
+from common.options import Data, Device, Json
 
 if TYPE_CHECKING:
     from proxies.base import Named
@@ -38,7 +39,8 @@ def run_command(
     benchmark: BenchmarkName = "digits",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0-2: each draws its own weights and batch.")] = "0",
     cells: Annotated[
-        str, typer.Option(help="all, valid, unique, functions (of ResNets: all), or a file with a cell a line.")
+        str,
+        typer.Option(help="all, valid, unique, functions (of ResNets: all), labelled, or a file, a cell a line."),
     ] = "all",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the seeded visiting order.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
@@ -67,7 +69,7 @@ def run_command(
     opened = ScoreStore(store)
     request = Request(
         benchmark=setting,
-        proxies=tuple(proxy.label for proxy in chosen),
+        proxies=tuple(chosen),
         seeds=tuple(wanted_seeds),
         cells=cells,
         limit=limit,
@@ -127,7 +129,7 @@ def status_command(store: Store = STORE, as_json: Json = False) -> None:
     """What is stored: for each proxy, benchmark and seed the scores wanted, ok and failed."""
     from bench.store import ScoreStore
 
-    entries = ScoreStore(store, create=False).overview()
+    entries = ScoreStore(store, write=False).overview()
     if as_json:
         print(json.dumps(entries, indent=2))
         return
@@ -137,10 +139,11 @@ def status_command(store: Store = STORE, as_json: Json = False) -> None:
 
 @app.command("show")
 def show_command(
-    cell: Annotated[str, typer.Argument(help="Index or official string of a cell, or depth code of a ResNet.")],
-    space: Annotated[str, typer.Option(help="nb201 (cells) or resnet (depth codes).")] = "nb201",
+    cell: Annotated[str, typer.Argument(help="Index or text of a cell, such as its official string or 8:16:32:48:64.")],
+    space: Annotated[str, typer.Option(help="nb201 (cells), resnet (depth codes) or nats_sizes (widths).")] = "nb201",
     store: Store = STORE,
     as_json: Json = False,
+    proxy_module: Modules = None,
 ) -> None:
     """A cell, what it is equivalent to, and its stored scores."""
     from bench.store import ScoreStore
@@ -149,7 +152,7 @@ def show_command(
     of = named(space)
     index = of.resolve(cell)
     same = of.members("function")[of.representatives("function")[index]]
-    scores = ScoreStore(store, create=False).of_cell(index, of) if store.exists() else []
+    scores = ScoreStore(store, write=False).of_cell(index, of) if store.exists() else []
     columns = ["proxy", "benchmark", "seed", "score", "status", "reason"]
     sets = [name for name in of.sets if index in of.cell_set(name)]
     facts = {
@@ -185,7 +188,7 @@ def export_command(
     from bench.published import export
     from bench.store import ScoreStore
 
-    for path in export(ScoreStore(store, create=False), setting.name, chosen, output, setting.teacher.record()):
+    for path in export(ScoreStore(store, write=False), setting.name, chosen, output, setting.teacher.record()):
         print(f"wrote {path}")
 
 
@@ -195,6 +198,7 @@ def merge_command(
         list[Path], typer.Argument(help="Stores of other runs or machines, or folders such as results/scores/digits.")
     ],
     store: Store = STORE,
+    proxy_module: Modules = None,
 ) -> None:
     """Add the scores of other stores, or published ones. Exit code 1 if one of a cell differs: the own one stays."""
     from bench.published import restore
@@ -232,10 +236,10 @@ def verify_command(
     chosen, setting = resolve(proxies, benchmark, backbone, teacher, proxy_module)
     folder = data_folder(data)
 
+    from bench.checks.verify import verify
     from bench.store import ScoreStore
-    from bench.verify import verify
 
-    opened = ScoreStore(store, create=False)
+    opened = ScoreStore(store, write=False)
     where = choose_device(device)
     differ = False
     for verdict in verify(opened, setting, chosen, sample, where, folder, tuple(proxy_module or ())):
@@ -262,10 +266,10 @@ def diff_command(
     """How far two stores' scores of the same cells differ, in numbers and in the order of cells."""
     chosen, setting = resolve(proxies, benchmark, "own", teacher, proxy_module)
 
-    from bench.diff import diff
+    from bench.checks.diff import diff
     from bench.store import ScoreStore
 
-    one, two = (ScoreStore(path, create=False) for path in (store, other))
+    one, two = (ScoreStore(path, write=False) for path in (store, other))
     found = diff(one, two, setting, chosen)
     if as_json:
         print(json.dumps([difference._asdict() for difference in found], indent=2))
@@ -280,13 +284,14 @@ def diff_command(
 
 @app.command("new-proxy")
 def new_proxy_command(name: Annotated[str, typer.Argument(help="Name of the proxy, such as mine.")]) -> None:
-    """Write a new proxy file that runs and passes its tests as it is."""
+    """Write a new proxy file that runs and passes its tests as it is: into proxies/ of a clone, else here."""
     import datetime
 
-    from bench.new_proxy import create
+    from bench.new_proxy import create, own_tree
 
     path = create(name, datetime.date.today().year)
-    print(f"wrote {path}: put the formula into score(), then run `make bench PROXY={name}`")
+    run = f"make bench PROXY={name}" if own_tree() else f"diswot-bench run {name} --module {path}"
+    print(f"wrote {path}: put the formula into score(), then run `{run}`")
 
 
 for name, command in COMMANDS.items():

@@ -62,12 +62,16 @@ def called(label: str, benchmark: str, record: Mapping[str, Any]) -> str:
     Scores of a proxy under two teachers have two names, so no list, file or figure takes one for the other.
     """
     name = teacher_name(benchmark, record["teacher"]) if "teacher" in record else "default"
-    return label if name == "default" else f"{label}@{name}"
+    return _under(label, name)
+
+
+def _under(label: str, teacher: str) -> str:
+    return label if teacher == "default" else f"{label}@{teacher}"
 
 
 def name_of(proxy: Proxy, benchmark: Benchmark) -> str:
     """What scores of a proxy on a benchmark, with the teacher it has, are `called`."""
-    return called(proxy.label, benchmark.name, settings(proxy, benchmark, None))
+    return _under(proxy.label, benchmark.teacher.name if "teacher" in proxy.needs else "default")
 
 
 def fingerprint(record: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import proxies
 from common.errors import BadUsage
-from common.files import write_whole
+from common.formats import write_text
+from common.shipped import MARK
 from proxies.registry import known
 
 _TEMPLATE = '''"""{name}: what it says of an untrained network, in one line."""
@@ -44,13 +45,23 @@ class {cls}(Proxy):
 '''
 
 
+def own_tree() -> Path | None:
+    """The folder of the proxies of the clone that is worked in; None where the project is installed, or elsewhere."""
+    folder = Path(proxies.__path__[0]).resolve()
+    cloned = (folder.parent / MARK).is_file() and Path.cwd().resolve().is_relative_to(folder.parent)
+    return folder if cloned else None
+
+
 def create(name: str, year: int, folder: Path | None = None) -> Path:
-    """Write `<folder>/<name>.py`. Raises BadUsage for a name that cannot be one, or is taken."""
+    """Write `<name>.py` into a folder, by default `own_tree`, else the current one.
+
+    Raises BadUsage for a name that cannot be one, or is taken.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise BadUsage(f"proxy name '{name}': use lower-case letters, digits and _, starting with a letter")
-    path = (folder or Path(proxies.__path__[0])) / f"{name}.py"
+    path = (folder or own_tree() or Path()) / f"{name}.py"
     if name in known() or path.exists():
         raise BadUsage(f"there is a proxy or a file named '{name}' already: choose another name")
     cls = "".join(part.capitalize() for part in name.split("_"))
-    write_whole(path, _TEMPLATE.format(name=name, cls=cls, year=year).encode())
+    write_text(path, _TEMPLATE.format(name=name, cls=cls, year=year))
     return path

@@ -10,7 +10,6 @@ from bench.provenance import provenance
 from bench.runner import Request, rows_of, store_settings
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Setup, Worker
-from proxies import registry
 
 
 class OnDemand:
@@ -21,9 +20,8 @@ class OnDemand:
     """
 
     def __init__(self, request: Request, store: ScoreStore) -> None:
-        (name,) = request.proxies
         self._request, self._store = request, store
-        self.proxy = registry.create(name, request.files)
+        (self.proxy,) = request.proxies
         self._settings = store_settings(request, [self.proxy], store)
         self._space = request.benchmark.space
         self._stands_for = self._space.representatives(self.proxy.sees)

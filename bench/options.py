@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common import results
+from common import modules, results
 from common.cli import choose_device
+from common.errors import BadInput
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
     from proxies.base import Proxy
 
+
+def use(files: Iterable[Path]) -> None:
+    """Make known the proxies, data sets, spaces and benchmarks of the user's files, in place of those used before.
+
+    Raises BadInput for a file that is missing, raises an error, defines none of these, or takes a name.
+    """
+    modules.use(files)
+    if not modules.in_use():
+        return
+    from bench.benchmarks import benchmarks_in, names
+    from images.registry import data_sets, data_sets_in
+    from proxies.registry import known, proxies_in
+    from spaces.registry import spaces, spaces_in
+
+    for path in modules.in_use():
+        module = modules.load(path)
+        if not any(held(module) for held in (proxies_in, data_sets_in, spaces_in, benchmarks_in)):
+            raise BadInput(f"--module {path}: defines no proxy, data set, space or benchmark")
+    # each raises where a name stands for two things
+    known(modules.in_use())
+    data_sets()
+    spaces()
+    names()
+
+
+def _used(files: list[Path] | None) -> list[Path] | None:
+    use(files or ())
+    return files
+
+
 STORE = results.SCORE_STORE
+Modules = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--module",
+        "--proxy-module",
+        callback=_used,
+        help="Python file that defines proxies, data sets, spaces or benchmarks.",
+    ),
+]
 Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
 BenchmarkName = Annotated[
     str,
     typer.Option(
         "--benchmark",
-        help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100, imagenet16-120 or resnet-cifar100.",
+        help="digits, cifar10-16px, cifar100-16px, cifar10, cifar100 (NAME-subset for a part of its images), "
+        "imagenet16-120, resnet-cifar100, nats-sizes-digits, nats-sizes-cifar10, nats-sizes-cifar100, "
+        "or one of a --module.",
     ),
 ]
 Store = Annotated[Path, typer.Option("--store", help="Score store, an SQLite file.")]
@@ -29,7 +72,8 @@ TeacherName = Annotated[
     str,
     typer.Option(
         "--teacher",
-        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, or trained.",
+        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, trained, "
+        "or FILE.py:FUNCTION of one's own.",
     ),
 ]
 Executor = Annotated[str, typer.Option("--executor", help="local, or ray for the machines of a Ray cluster.")]

@@ -7,14 +7,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from common.errors import BadUsage
+from common.errors import BadInput, BadUsage
+from common.shipped import here_or_shipped
+from distill.recipes import MODES
+from distill.tables import read_table, table_path
 from proxies.base import Proxy
 from spaces.cell_file import read_cells
 from spaces.space import Space
 
+if TYPE_CHECKING:
+    from bench.benchmarks import Benchmark
+
 ORDER_SEED = 201
+LABELLED = "labelled"
+"""The set of the cells that a benchmark has accuracies of."""
 
 
 class Pass(NamedTuple):
@@ -49,12 +57,35 @@ def select(which: str, space: Space, limit: int | None = None) -> list[int]:
     Raises BadInput or BadUsage for an unknown set, a missing or empty file, a malformed or unknown cell.
     """
     chosen = set(space.cell_set(which)) if which in space.sets else set(_read_cells(Path(which), space))
+    return _visited(chosen, space, limit)
+
+
+def select_of(which: str, benchmark: Benchmark, limit: int | None = None) -> list[int]:
+    """As `select`, and `labelled`: the cells with an accuracy of every mode that the benchmark has a table of.
+
+    Of labels of functions that is one cell of each. Raises BadInput too where there is no table.
+    """
+    if which != LABELLED:
+        return select(which, benchmark.space, limit)
+    tables = [read_table(table_path(benchmark.name, mode)) for mode in labelled_modes(benchmark.name)]
+    if not tables:
+        raise BadInput(f"--cells {LABELLED}: {benchmark.name} has no accuracy table; `python -m distill run` makes one")
+    found = [{int(cell) for cell in table.rows.loc[table.rows["status"] == "ok", "cell"]} for table in tables]
+    return _visited(set.intersection(*found), benchmark.space, limit)
+
+
+def labelled_modes(benchmark: str) -> list[str]:
+    """The modes of training that a benchmark has an accuracy table of, here or among what was shipped."""
+    return [mode for mode in MODES if here_or_shipped(table_path(benchmark, mode)).exists()]
+
+
+def _visited(chosen: set[int], space: Space, limit: int | None) -> list[int]:
     return [cell for cell in visiting_order(space) if cell in chosen][:limit]
 
 
 def _read_cells(path: Path, space: Space) -> list[int]:
     if not path.is_file():
-        raise BadUsage(f"--cells '{path}': neither a cell set ({', '.join(space.sets)}) nor a file")
+        raise BadUsage(f"--cells '{path}': neither a cell set ({', '.join((*space.sets, LABELLED))}) nor a file")
     return read_cells(path, space)
 
 

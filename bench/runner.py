@@ -12,11 +12,12 @@ from pathlib import Path
 import images
 from bench.benchmarks import Benchmark
 from bench.identity import fingerprint, name_of, reads_batch, reads_second, settings
-from bench.plan import Pass, Want, passes, select
+from bench.plan import Pass, Want, passes, select_of
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool
+from common.errors import BadUsage
 from common.pool import Died, Job
 from common.progress import Progress
 from proxies import registry
@@ -36,7 +37,8 @@ class Request:
     """What a `bench run` asks for."""
 
     benchmark: Benchmark
-    proxies: tuple[str, ...]
+    proxies: tuple[Proxy, ...]
+    """A script may give their names instead."""
     seeds: tuple[int, ...]
     cells: str = "all"
     limit: int | None = None
@@ -45,12 +47,17 @@ class Request:
     device: str = "cpu"
     data: Path | None = None
     files: tuple[Path, ...] = ()
+    """Modules of the user's in which some of the proxies are defined; workers load them too."""
     retry: bool = False
     executor: str = "local"
     address: str | None = None
     """Of a Ray cluster; None is the one on this machine."""
     together: int | None = None
     """How many cells are run as one network; None is what suits the benchmark and the device."""
+
+    def __post_init__(self) -> None:
+        made = [registry.create(one, self.files) if isinstance(one, str) else one for one in self.proxies]
+        object.__setattr__(self, "proxies", tuple(made))
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,13 @@ class Summary:
 def execute(request: Request, store: ScoreStore) -> Summary:
     """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight."""
     start = time.monotonic()
-    proxies = [registry.create(text, request.files) for text in request.proxies]
-    space = request.benchmark.space
-    cells = select(request.cells, space, request.limit)
+    proxies, space = request.proxies, request.benchmark.space
+    for proxy in proxies:
+        if type(proxy).__module__ == "__main__":
+            raise BadUsage(
+                f"the proxy {proxy.label} is defined in the script that runs it: move it to a file of its own"
+            )
+    cells = select_of(request.cells, request.benchmark, request.limit)
     setting = store_settings(request, proxies, store)
     wants, copies = [], []
     for (number, seed), identity in setting.items():
@@ -83,9 +94,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
         [(identity, seed, _named(request), len(cells)) for (_, seed), identity in setting.items()],
     )
     store.add(run_id, copies)
-    setup = Setup(
-        request.benchmark, request.proxies, request.files, request.data, request.device, together=request.together
-    )
+    setup = Setup(request.benchmark, proxies, request.files, request.data, request.device, together=request.together)
     wanted = set(cells)
     names = [name_of(proxy, request.benchmark) for proxy in proxies]
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"

@@ -7,23 +7,24 @@ finite is stored as no score with the status `nonfinite` and the value as the re
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.benchmarks import benchmark as named
 from bench.benchmarks import names
+from bench.checks.rows import wrong_row, wrong_setting, wrong_teacher
 from bench.identity import CODE_EPOCH, called
 from common.database import open_database
 from common.errors import BadInput
 from proxies.base import Proxy
 from spaces.space import Space
 
-STATUSES = ("ok", "nonfinite", "not_applicable", "oom", "timeout", "error")
-
+_RESTORE = "restore it from a copy, or score again"
 VERSION = 1
 _SCHEMA = """
 CREATE TABLE setting (
@@ -90,9 +91,9 @@ class Stored:
 class ScoreStore:
     """Open, or make, the store at `path`. Raises BadInput as `common.database.open_database` does."""
 
-    def __init__(self, path: Path, create: bool = True) -> None:
+    def __init__(self, path: Path, write: bool = True) -> None:
         self.path = path
-        self._database = open_database(path, version=VERSION, schema=_SCHEMA, create=create)
+        self._database = open_database(path, version=VERSION, schema=_SCHEMA, write=write)
 
     def setting(self, fingerprint: str, benchmark: str, proxy: str, record: dict[str, Any]) -> int:
         """The number of a setting, made when new."""
@@ -146,8 +147,10 @@ class ScoreStore:
         """
         columns = ("proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed")
         entries = []
-        for record, proxy, benchmark, *counts in self._database.execute(query):
-            name = called(proxy, benchmark, json.loads(record))
+        for text, proxy, benchmark, *counts in self._database.execute(query):
+            name = called(proxy, benchmark, self._record(text, proxy, benchmark))
+            if [type(count) for count in counts] != [int, str, int, int, int]:
+                raise BadInput(f"{self.path} has a damaged request of {name} on {benchmark}: {_RESTORE}")
             entries.append(dict(zip(columns, (name, benchmark, *counts), strict=True)))
         return entries
 
@@ -180,7 +183,7 @@ class ScoreStore:
             WHERE s.benchmark = ? AND s.proxy = ? GROUP BY s.id, r.seed ORDER BY MAX(r.run)
         """
         for setting, fingerprint, text, seed, _ in self._database.execute(query, (benchmark, proxy.label)).fetchall():
-            record = json.loads(text)
+            record = self._record(text, proxy.label, benchmark)
             if record["version"] == proxy.version and record["code_epoch"] == CODE_EPOCH:
                 yield setting, fingerprint, record, seed
 
@@ -191,20 +194,34 @@ class ScoreStore:
             SELECT s.record, s.proxy, s.benchmark, c.seed, c.score, c.status, c.reason
             FROM score c JOIN setting s ON s.id = c.setting WHERE c.cell = ? ORDER BY 3, 2, 4
         """
-        return [
-            (called(proxy, benchmark, json.loads(record)), benchmark, *rest)
-            for record, proxy, benchmark, *rest in self._database.execute(query, (cell,))
-            if benchmark not in elsewhere
-        ]
+        found = []
+        for record, proxy, benchmark, *rest in self._database.execute(query, (cell,)):
+            if benchmark not in elsewhere:
+                self._check_row(proxy, benchmark, cell, *rest)
+                found.append((called(proxy, benchmark, self._record(record, proxy, benchmark)), benchmark, *rest))
+        return found
+
+    def _record(self, text: Any, proxy: str, benchmark: str) -> dict[str, Any]:
+        """The record of a setting. Raises BadInput for a damaged one."""
+        try:
+            record = json.loads(text)
+            wrong = "" if record.keys() >= {"version", "code_epoch"} else "it does not say what was scored"
+            wrong = wrong or wrong_teacher(benchmark, proxy, record)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            wrong = str(error)
+        if wrong:
+            raise BadInput(f"{self.path} has a damaged record of {proxy} on {benchmark} ({wrong}): {_RESTORE}")
+        return dict(record)
 
     def merge(self, path: Path) -> Merged:
         """Add what another store has, from another machine say, runs with their provenance and all.
 
         Where both have a score of a cell, this store's own stays. Merging twice adds nothing. Raises BadInput where
-        `path` is no store.
+        `path` is no store, or has a setting or a row that no run writes; nothing is added then.
         """
-        other = ScoreStore(path, create=False)
+        other = ScoreStore(path, write=False)
         other.check()
+        other.check_content()
         settings = {
             number: self.setting(fingerprint, benchmark, proxy, json.loads(record))
             for number, fingerprint, benchmark, proxy, record in other._database.execute(
@@ -255,7 +272,7 @@ class ScoreStore:
         """Whether another score of the same cell is stored, up to float32's rounding on another machine."""
         query = "SELECT score FROM score WHERE setting = ? AND seed = ? AND cell = ? AND status = 'ok'"
         found = self._database.execute(query, (row.setting, row.seed, row.cell)).fetchone()
-        return found is not None and row.score is not None and not math.isclose(found[0], row.score, rel_tol=1e-4)
+        return found is not None and row.score is not None and not isclose(found[0], row.score, rel_tol=1e-4)
 
     def check(self) -> None:
         """Raises BadInput where SQLite finds the file damaged."""
@@ -263,14 +280,52 @@ class ScoreStore:
             (answer,) = self._database.execute("PRAGMA integrity_check").fetchone()
         except sqlite3.DatabaseError as error:
             answer = error
+        if str(answer).startswith("CHECK"):
+            self.check_content()  # which names the row
         if answer != "ok":
-            raise BadInput(f"the store {self.path} is damaged ({answer}): restore it from a copy, or score again")
+            raise BadInput(f"the store {self.path} is damaged ({answer}): {_RESTORE}")
+
+    def check_content(self) -> None:
+        """Raises BadInput for the first setting or row that no run writes."""
+        query = "SELECT id, fingerprint, benchmark, proxy, record FROM setting ORDER BY id"
+        for setting, fingerprint, benchmark, proxy, text in self._database.execute(query).fetchall():
+            if wrong := wrong_setting(fingerprint, benchmark, proxy, self._record(text, proxy, benchmark)):
+                raise BadInput(f"{self.path}, setting {setting} ({proxy} on {benchmark}): {wrong}; {_RESTORE}")
+            seeds = self._database.execute("SELECT DISTINCT seed FROM score WHERE setting = ?", (setting,))
+            for (seed,) in seeds.fetchall():
+                self.rows(setting, seed)
+        self.overview()
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
         self._database.close()
 
     def rows(self, setting: int, seed: int) -> list[StoredRow]:
-        """Everything stored for a setting and seed, by cell."""
+        """Everything stored for a setting and seed, by cell. Raises BadInput for a row that no run writes."""
         query = "SELECT cell, score, status, reason FROM score WHERE setting = ? AND seed = ? ORDER BY cell"
-        return [StoredRow(*row) for row in self._database.execute(query, (setting, seed))]
+        rows = [StoredRow(*row) for row in self._database.execute(query, (setting, seed))]
+        # nearly all are plain, and the first and the last are the outermost cells
+        odd = [row for row in rows if not _is_plain(*row)]
+        if suspects := {*rows[:1], *rows[-1:], *odd}:
+            self._check_rows(setting, seed, suspects)
+        return rows
+
+    def _check_rows(self, setting: int, seed: int, rows: Iterable[StoredRow]) -> None:
+        """Raises BadInput for a row of a setting and seed that no run writes."""
+        query = "SELECT proxy, benchmark FROM setting WHERE id = ?"
+        proxy, benchmark = self._database.execute(query, (setting,)).fetchone()
+        for cell, *rest in rows:
+            self._check_row(proxy, benchmark, cell, seed, *rest)
+
+    def _check_row(
+        self, proxy: str, benchmark: str, cell: object, seed: object, score: object, status: object, reason: object
+    ) -> None:
+        cells = len(named(benchmark).space) if benchmark in names() else sys.maxsize
+        if wrong := wrong_row(cell, seed, score, status, reason, cells):
+            where = f"{self.path}, {proxy} on {benchmark}, cell {cell!r}, seed {seed!r}"
+            raise BadInput(f"{where}: {wrong}; {_RESTORE}")
+
+
+def _is_plain(cell: object, score: object, status: object, reason: object) -> bool:
+    """Whether a row has nothing to be looked at but where its cell lies."""
+    return status == "ok" and type(score) is float and isfinite(score) and type(cell) is int and type(reason) is str

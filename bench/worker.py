@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,22 +14,19 @@ import torch
 from torch import nn
 
 import images
-from bench.benchmarks import Benchmark, CellTeacher, ResNetTeacher, TrainedTeacher
+from bench.benchmarks import Benchmark
 from bench.plan import Pass
+from common import modules
 from common.errors import BadInput
 from common.reproducible import reproducible
-from distill.teachers import load_teacher
 from images.base import Batch, DataSet
 from images.noise import noise
 from probe.batched import Group, GroupProbe
 from probe.needs import BACKWARD
 from probe.network import Probe
 from probe.views import views
-from proxies import registry
 from proxies.base import NotApplicable, Proxy
 from spaces.draw import Draw
-from spaces.nb201.cell import Cell
-from spaces.resnet.network import ResNet, resnet_shape
 from spaces.space import SEES, Architecture, Skeleton
 
 
@@ -45,10 +43,10 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """All that a worker needs to know; pickles. `files` are the modules in which named proxies may be defined."""
+    """All that a worker needs to know; pickles. `files` are the user's modules in which proxies may be defined."""
 
     benchmark: Benchmark
-    proxies: tuple[str, ...]
+    proxies: tuple[Proxy, ...]
     files: tuple[Path, ...]
     data: Path | None
     device: str
@@ -65,20 +63,19 @@ class Setup:
         """In a process that is set up."""
         return Worker(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # what a user's file defines unpickles, and is found by name, only where that file was loaded before
+        values = [getattr(self, field.name) for field in fields(self)]
+        return _unpickled, ((*modules.in_use(), *self.files), type(self), pickle.dumps(values))
+
+
+def _unpickled(files: tuple[Path, ...], cls: type[Setup], values: bytes) -> Setup:
+    modules.use(files)
+    return cls(*pickle.loads(values))
+
 
 Build = Callable[[Skeleton, str], nn.Module]
 """A network on a skeleton that executes what its readers see (spaces/nb201/equivalence.py)."""
-
-_NO_CELL = Cell(())
-"""The cell of a teacher that is no cell: reading its operations or its name raises an error, so that no proxy mistakes
-it for a cell of the space."""
-
-
-def _whole(make: Callable[[], nn.Module], own: Skeleton, skeleton: Skeleton, sees: str) -> nn.Module:
-    """A teacher that is not of the students' space: there is one form of it, on the benchmark's images."""
-    if skeleton != own:
-        raise NotApplicable("this teacher has no small or thin form")
-    return make()
 
 
 def cells_together(setting: Benchmark, device: str) -> int:
@@ -105,7 +102,7 @@ class Worker:
         self.setup = setup
         self.together = setup.together or cells_together(setup.benchmark, setup.device)
         self._alone = self.together == 1  # a group of one is still one, so that company does not move the last digits
-        self.proxies: list[Proxy] = [registry.create(text, setup.files) for text in setup.proxies]
+        self.proxies = setup.proxies
         self.space = setup.benchmark.space
         self._build = self.space.builder(setup.benchmark.backbone)
         # two of each: seeds come one after the other, initialisations within a seed alternate
@@ -152,34 +149,31 @@ class Worker:
         return self.space.engine(skeleton, self._draw(skeleton, seed, init))
 
     def teacher(self, seed: int, init: str) -> Probe:
-        """The teacher's probe, one for each seed and initialisation; a trained one has the weights that it has."""
-        return self._teacher(seed, "" if isinstance(self.setup.benchmark.teacher, TrainedTeacher) else init)
+        """The teacher's probe, one for each seed and initialisation that its weights depend on."""
+        return self._teacher(seed, init if self.setup.benchmark.teacher.drawn else "")
 
     def _make_teacher(self, seed: int, init: str) -> Probe:
-        teacher, skeleton = self.setup.benchmark.teacher, self.setup.benchmark.skeleton
+        teacher = self.setup.benchmark.teacher
+        own = teacher.skeleton_for(self.setup.benchmark.skeleton)
         readers = [proxy for proxy in self.proxies if "teacher" in proxy.needs and init in (proxy.init, "")]
-        if isinstance(teacher, CellTeacher):
-            cell = Cell.parse(teacher.cell)
-            return self._probe(cell, teacher.skeleton, seed, readers, self._cells(cell, seed, init, "teacher "))
-        if isinstance(teacher, ResNetTeacher):
-            make = partial(self._resnet, teacher, seed, init)
-        else:
-            make = partial(self._trained, teacher)
-        return self._probe(_NO_CELL, skeleton, seed, readers, partial(_whole, make, skeleton))
 
-    def _cells(self, cell: Architecture, seed: int, init: str, role: str = "") -> Build:
-        """How a cell's networks are built, of the draw of its seed, initialisation and role."""
-        return lambda skeleton, sees: self._build(cell, skeleton, self._draw(skeleton, seed, init, role), sees)
+        if not teacher.of_space:
+            from proxies.module import observed_teacher  # only where a teacher is one's own
 
-    def _resnet(self, teacher: ResNetTeacher, seed: int, init: str) -> nn.Module:
-        shape = replace(resnet_shape(teacher.depth, teacher.classes), stem=teacher.stem, widths=teacher.widths)
-        return ResNet(shape, Draw(seed, init, role="teacher ", momentum=0.0, device=self.setup.device))
+            network = teacher.network(own, self._draw(own, seed, "default", "teacher "), "function", self._build)
+            return observed_teacher(network, self._batch(seed), readers, seed=seed)
 
-    def _trained(self, teacher: TrainedTeacher) -> nn.Module:
-        found = load_teacher(teacher.name)
-        if found.hash != teacher.hash:
-            raise BadInput(f"the teacher '{teacher.name}' was trained anew while it was in use: start again")
-        return found.network.requires_grad_(True).to(self.setup.device)  # for who differentiates in its weights
+        def build(skeleton: Skeleton, sees: str) -> nn.Module:
+            if skeleton != own and not teacher.scales:
+                raise NotApplicable("this teacher has no small or thin form")
+            draw = self._draw(skeleton, seed, init or "default", "teacher ")  # who is not drawn takes its device alone
+            return teacher.network(skeleton, draw, sees, self._build)
+
+        return self._probe(teacher.architecture, own, seed, readers, build)
+
+    def _cells(self, cell: Architecture, seed: int, init: str) -> Build:
+        """How a cell's networks are built, of the draw of its seed and initialisation."""
+        return lambda skeleton, sees: self._build(cell, skeleton, self._draw(skeleton, seed, init), sees)
 
     def observe(self, task: Pass) -> Probe:
         """The student's probe of a pass, by itself."""
@@ -295,12 +289,17 @@ def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, s
     except NotApplicable as reason:
         return None, "not_applicable", str(reason)
     except Exception as error:  # a proxy may fail in any way; its cell fails, not the run
-        # on a CPU torch reports a failed allocation as a plain RuntimeError
-        out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
-        return None, "oom" if out_of_memory else "error", _one_line(error)
+        return None, *failure(error)
     if not math.isfinite(score):
         return None, "nonfinite", str(score)
     return score, "ok", ""
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """(status, reason) of what a proxy raised: `oom` or `error`."""
+    # on a CPU torch reports a failed allocation as a plain RuntimeError
+    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
+    return "oom" if out_of_memory else "error", _one_line(error)
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 from typer.core import TyperGroup
 
+from common.database import told
 from common.errors import BadInput, BadUsage
+from common.files import NO_ROOM, remedy
 
 
 def run(app: typer.Typer) -> None:
-    """Run a Typer application. BadInput becomes one line on standard error and its exit code; Ctrl-C 130."""
+    """Run a Typer application. BadInput becomes one line on standard error and its exit code; Ctrl-C 130.
+
+    So does what the system refuses: a file, or standard output where it is full. Where nobody reads it any more the
+    command ends with 1 and without a word.
+    """
+    _open_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here it can be told that there is no room; at the end of Python it cannot
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        print(f"error: {_told(error)}", file=sys.stderr)
+        sys.exit(1)
     except BadInput as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # what it quotes may have several lines
         sys.exit(error.exit_code)
     except sqlite3.Error as error:
-        print(f"error: cannot use the store ({error}): restore it, or name another with --store", file=sys.stderr)
+        print(f"error: {told(error)}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C
@@ -29,16 +49,42 @@ def run(app: typer.Typer) -> None:
         raise
 
 
-def application(help: str, group: type[TyperGroup] | None = None) -> typer.Typer:
-    """A Typer application that leaves exceptions to `run`."""
-    return typer.Typer(help=help, cls=group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+def _open_streams() -> None:
+    """Let everything be printed: where a stream is closed to nobody, and what its encoding lacks by its number."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _told(error: OSError) -> str:
+    """What the system has refused, and what to do."""
+    if error.filename is not None:
+        return f"cannot use {error.filename} ({error.strerror}): {remedy(error)}"
+    if error.errno in NO_ROOM:
+        return f"cannot write the output ({error.strerror}): {remedy(error)}"
+    return f"the system refuses to go on ({error.strerror or error}): what was finished is kept, try again"
+
+
+def _drop_output() -> None:
+    """Send what standard output still holds to nobody."""
+    with suppress(OSError, ValueError):  # who runs this in a test has no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def application(help: str, group: type[TyperGroup] | None = None, *, completion: bool = False) -> typer.Typer:
+    """Make a typer.Typer that leaves exceptions to `run`; with `completion` it can install itself into a shell."""
+    return typer.Typer(
+        help=help, cls=group, no_args_is_help=True, add_completion=completion, pretty_exceptions_enable=False
+    )
 
 
 MOST_SEEDS = 1000
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`0`, `0-2` or `0,3,5-7` as a list of distinct seeds in ascending order. Raises BadUsage."""
+    """Read `0`, `0-2` or `0,3,5-7` as a list of distinct seeds in ascending order. Raises BadUsage."""
     seeds: set[int] = set()
     for part in text.split(","):
         found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip(), re.ASCII)
@@ -52,20 +98,20 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def at_least_one(option: str, value: int | None) -> None:
-    """Raises BadUsage for a count below 1."""
+    """Refuse a count below 1: raises BadUsage with the option's name."""
     if value is not None and value < 1:
         raise BadUsage(f"{option} {value}: must be at least 1")
 
 
 def data_folder(data: Path | None) -> Path | None:
-    """The folder given as --data. Raises BadInput where it does not exist."""
+    """Return the folder given as --data. Raises BadInput where it does not exist."""
     if data is not None and not data.is_dir():
         raise BadInput(f"--data {data}: no such folder")
     return data
 
 
 def choose_device(name: str) -> str:
-    """`auto` is CUDA if there is one, else the CPU. Raises BadInput for a device this machine lacks."""
+    """Return the device: `auto` is CUDA if there is one, else the CPU. Raises BadInput for one this machine lacks."""
     import torch
 
     if name == "auto":
@@ -79,7 +125,7 @@ def choose_device(name: str) -> str:
 
 
 def print_table(columns: list[str], rows: list[list[object]]) -> None:
-    """A table for people on standard output; numbers to the right, nothing cut off."""
+    """Print a table for people on standard output; numbers to the right, nothing cut off."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

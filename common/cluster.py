@@ -31,7 +31,7 @@ _states: dict[str, Any] = {}
 def run(
     job: Job[Task, Result], tasks: Iterable[Task], workers: int | None, address: str | None, gpu: bool
 ) -> Iterator[tuple[Task, Result | Died]]:
-    """Each task with its result, in order of completion; `setup` once in each process that Ray keeps.
+    """Yield each task with its result, in order of completion; `setup` runs once in each process that Ray keeps.
 
     A task takes one CPU, or one GPU. `workers` caps the tasks at a time; None is as many as the cluster has room for.
     A task whose worker or machine was lost twice is `Died`; an exception of `setup` or `work` is raised here. Raises

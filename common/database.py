@@ -3,75 +3,181 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from common.errors import BadInput
+from common.files import make_folder, remove_empty
+
+WAIT = 60.0
+"""Seconds that are waited for another program's transaction, which is short, before that is told."""
+_opened: list[Path] = []
+"""The files of this process, for messages."""
 
 
 def open_database(
-    path: Path, *, version: int, schema: str, changes: Mapping[int, str] | None = None, create: bool = True
+    path: Path, *, version: int, schema: str, changes: Mapping[int, str] | None = None, write: bool = True
 ) -> sqlite3.Connection:
     """The database at `path` in WAL mode, made from `schema` when new. `version` is what this program writes.
 
     `changes[v]` turns a file of version v into one of v + 1: older files are brought up to date, keeping their rows.
+    Unless `write`, the file has to be there and stays as it is, also where neither it nor its folder can be written.
 
-    Raises BadInput for a missing file (unless `create`), a read-only file or folder, a file that is not a database, or
-    one made by a newer version. A transaction is on disk when its commit returns, or not at all.
+    Raises BadInput for a missing file (unless `write`), a file or folder that cannot be written (if `write`), a file
+    that is not a database, one made by a newer version, and one that another program keeps locked. A transaction is on
+    disk when its commit returns, or not at all.
     """
-    existed = path.exists()
-    if not existed and not create:
-        raise BadInput(f"no store at {path}: run something first, or name another file with --store")
+    existed, made = path.exists(), _check_path(path, write)
+    _opened.append(path)
+    try:
+        if write:
+            database = _connect(str(path.absolute()))
+        elif not _writable(path) or not _writable(path.parent):
+            database = _connect(_frozen(path), uri=True)
+        else:
+            database = _connect(str(path.absolute()))  # read-only it would leave its log behind
+            database.execute("PRAGMA query_only = ON")
+        try:
+            if write:
+                _prepare(database, path, version, schema, changes or {})
+                return database
+            return _checked(database, path, version, schema, changes or {})
+        except BaseException:
+            database.close()  # or whoever holds the error holds the lock
+            if not existed:
+                path.unlink(missing_ok=True)
+                remove_empty(made)
+            raise
+    except sqlite3.Error as error:
+        raise BadInput(told(error, path)) from error
+
+
+def _connect(name: str, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(name, timeout=WAIT, isolation_level=None, uri=uri)
+
+
+def _check_path(path: Path, write: bool) -> list[Path]:
+    """Make the folder of a new file, and return what was made. Raises BadInput for what cannot be a store."""
+    if str(path) == ":memory:":
+        raise BadInput(f"the store {path} is no file, and would be lost at the end: name a file with --store")
     if path.is_dir():
         raise BadInput(f"the store {path} is a folder: name a file with --store")
+    existed = path.exists()
+    if not existed and not write:
+        raise BadInput(f"no store at {path}: run something first, or name another file with --store")
+    if existed and not path.is_file():
+        raise BadInput(f"the store {path} is no regular file: name a file with --store")
+    if not write:
+        return []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made = make_folder(path.parent)
     except OSError as error:
         raise BadInput(
             f"cannot make the folder {path.parent}: {error.strerror}; name another file with --store"
         ) from error
-    # the mode is asked as well as the system, because root may write what its owner has marked read-only
-    target = path if existed else path.parent
-    if not os.access(target, os.W_OK) or not target.stat().st_mode & 0o222:
+    if not _writable(path if existed else path.parent):
         raise BadInput(f"the store {path} is read-only: make it writable, or name another file with --store")
-    try:
-        database = sqlite3.connect(path, timeout=60, isolation_level=None)
-        try:
-            _prepare(database, path, version, schema, changes or {})
-        except BaseException:
-            database.close()  # or whoever holds the error holds the lock
-            raise
-    except sqlite3.Error as error:
-        raise BadInput(f"cannot use {path} as a store ({error}): move it away, or name another with --store") from error
+    return made
+
+
+def _writable(path: Path) -> bool:
+    # the mode is asked as well as the system, because root may write what its owner has marked read-only
+    return os.access(path, os.W_OK) and bool(path.stat().st_mode & 0o222)
+
+
+def _frozen(path: Path) -> str:
+    """The address of a file that nothing is to be written beside; where it has no log, nobody can be writing."""
+    log = path.with_name(f"{path.name}-wal")
+    mode = "ro" if log.exists() and log.stat().st_size else "ro&immutable=1"
+    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+
+
+def _checked(
+    database: sqlite3.Connection, path: Path, version: int, schema: str, changes: Mapping[int, str]
+) -> sqlite3.Connection:
+    """The database, or of an older one a copy in memory that is brought up to date."""
+    if not _tables(database):
+        raise BadInput(f"no store at {path}, which is empty: run something first, or name another file with --store")
+    found = _version(database, path, version)
+    if found < version:
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        database.backup(copy)
+        database.close()
+        database = copy
+        _prepare(database, path, version, schema, changes)
+    _check_schema(database, path, schema)
     return database
 
 
 def _prepare(database: sqlite3.Connection, path: Path, version: int, schema: str, changes: Mapping[int, str]) -> None:
     """Make the schema of an empty file, change an older one; refuse what another program or a newer version made."""
     database.execute("BEGIN IMMEDIATE")
-    (found,) = database.execute("PRAGMA user_version").fetchone()
-    if found > version:
-        raise BadInput(
-            f"the store {path} was made by a newer version (format {found}, this program writes {version}): "
-            "update diswot-bench, or name another file with --store"
-        )
+    found = _version(database, path, version)
     steps = [schema] if not _tables(database) else [changes[old] for old in range(found, version) if old in changes]
     # executescript would commit first: statements one by one keep creation and change all or nothing
     for statement in filter(str.strip, ";".join(steps).split(";")):
         database.execute(statement)
     if steps:
         database.execute(f"PRAGMA user_version = {version}")
-    with closing(sqlite3.connect(":memory:")) as example:
-        example.executescript(schema)
-        if not _tables(example) <= _tables(database):
-            raise BadInput(f"{path} is a database of something else: name another file with --store")
+    _check_schema(database, path, schema)
     database.execute("COMMIT")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute("PRAGMA foreign_keys = ON")
 
 
+def _version(database: sqlite3.Connection, path: Path, version: int) -> int:
+    """The version of a file. Raises BadInput where it is newer."""
+    found = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if found > version:
+        raise BadInput(
+            f"the store {path} was made by a newer version (format {found}, this program writes {version}): "
+            "update diswot-bench, or name another file with --store"
+        )
+    return found
+
+
+def _check_schema(database: sqlite3.Connection, path: Path, schema: str) -> None:
+    """Raises BadInput where tables are missing."""
+    with closing(sqlite3.connect(":memory:")) as example:
+        example.executescript(schema)
+        if not _tables(example) <= _tables(database):
+            raise BadInput(f"{path} is a database of something else: name another file with --store")
+
+
 def _tables(database: sqlite3.Connection) -> set[str]:
     return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+# -- what SQLite refuses, in words
+
+
+def told(error: sqlite3.Error, path: Path | None = None) -> str:
+    """What is wrong with a store and what to do; without `path` it is the one of this process that fits."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code is detail
+    path = path or next(filter(_holders, _opened), _opened[-1] if _opened else Path("the store"))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        others = ", ".join(_holders(path))
+        who = f"another run ({others})" if others else "another run"
+        return f"the store {path} is in use by {who}: wait until it ends, or stop it, and repeat the command"
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return f"cannot use the store {path} ({error}): free some space on its disk, and repeat the command"
+    if code == sqlite3.SQLITE_CANTOPEN and path.exists():
+        return f"cannot open the store {path} ({error}): copy it, and {path.name}-wal with it, to where you may write"
+    return f"cannot use {path} as a store ({error}): restore it from a copy, or name another with --store"
+
+
+def _holders(path: Path) -> list[str]:
+    """The other processes that hold a write lock on a store, where the system tells."""
+    try:
+        locks = Path("/proc/locks").read_text()
+        parts = [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
+        files = {each.stat().st_ino for each in parts if each.is_file()}
+    except OSError:
+        return []
+    found = re.findall(r"^\d+: POSIX +\S+ +WRITE (\d+) \w+:\w+:(\d+) ", locks, re.M)
+    return sorted({f"process {pid}" for pid, inode in found if int(inode) in files and int(pid) != os.getpid()})

@@ -19,8 +19,9 @@ class BadUsage(BadInput):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> BadUsage:
-    """The error for a name that is not among `known`, with the nearest names as a suggestion."""
+    """Make the error for a name that is not among `known`, with the nearest names as a suggestion."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
+    few = known if len(known) < 100 else [*known[:5], f"... ({len(known)} in all)"]
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(few)}"
     return BadUsage(f"unknown {kind} {name!r}: {hint}")

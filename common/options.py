@@ -9,6 +9,5 @@ import typer
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Modules = Annotated[list[Path] | None, typer.Option("--proxy-module", help="Python file that defines proxies.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default one a core.")]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Generic, TypeVar
@@ -29,19 +31,19 @@ class Died:
 
 @dataclass(frozen=True)
 class Job(Generic[Task, Result]):
-    """`setup()` once in each process, then `work(state, task)` for each task. Both must pickle."""
+    """A `Job` is what a process does: `setup()` once, then `work(state, task)` for each task. Both must pickle."""
 
     setup: Callable[[], Any]
     work: Callable[[Any, Task], Result]
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(job: Job[Task, Result], tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result | Died]]:
-    """Each task with its result, in order of completion. With one worker everything happens in this process.
+    """Yield each task with its result, in order of completion. With one worker everything happens in this process.
 
     An exception raised by `setup` or `work` is raised here; other tasks in flight are then abandoned.
     """
@@ -73,7 +75,8 @@ def _run_until_death(
         while queue or in_flight:
             while queue and len(in_flight) < ahead * workers:
                 # it leaves the queue afterwards: submit raises where the pool broke while the driver was busy
-                in_flight[pool.submit(_work, job, queue[0])] = queue[0]
+                with without_main():
+                    in_flight[pool.submit(_work, job, queue[0])] = queue[0]
                 queue.popleft()
             done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
             for future in done:
@@ -86,6 +89,25 @@ def _run_until_death(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return []
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Processes that are spawned meanwhile do not run the main module again.
+
+    What they do is never defined there. A script that starts a run without `if __name__ == "__main__"` would start it
+    once more in every process, and one read from standard input could not be found.
+    """
+    main = sys.modules["__main__"]
+    names = ("__spec__", "__file__")
+    before = {name: getattr(main, name) for name in names if hasattr(main, name)}
+    try:
+        for name in before:
+            setattr(main, name, None)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(main, name, value)
 
 
 def _start() -> None:

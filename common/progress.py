@@ -11,7 +11,10 @@ LINE_EVERY = 15.0
 
 
 class Progress:
-    """`with Progress("diswot", total=5044, unit="passes") as bar: bar.advance(1, failed=0)`."""
+    """A `Progress` shows how far a long work is, in a `with` block.
+
+    `with Progress("diswot", total=5044, unit="passes") as bar: bar.advance(1, failed=0)`.
+    """
 
     def __init__(self, title: str, total: int, unit: str) -> None:
         self.title = title
@@ -42,7 +45,7 @@ class Progress:
         return self
 
     def advance(self, count: int, failed: int = 0) -> None:
-        """`count` more are done, `failed` of whatever they made came out without a number."""
+        """Count `count` units more as done, and `failed` of what they made as without a number."""
         self.done += count
         self.failed += failed
         now = time.monotonic()

@@ -9,7 +9,7 @@ MMAP_THRESHOLD, TRIM_THRESHOLD, TOP_PAD = -3, -1, -2
 
 
 def reproducible() -> None:
-    """Sums in one order, whatever the number of workers, and in full float32, in this process from now on."""
+    """Make this process add in one order, whatever the number of workers, and in full float32 from now on."""
     import torch
 
     torch.set_num_threads(1)
@@ -19,7 +19,7 @@ def reproducible() -> None:
 
 
 def keep_memory() -> bool:
-    """Let freed memory stay with this process instead of going back to the system; whether that could be had.
+    """Let freed memory stay with this process instead of going back to the system; returns whether the system can.
 
     glibc maps large blocks anew each time, and the system fills every page of them with zeros: a tenth of a forward
     pass at paper size (docs/decisions/performance.md). Blocks up to 32 MB, its own limit, now come out of the heap,

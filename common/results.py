@@ -1,4 +1,4 @@
-"""Where each kind of file lies under results/; results/README.md says what is in them."""
+"""Where each kind of file lies under results/; results/README.md says what is in them, common/formats.py reads them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,5 @@ ACCURACY_STORE = STORE / "accuracies.sqlite"
 CHECKPOINTS = STORE / "checkpoints"
 REHEARSAL = STORE / "rehearsal"
 HUB = STORE / "hub"
+IMAGES = STORE / "images"
+"""Constants of images of one's own, by content."""

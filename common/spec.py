@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ Made = TypeVar("Made")
 
 
 def create(kind: str, text: str, classes: Mapping[str, type[Made]]) -> Made:
-    """The object that `text` names, of the class of that name. `kind` is what errors call it.
+    """Make the object that `text` names, of the class of that name. `kind` is what errors call it.
 
     A value is read as the type of the field's default. Raises BadUsage for unknown names, fields and values.
     """
@@ -25,11 +26,11 @@ def create(kind: str, text: str, classes: Mapping[str, type[Made]]) -> Made:
 
 
 def settings(text: str, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """The values that `name:field=value:field=value` gives to fields of these types.
+    """Read the values that `name:field=value:field=value` gives to fields of these types.
 
     Raises BadUsage for unknown fields and for values of another type.
     """
-    name, *given = text.strip().split(":")
+    name, *given = re.split(r"(?<!\.py):", text.strip())  # `teacher=FILE.py:FUNCTION` is one value
     values: dict[str, Any] = {}
     for setting in given:
         key, equals, value = setting.partition("=")
@@ -53,7 +54,7 @@ def _converted(text: str, key: str, value: str, kind: type) -> Any:
 
 
 def label(name: str, one: Any) -> str:
-    """`name`, and the fields of `one` that are not at their defaults, as `create` reads them."""
+    """Write `name` and the fields of `one` that are not at their defaults, as `create` reads them."""
     changed = [
         f"{field.name}={getattr(one, field.name)}" for field in fields(one) if getattr(one, field.name) != field.default
     ]

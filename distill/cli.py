@@ -49,6 +49,10 @@ def run_command(
     cells: Annotated[
         Path | None, typer.Option(help="File with a cell a line: train these, into tables of their own.")
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", help="Another teacher of the same images, or FILE.py:FUNCTION."),
+    ] = None,
     workers: Workers = None,
     store: Store = _STORE,
     output: Output = None,
@@ -63,6 +67,7 @@ def run_command(
     at_least_one("--workers", workers)
     if (said := RecipeName.parse(benchmark)).chosen:
         raise BadUsage(f"--benchmark {benchmark}: say --benchmark {said.of_sample} --cells FILE")
+    benchmark += f":teacher={teacher}" * (teacher is not None)
     tables, numbers, folder = _tables(benchmark, output), parse_seeds(seeds), data_folder(data)
 
     from common.pool import cores

@@ -6,8 +6,6 @@ trained again.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -22,7 +20,8 @@ from torch import nn
 
 import images
 from common.errors import BadInput, BadUsage
-from common.files import json_hash, write_json, write_whole
+from common.files import json_hash, together
+from common.formats import read_json, read_records, reading, write_json, write_records
 from common.reproducible import reproducible
 from distill.process.distpro import Search, Settings, split_streams
 from distill.process.objectives import NONE, Processes, Student, describe, objective
@@ -168,16 +167,17 @@ def compare(
         trained = train(pair, teacher, missing, seed, data_set, processes, device, checkpoint, tell)
         rows += [_row(name, seed, result) for name, result in zip(missing, trained, strict=True)]
         present = {row.loss for row in rows}
-        write_whole(table, _as_csv(rows))
-        write_json(
-            record,
-            {
-                "settings": settings,
-                "losses": {name: known[name] for name in known if name in present},
-                "hardware": sorted(made_by),
-                "summary": [_plain(summary) for summary in summaries(rows)],
-            },
-        )
+        with together():  # the record first: what it says of rows that are not there yet is said again
+            write_json(
+                record,
+                {
+                    "settings": settings,
+                    "losses": {name: known[name] for name in known if name in present},
+                    "hardware": sorted(made_by),
+                    "summary": [_plain(summary) for summary in summaries(rows)],
+                },
+            )
+            write_records(table, _records(rows))
         checkpoint.unlink(missing_ok=True)
     if watch is not None:
         watch(len(seeds) * pair.recipe.steps)
@@ -292,18 +292,13 @@ def _tell(watch: Callable[[int], None], before: int, step: int) -> None:
 def _record(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    try:
-        record = json.loads(path.read_text())
-        if not isinstance(record, dict) or not {"settings", "losses"} <= record.keys():
-            raise ValueError("no settings in it")
-    except ValueError as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it, or move it and its table away") from error
-    return record
+    return read_json(path, "restore it, or move it and its table away", ("settings", "losses"))
 
 
 def _stored(table: Path, record: Path, settings: dict[str, Any], described: dict[str, Any]) -> list[Row]:
     """The rows of a pair so far. Raises BadInput where they are damaged or of other settings."""
-    if not table.exists():
+    rows = read_rows(table)
+    if not rows:
         return []
     before = _record(record)
     if not before:
@@ -311,19 +306,19 @@ def _stored(table: Path, record: Path, settings: dict[str, Any], described: dict
     # through JSON, which knows no tuples
     if before["settings"] != json.loads(json.dumps(settings)):
         raise BadInput(f"{table} was made with other settings: move it away, or name another folder with --output")
-    for name, value in described.items():
+    for name, value in ((row.loss, described[row.loss]) for row in rows if row.loss in described):
         if before["losses"].get(name, value) != value:
             raise BadInput(f"the rows of '{name}' in {table} are of another process or weights: move the table away")
-    return read_rows(table)
+    return rows
 
 
 def read_rows(table: Path) -> list[Row]:
     """The rows of a table, none where there is no table yet. Raises BadInput for a damaged one."""
     if not table.exists():
         return []
-    try:
-        with table.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    away = "restore it or move it away"
+    rows = read_records(table, away)
+    with reading(table, away):
         return [
             Row(
                 row["loss"],
@@ -335,8 +330,6 @@ def read_rows(table: Path) -> list[Row]:
             )
             for row in rows
         ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"cannot read {table} ({error}): restore it or move it away") from error
 
 
 def _row(loss: str, seed: int, result: Trained) -> Row:
@@ -350,18 +343,17 @@ def _number(text: str) -> float:
     return float(text) if text else math.nan
 
 
-def _as_csv(rows: list[Row]) -> bytes:
-    """By loss in the order in which they were first asked for, then seed."""
+def _records(rows: list[Row]) -> list[dict[str, Any]]:
+    """The rows as the file has them: by loss in the order in which they were first asked for, then seed."""
     order = list(dict.fromkeys(row.loss for row in rows))
     rows.sort(key=lambda row: (order.index(row.loss), row.seed))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(
-            [row.loss, row.seed, *("" if math.isnan(x) else f"{x:.{DIGITS}f}" for x in row[2:5]), row.status]
-        )
-    return text.getvalue().encode()
+    return [
+        {
+            name: ("" if math.isnan(value) else f"{value:.{DIGITS}f}") if isinstance(value, float) else value
+            for name, value in row._asdict().items()
+        }
+        for row in rows
+    ]
 
 
 def _plain(summary: Summary) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
-from common.files import write_whole
+from common.files import together, write_whole
+from common.formats import write_text
 from distill.recipes import MODES
 from distill.tables import AccuracyTable, read_table, table_path
 from spaces.nb201.cell import cell_at
@@ -34,12 +35,11 @@ def write_hub(benchmark: str, tables: Path, folder: Path) -> list[Path]:
     found = {mode: read_table(path) for mode in MODES if (path := table_path(benchmark, mode, tables)).exists()}
     if not found:
         raise BadInput(f"no accuracy tables of {benchmark} in {tables}: make them with `python -m distill run`")
-    files = []
-    for mode, table in found.items():
-        files.append(folder / f"{mode}.parquet")
-        write_whole(files[-1], _parquet(table))
-    files.append(folder / "README.md")
-    write_whole(files[-1], _card(benchmark, found).encode())
+    files = [*(folder / f"{mode}.parquet" for mode in found), folder / "README.md"]
+    with together():
+        for file, table in zip(files, found.values(), strict=False):
+            write_whole(file, _parquet(table))
+        write_text(files[-1], _card(benchmark, found))
     return files
 
 

@@ -22,6 +22,12 @@ def normalised_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.T
     return (teacher / teacher.norm() - student / student.norm()).norm()
 
 
+def padded(matrix: torch.Tensor, size: int) -> torch.Tensor:
+    """A square matrix with rows and columns of zeros behind its own: [size, size]."""
+    more = size - len(matrix)
+    return F.pad(matrix, (0, more, 0, more)) if more else matrix
+
+
 def outer_rows_distance(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
     """| rows(t t^T) - rows(s s^T) |^2 for each pair of rows t, s of two [M, C] matrices: [M].
 

@@ -1,14 +1,19 @@
-"""The networks that teachers can be, by the first word of their names."""
+"""The networks that teachers can be, by the first word of their names, and those of one's own."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from common import modules
+from common.errors import BadInput, BadUsage
+from distill.recipe_name import OWN_TEACHER
 from spaces.draw import Draw
 from spaces.nb201.cell import cell_at, resolve
 from spaces.nb201.network import CellNetwork
@@ -49,3 +54,51 @@ KINDS: dict[str, Kind] = {
 def network(name: str, skeleton: Any) -> Build:
     """How the network of a name is made. Raises BadUsage where there is none."""
     return KINDS.get(name.partition("-")[0], _residual)(name, skeleton)
+
+
+def own_network(name: str) -> nn.Module:
+    """The nn.Module that the function of `FILE.py:FUNCTION` returns.
+
+    Raises BadUsage for a name that is not so spelled, BadInput where file or function is missing, raises an error or
+    returns something else.
+    """
+    said = OWN_TEACHER.fullmatch(name)
+    if said is None:
+        raise BadUsage(f"--teacher {name}: a teacher of one's own is named FILE.py:FUNCTION")
+    path, function = Path(said[1]).expanduser(), said[2]
+    if not path.is_file():
+        raise BadInput(f"--teacher {name}: there is no file {path}")
+    make = getattr(modules.load(path), function, None)
+    if not callable(make):
+        raise BadInput(f"--teacher {name}: {path} has no function {function}")
+    try:
+        network = make()
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the user's function raises
+        raise BadInput(f"--teacher {name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if not isinstance(network, nn.Module):
+        raise BadInput(f"--teacher {name}: {function} returns a {type(network).__name__}, not a torch.nn.Module")
+    return network
+
+
+def load_weights(network: nn.Module, file: str | Path) -> nn.Module:
+    """The network with the weights of a file, `.safetensors` or a state dict that `torch.save` wrote, on the CPU.
+
+    Nothing is unpickled but tensors. Raises BadInput where the file cannot be read so, or is of another network.
+    """
+    path = Path(file).expanduser()
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
+    except ModuleNotFoundError:
+        raise BadInput(f"{path} needs the library 'safetensors': pip install safetensors") from None
+    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+        reason = str(error).split("\n")[0].rstrip(": ") or type(error).__name__
+        raise BadInput(f"cannot take the weights of {path} ({reason}): save a state dict of this network") from error
+    return network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,18 @@ class RecipeName:
     def of_sample(self) -> RecipeName:
         """The same of the sample."""
         return replace(self, chosen=False)
+
+
+OWN_TEACHER = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
+"""A teacher of one's own, `FILE.py:FUNCTION`: a function without arguments that returns a `torch.nn.Module`."""
+
+
+def is_own(teacher: str) -> bool:
+    """Whether a teacher's name is of one of one's own."""
+    return OWN_TEACHER.fullmatch(teacher) is not None
+
+
+def short_name(teacher: str) -> str:
+    """`FILE.py:FUNCTION` without the folder of the file: what records say, since folders differ between machines."""
+    said = OWN_TEACHER.fullmatch(teacher)
+    return f"{Path(said[1]).name}:{said[2]}" if said else teacher

@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import BadUsage, unknown
 from common.files import json_hash
 from common.spec import settings
-from distill.recipe_name import RecipeName
+from distill.recipe_name import RecipeName, short_name
 from spaces.nb201.skeleton import CellSkeleton
 
 MODES = ("vanilla", "distilled")
@@ -92,6 +92,7 @@ class Recipe:
             raise unknown("mode", mode, MODES)
         fields = self.record() | {"mode": mode, "optimiser": "SGD, Nesterov", "schedule": SCHEDULES[self.schedule]}
         fields["steps"] = self.steps
+        fields["teacher"] = short_name(self.teacher)
         fields["data_hash"] = data_hash
         if mode == "vanilla":
             del fields["kd_weight"], fields["temperature"], fields["teacher"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 import images
@@ -275,17 +276,23 @@ def _rows(task: Run, outcome: Done, mode: str, epochs: int) -> list[tuple[Any, .
     ]
 
 
-def _with_tables(benchmark: str, hashes: dict[str, str], store: Path, output: Path) -> AccuracyStore:
-    """The store, once it has all that stands in the tables under `output`. Raises BadInput for another recipe's."""
-    database = AccuracyStore(store)
+def _written(benchmark: str, hashes: dict[str, str], output: Path) -> dict[str, AccuracyTable]:
+    """The tables under `output` by mode. Raises BadInput for one of another recipe."""
+    found = {}
     for mode, of_recipe in hashes.items():
         path = table_path(benchmark, mode, output)
         if path.exists():
-            published = read_table(path)
-            if published.hash != of_recipe:
+            found[mode] = read_table(path)
+            if found[mode].hash != of_recipe:
                 raise BadInput(f"{path} was made by another recipe: move it away, or name another folder with --output")
-            rows = published.rows[list(COLUMNS)].itertuples(index=False, name=None)
-            database.add(of_recipe, rows, published.hardware)
+    return found
+
+
+def _with_tables(benchmark: str, hashes: dict[str, str], store: Path, output: Path) -> AccuracyStore:
+    """The store, once it has all that stands in the tables under `output`. Raises BadInput for another recipe's."""
+    written, database = _written(benchmark, hashes, output), AccuracyStore(store)
+    for mode, table in written.items():
+        database.add(hashes[mode], table.rows[list(COLUMNS)].itertuples(index=False, name=None), table.hardware)
     return database
 
 
@@ -319,7 +326,7 @@ def merge(benchmark: str, others: list[Path], store: Path, output: Path, data: P
     store, or has nothing of these recipes; nothing is written then.
     """
     hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
-    opened = {path: AccuracyStore(path, create=False) for path in others}
+    opened = {path: AccuracyStore(path, write=False) for path in others}
     for path, other in opened.items():
         if all(other.rows(of_recipe).empty for of_recipe in hashes.values()):
             raise BadInput(f"{path} has no trainings of the present recipes of {benchmark}: is it of another version?")
@@ -334,10 +341,14 @@ def merge(benchmark: str, others: list[Path], store: Path, output: Path, data: P
 def status(benchmark: str, store: Path, output: Path, data: Path | None) -> list[dict[str, Any]]:
     """For each mode: the cells with all seeds that any cell has, trainings, and how many of them failed."""
     hashes = {mode: recipe_hash(description) for mode, description in describe(benchmark, data).items()}
-    database = _with_tables(benchmark, hashes, store, output)
+    written = _written(benchmark, hashes, output)
+    database = AccuracyStore(store, write=False) if store.exists() else None
     entries = []
     for mode, of_recipe in hashes.items():
-        rows = database.rows(of_recipe)
+        parts = [] if database is None else [database.rows(of_recipe)]
+        parts += [written[mode].rows[list(COLUMNS)]] if mode in written else []
+        found = [part for part in parts if not part.empty]
+        rows = pd.concat(found).drop_duplicates(["cell", "seed"]) if found else pd.DataFrame(columns=list(COLUMNS))
         seeds = sorted(map(int, rows["seed"].unique()))
         chosen = rows["cell"] if RecipeName.parse(benchmark).chosen else None
         complete = int((rows.groupby("cell").size() == len(seeds)).sum())

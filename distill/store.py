@@ -32,10 +32,10 @@ _CHANGES = {
 class AccuracyStore:
     """Finished trainings by recipe hash, cell and seed; each is on disk when `add` returns."""
 
-    def __init__(self, path: Path, create: bool = True) -> None:
+    def __init__(self, path: Path, write: bool = True) -> None:
         self.path = path
         self._database: sqlite3.Connection = open_database(
-            path, version=_VERSION, schema=_SCHEMA, changes=_CHANGES, create=create
+            path, version=_VERSION, schema=_SCHEMA, changes=_CHANGES, write=write
         )
 
     def add(self, recipe: str, rows: Iterable[tuple[Any, ...]], hardware: Iterable[str]) -> None:

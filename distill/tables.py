@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zlib
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import results
 from common.errors import BadInput
-from common.files import gzip_bytes, write_json, write_whole
+from common.files import together
+from common.formats import read_csv, read_json, write_csv, write_json
+from common.shipped import here_or_shipped
 from distill.recipes import recipe_hash
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class AccuracyTable:
 
 
 def table_path(benchmark: str, mode: str, folder: Path = FOLDER) -> Path:
-    """Where the table of a benchmark and mode lies; the colons of a variant's name are no file system's delight."""
-    return folder / f"{benchmark.replace(':', '_')}-{mode}.csv.gz"
+    """Where the table of a benchmark and mode lies; the colons and slashes of a variant's name would hurt there."""
+    return folder / f"{re.sub('[:/]', '_', benchmark)}-{mode}.csv.gz"
 
 
 def recipe_path(table: Path) -> Path:
@@ -59,19 +60,21 @@ def labels_functions(recipe: Mapping[str, Any]) -> bool:
 
 
 def read_table(path: Path) -> AccuracyTable:
-    """Raises BadInput where table or recipe is missing, damaged or lacks a column."""
-    import pandas as pd
+    """Read the AccuracyTable at a path, or of the same place among what was shipped.
 
-    if not path.exists() or not recipe_path(path).exists():
+    Raises BadInput where table or recipe is missing, damaged or lacks a column.
+    """
+    path = here_or_shipped(path)
+    if not path.exists():
         raise BadInput(
-            f"no accuracy table {path} with its {recipe_path(path).name}: make it with `python -m distill run`"
+            f"no accuracy table {path}: make it with `python -m distill run`, or `python -m analysis import` it"
         )
-    try:
-        rows = pd.read_csv(path)
-        record = json.loads(recipe_path(path).read_text())
-        recipe = record["recipe"]
-    except (ValueError, OSError, EOFError, KeyError, TypeError, zlib.error) as error:
-        raise BadInput(f"cannot read the accuracy table {path} ({error}): restore it") from error
+    if not recipe_path(path).exists():
+        raise BadInput(
+            f"the accuracy table {path} has no {recipe_path(path).name} beside it: restore that, "
+            "or remove the table and make it again"
+        )
+    rows, record = read_csv(path), read_json(recipe_path(path), keys=("recipe",))
     for column in OPTIONAL:
         if column not in rows:
             rows[column] = float("nan")
@@ -79,15 +82,26 @@ def read_table(path: Path) -> AccuracyTable:
     if missing:
         raise BadInput(f"the accuracy table {path} has no column '{missing[0]}': expected {', '.join(COLUMNS)}")
     made_by = record.get("hardware", [])
-    return AccuracyTable(rows, recipe, tuple([made_by] if isinstance(made_by, str) else made_by))
+    return AccuracyTable(rows, record["recipe"], tuple([made_by] if isinstance(made_by, str) else made_by))
+
+
+def left_alone(table: Path) -> bool:
+    """Whether all that there is of a table is its recipe, as whoever is killed while it is written leaves it."""
+    if table.exists():
+        return False
+    with suppress(BadInput):
+        return bool(read_json(recipe_path(table), keys=("recipe", "recipe_hash")))
+    return False
 
 
 def write_table(path: Path, table: AccuracyTable, provenance: dict[str, Any]) -> None:
-    """Rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file."""
+    """Write rows by cell and seed; equal rows give equal bytes. `provenance` joins the recipe in the JSON file.
+
+    The recipe takes its place first: who is killed in between leaves one without rows, which is no table.
+    """
     rows = table.rows.sort_values(["cell", "seed"])
-    text = io.StringIO()
     formatted = rows.assign(seconds=rows["seconds"].map("{:.2f}".format))
     columns = [name for name in COLUMNS if name not in OPTIONAL or (name in rows and rows[name].notna().any())]
-    formatted.to_csv(text, columns=columns, index=False, lineterminator="\n", float_format="%.4f")
-    write_whole(path, gzip_bytes(text.getvalue().encode()))
-    write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})
+    with together():
+        write_json(recipe_path(path), {"recipe": table.recipe, "recipe_hash": table.hash, **provenance})
+        write_csv(path, formatted, columns=columns, float_format="%.4f")

@@ -8,11 +8,10 @@ network untrained.
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,14 @@ from torch import nn
 
 import images
 from common.errors import BadInput, BadUsage, unknown
-from common.files import content_hash, write_json, write_tensors
-from distill.networks import network
+from common.files import content_hash, together
+from common.formats import read_json, read_tensors, reading, write_json, write_tensors
+from distill.networks import network, own_network
+from distill.recipe_name import is_own, short_name
 from distill.recipes import Recipe, names, teacher_recipe
-from distill.training import Group, HeldOut, Lockstep, measured
+from distill.training import Group, HeldOut, Lockstep, logits_of, measured
 from spaces.draw import Draw
+from spaces.output import Output
 
 FOLDER = Path(__file__).parent / "weights"
 NETWORKS = {
@@ -77,9 +79,51 @@ def spec(name: str, epochs: int | None = None) -> TeacherSpec:
 
 def check_teacher(students: Recipe) -> None:
     """Raises BadUsage where the teacher that a recipe names is of other images than its students."""
+    if is_own(students.teacher):
+        _check_own(students)
+        return
     found, own = spec(students.teacher.removeprefix("random:")).recipe.benchmark, students.benchmark
     if found != own:
         raise BadUsage(f"the teacher '{students.teacher}' is of {found}: students of {own} need one of theirs")
+
+
+class _Answering(nn.Module):
+    """A network of one's own whose answers are an Output, whether it returns logits, or what has them, or a tuple."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> Output:
+        """The logits [B, K], and nothing else."""
+        found = self.network(images)
+        if isinstance(found, Mapping):
+            found = found["logits"]
+        found = getattr(found, "logits", found)
+        logits = found[0] if isinstance(found, tuple | list) else found
+        return Output(logits, logits[:, :0], ())
+
+
+def _check_own(students: Recipe) -> None:
+    """Raises BadInput where a teacher of one's own does not score the students' classes for their images."""
+    size, classes = students.skeleton.size, students.skeleton.classes
+    network = own_network(students.teacher).cpu()
+    try:
+        with torch.no_grad():
+            logits = logits_of(_Answering(network), torch.zeros(2, 3, size, size))
+    except Exception as error:  # whatever the user's network raises
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise BadInput(
+            f"the teacher '{students.teacher}' cannot read images [2, 3, {size}, {size}] ({reason})"
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
+        shape = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise BadInput(f"the teacher '{students.teacher}' answers two images with {shape}: wanted are [2, {classes}]")
+    if weights_hash(own_network(students.teacher)) != weights_hash(network):
+        raise BadInput(
+            f"the teacher '{students.teacher}' has other weights each time it is made: load them from a file, "
+            "or draw them from a seeded generator"
+        )
 
 
 @dataclass(frozen=True)
@@ -146,18 +190,23 @@ def train_teacher(
         "hash": weights_hash(network),
         "hardware": hardware(device),
     }
-    write_tensors(folder / f"{name}.pt", halves)
-    write_json(folder / f"{name}.json", record)
+    with together(folder / f"{name}.json"):
+        write_tensors(folder / f"{name}.pt", halves)
+        write_json(folder / f"{name}.json", record)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return record
 
 
 def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
-    """The teacher of a name, or untrained that of `random:NAME`, on the CPU.
+    """The teacher of a name, untrained that of `random:NAME`, or one's own of `FILE.py:FUNCTION`, on the CPU.
 
     Raises BadUsage for an unknown name, BadInput where its files are missing, damaged or of other weights.
     """
+    if is_own(name):
+        network = own_network(name).cpu()
+        answering = _Answering(network).eval().requires_grad_(False)
+        return Teacher(answering, weights_hash(network), {"name": short_name(name)})
     if name.startswith("random:"):
         plan = spec(name.removeprefix("random:"))
         network = plan.build().eval().requires_grad_(False)
@@ -170,25 +219,18 @@ def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
             raise BadInput(
                 f"the teacher '{name}' has no {file.name} in {folder}: train it with `python -m distill teacher {name}`"
             )
-    try:
-        record = json.loads(record_file.read_text())
-        expected = record["hash"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"cannot read the teacher's record {record_file}: restore the file") from error
-    network = plan.build()
-    try:
-        halves = torch.load(weights, weights_only=True)
-        if halves.keys() != _values(network).keys():
-            raise BadInput(f"{weights} holds another network than the teacher '{name}': restore the file")
-        network.load_state_dict(network.state_dict() | halves)
-    except BadInput:
-        raise
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise BadInput(f"cannot read the teacher's weights {weights}: restore the file or train it again") from error
-    if weights_hash(network) != expected:
+    record = read_json(record_file, keys=("hash",))
+    network, again = plan.build(), "restore the file or train it again"
+    halves = read_tensors(weights, again)
+    with reading(weights, again):
+        shapes = {key: value.shape for key, value in halves.items()}
+    if shapes != {key: value.shape for key, value in _values(network).items()}:
+        raise BadInput(f"{weights} holds another network than the teacher '{name}': restore the file")
+    network.load_state_dict(network.state_dict() | halves)
+    if weights_hash(network) != record["hash"]:
         raise BadInput(f"{weights} does not hold the weights that {record_file.name} names: restore both files")
     network.eval().requires_grad_(False)
-    return Teacher(network, expected, record)
+    return Teacher(network, record["hash"], record)
 
 
 def hardware(device: torch.device | str) -> str:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from common.errors import BadInput
-from common.files import write_tensors
+from common.formats import read_tensors, write_tensors
 from distill.losses import kd
 from distill.recipes import Recipe
 from images.stream import Stream
@@ -135,12 +135,8 @@ def read_checkpoint(path: Path, about: dict[str, Any], what: str, device: torch.
     """The state that was saved with what it is `about`. Raises BadInput for a damaged file and for that of another
     training, or `what` else goes on from it.
     """
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
-        found = state["about"]
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise BadInput(f"cannot read the checkpoint {path}: delete it to begin the {what} anew") from error
-    if found != about:
+    state = read_tensors(path, f"delete it to begin the {what} anew", ("about",), device)
+    if state["about"] != about:
         raise BadInput(f"the checkpoint {path} is of another {what}: delete it to begin anew")
     return state
 

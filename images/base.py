@@ -107,8 +107,12 @@ class DataSet(ABC):
         return Batch(
             images=self.normalise(split.images),
             labels=torch.from_numpy(split.labels),
-            hash=content_hash([split.images, split.labels]),
+            hash=self._hash(split),
         )
+
+    def _hash(self, split: Split) -> str:
+        """Content hash of a batch."""
+        return content_hash([split.images, split.labels])
 
 
 def draw(name: str, seed: int, count: int, available: int) -> np.ndarray:

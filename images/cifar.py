@@ -24,6 +24,10 @@ from images.base import DataSet, Split, draw
 from images.pickles import read_batch
 
 SIZE = 32
+COUNTS = {"train": 50_000, "test": 10_000}
+"""Official images, as many of each class."""
+SUBSET = "-subset"
+"""Behind a name: any part of the data set, under a name of its own."""
 HOLD_OUT_SEED = 201
 HELD_OUT = 5000
 """Images of the official 50,000 that make `val`; of a smaller training set, a tenth."""
@@ -72,19 +76,22 @@ class Cifar(DataSet):
 
     Splits: `val` is 5,000 of the 50,000 official training images (a tenth of a smaller set), chosen once by
     `HOLD_OUT_SEED`; `train` is the others; `test` is the official test set. Each keeps the order of its source.
-    Raises BadInput where the data cannot be had, read or understood, and BadUsage for an unknown name.
+    `cifar10-subset` and `cifar100-subset` are any part of these: the name draws other images, so no number of a part
+    passes for one of CIFAR. Raises BadInput where the data cannot be had, read or understood, or lacks images, and
+    BadUsage for an unknown name.
     """
 
     size = SIZE
     pad = 4
 
     def __init__(self, name: str, data: Path | None) -> None:
-        if name not in FACTS:
-            raise unknown("CIFAR data set", name, FACTS)
-        self.name = name
-        self._facts = FACTS[name]
+        whole = name.removesuffix(SUBSET)
+        if whole not in FACTS:
+            raise unknown("CIFAR data set", name, [*FACTS, *(each + SUBSET for each in FACTS)])
+        self.name, self._whole = name, whole
+        self._facts = FACTS[whole]
         self.classes, self.mean, self.std = self._facts.classes, self._facts.mean, self._facts.std
-        self._files = None if data is None else _find(name, data)
+        self._files = None if data is None else _find(whole, data)
         # opened here: a bad folder is to be told before anything is built on it
         self._official = self._open("train")
         order = np.random.default_rng(HOLD_OUT_SEED).permutation(len(self._official.labels))
@@ -114,7 +121,7 @@ class Cifar(DataSet):
 
     def _open(self, part: str) -> _Rows:
         if self._files is None:
-            rows = _from_hub(self.name, part)
+            rows = _from_hub(self._whole, part)
         elif (files := self._files[part])[0].suffix == ".parquet":
             rows = _from_parquet(self._facts.column, files)
         else:
@@ -127,7 +134,20 @@ class Cifar(DataSet):
                 f"{where} has labels {labels.min()} to {labels.max()}, {self.name} has 0 to {self.classes - 1}: "
                 "get the files again"
             )
+        if self.name == self._whole:
+            self._check_counts(part, rows)
         return rows
+
+    def _check_counts(self, part: str, rows: _Rows) -> None:
+        """Raises BadInput where images are missing or too many: a part of CIFAR is not to pass for CIFAR."""
+        of_class, wanted = np.bincount(rows.labels, minlength=self.classes), COUNTS[part] // self.classes
+        if (of_class != wanted).any():
+            odd = int(np.argmax(of_class != wanted))
+            raise BadInput(
+                f"{rows.where} has {len(rows.labels):,} {part} images, {of_class[odd]:,} of them of class {odd}; "
+                f"{self.name} has {COUNTS[part]:,}, {wanted:,} of each class: get the files again, "
+                f"or ask for a part by a name that ends in {SUBSET}"
+            )
 
 
 def load(name: str, data: Path | None) -> Cifar:

@@ -10,12 +10,17 @@ from common.errors import unknown
 from images.base import DataSet, Split
 from images.cifar import Cifar
 
-SOURCES = {"cifar10-16px": "cifar10", "cifar100-16px": "cifar100"}
+SOURCES = {
+    "cifar10-16px": "cifar10",
+    "cifar100-16px": "cifar100",
+    "cifar10-16px-subset": "cifar10-subset",
+    "cifar100-16px-subset": "cifar100-subset",
+}
 """Data set of 16 x 16 pixels: the one of 32 x 32 that it is made of."""
 
 
 class HalvedCifar(DataSet):
-    """`cifar10-16px` or `cifar100-16px`: the splits of CIFAR, its images averaged.
+    """`cifar10-16px` or `cifar100-16px`, whole or `-subset`: the splits of CIFAR, its images averaged.
 
     Images, their order and the draws of `training_images` are those of the source, and so are `mean` and `std`: the
     mean is the same by construction, the deviation some tenth smaller. Raises BadUsage and BadInput as `Cifar` does.

@@ -16,7 +16,8 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from images.base import Batch
 from probe.needs import BACKWARD, needs_of
-from probe.network import BlockGradient, Observed, Probe, block_signs
+from probe.network import Probe
+from probe.observed import BlockGradient, Observed, block_signs
 from probe.relus import ReluCode, agreements
 from probe.views import View
 from spaces.nb201.cell import Cell

@@ -1,8 +1,13 @@
-"""The words with which a proxy declares what it reads of a probe."""
+"""The words with which a proxy declares what it reads of a probe, and what a probe says where that has no meaning."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+
+class NotApplicable(Exception):
+    """Raised where a proxy, or what it reads, has no meaning for a network; the reason is stored with the row."""
+
 
 BACKWARD = ("gradients", "gate_gradients", "input_gradients", "hessian_gradient", "block_gradients")
 """BACKWARD lists the needs that take the autograd graph of the forward pass. `gradients` are those of the loss in the

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import functional_call
 
 from distill.loss_terms import classifier_gradient
 from images.base import Batch
+from probe import each_image
+from probe.calls import Each, Watch
 from probe.needs import BACKWARD, READS_BATCH, needs_of
-from probe.relus import ReluCode, ReluRecord, Relus
+from probe.observed import BlockGradient, Observed, block_signs
+from probe.relus import ReluCode, ReluRecord
 from probe.views import View
 from spaces.output import Output
 from spaces.space import Architecture, Skeleton
@@ -24,34 +28,6 @@ Shared = TypeVar("Shared")
 
 def _same(value: Shared) -> Shared:
     return value
-
-
-class BlockGradient(NamedTuple):
-    """One draw for a block's Jacobian J = d output / d input: signs, and what J makes of them on the way back."""
-
-    output: torch.Tensor
-    """Independent, +1 or -1 with equal odds, [B, C, H, W] as the block's output."""
-    input: torch.Tensor
-    """J^T output, [B, C', H', W'] as the block's input."""
-
-
-def block_signs(batch_hash: str, number: int, features: torch.Tensor) -> torch.Tensor:
-    """Signs for the map [B, C, H, W] that a batch's block of a number puts out, drawn on the CPU."""
-    digest = hashlib.blake2b(f"{batch_hash}/{number}".encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little", signed=True))
-    signs = torch.randint(2, features.movedim(1, -1).shape, generator=generator, dtype=torch.int8)  # channels last
-    return signs.to(features.device, features.dtype).mul_(2).sub_(1).movedim(-1, 1)
-
-
-class Observed(NamedTuple):
-    """What the one forward pass left behind."""
-
-    output: Output
-    relus: Relus
-    layers: dict[str, torch.Tensor]
-    """Outputs of convolutions and linear layers by the names of their weights, if gates are asked for."""
-    blocks: list[torch.Tensor]
-    """Outputs of the stem and of every block behind it, if they or derivatives in them are asked for."""
 
 
 class Probe:
@@ -152,9 +128,48 @@ class Probe:
 
     @property
     def network(self) -> nn.Module:
-        """The network itself, in training mode. Read its weights; leave no trace in it."""
+        """The network itself, in training mode. Look at it; `run` runs it."""
         self._require("weights")
         return self._network
+
+    @property
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """All parameters of the network by name."""
+        self._require("weights", *READS_BATCH)
+        return {name: parameter.detach() for name, parameter in self._network.named_parameters()}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """[C, H, W] of the images that the network takes."""
+        return 3, self.skeleton.size, self.skeleton.size
+
+    def run(
+        self, images: torch.Tensor, each: Each | None = None, parameters: Mapping[str, torch.Tensor] | None = None
+    ) -> Output:
+        """What the network makes of images in training mode, with other `parameters` if they are given.
+
+        `each` meets its calls (probe/calls.py). Nothing is left behind.
+        """
+        self._require("weights")
+        with nullcontext() if each is None else Watch(each):
+            if parameters is None:
+                return cast("Output", self._network(images))
+            buffers = self._network.named_buffers()
+            statistics = {name: value.to(images.dtype) for name, value in buffers if value.is_floating_point()}
+            return cast("Output", functional_call(self._network, {**parameters, **statistics}, (images,)))
+
+    def sign_sums(self) -> dict[str, torch.Tensor]:
+        """Sum over images of the sign of dl_i/dw, by the names of `weights` (probe/each_image.py)."""
+        self._require("weights")
+        return each_image.sign_sums(self._network, self._batch)
+
+    def logit_jacobian(self, tensors: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [B, K] in evaluation, and their derivatives [B, K, P] in the first weight of each of P tensors."""
+        self._require("weights")
+        return each_image.logit_jacobian(self._network, self._batch.images, tensors)
+
+    def remark(self, say: Callable[[], str]) -> None:
+        """A proxy has something to say of its score, if anybody listens: nobody does to each of many cells."""
 
     @property
     def _has_graph(self) -> bool:

@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
+_EXACT = 2**24
+"""Up to here float32 counts exactly."""
+
 
 class ReluCode(NamedTuple):
     """Which inputs of a ReLU are positive."""
@@ -26,22 +29,27 @@ class ReluRecord:
         self._codes: list[ReluCode] = []
         self._shared: torch.Tensor | None = None
         self._units = 0
-        self._buffers: dict[torch.Size, torch.Tensor] = {}
+        self._buffer = torch.empty(0)
 
     def __call__(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        uses = getattr(module, "uses", 1)
-        # with the channels in front, flattening would copy: units in the order of memory instead
-        values = inputs[0].detach().movedim(1, -1)
+        self.add(inputs[0], getattr(module, "uses", 1))
+
+    def add(self, values: torch.Tensor, uses: int) -> None:
+        """What a ReLU reads, [B, ...], that stands for `uses` equal ones."""
+        values = values.detach()
+        if not values.is_contiguous():  # with the channels in front, flattening would copy: in the order of memory
+            values = values.movedim(1, -1)
         if self.codes_wanted:
             self._codes.append(ReluCode((values > 0).flatten(1), uses))
         if self.kernel_wanted:
-            if values.shape not in self._buffers:
-                self._buffers[values.shape] = torch.empty(values.shape, device=values.device)
+            if self._buffer.numel() < values.numel() or self._buffer.device != values.device:
+                self._buffer = torch.empty(values.numel(), device=values.device)
             # straight into floats: making booleans first takes several times as long
-            ones = torch.gt(values, 0, out=self._buffers[values.shape]).flatten(1)
+            ones = torch.gt(values, 0, out=self._buffer[: values.numel()].view(values.shape)).flatten(1)
             if self._shared is None:
                 self._shared = ones.new_zeros(len(ones), len(ones), dtype=torch.float64)
-            self._shared += uses * (ones @ ones.T)  # counts of one ReLU stay below 2^24: exact in float32
+            for part in ones.split(_EXACT, dim=1):
+                self._shared += uses * (part @ part.T)
             self._units += uses * ones.shape[1]
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 from proxies.flops import Flops
 
 if TYPE_CHECKING:
@@ -113,8 +113,12 @@ def _trainability(output: torch.Tensor, input: torch.Tensor) -> float:
 
     if torch.equal(output, input):
         return -math.inf
+    stride = input.shape[-1] // output.shape[-1]
+    if [stride * side for side in output.shape[2:]] != [*input.shape[2:]]:
+        sizes = (" x ".join(map(str, map_.shape[2:])) for map_ in (input, output))
+        raise NotApplicable("az_trainability needs blocks of whole strides: {} pixels become {}".format(*sizes))
     signs = _rows(output)
-    jacobian = _rows(pixel_unshuffle(input, input.shape[-1] // output.shape[-1])).T @ signs / len(signs)
+    jacobian = _rows(pixel_unshuffle(input, stride)).T @ signs / len(signs)
     if not jacobian.isfinite().all():  # the singular values would not be found
         return math.nan
     s = torch.linalg.svdvals(jacobian)[0].item()

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import unknown
+from common.shipped import MARK, home
 from common.spec import label
+from probe.needs import NotApplicable as NotApplicable
 from spaces.inits import INITS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from probe.network import Probe
-
-
-class NotApplicable(Exception):
-    """Raised by `score` where the proxy has no meaning for this network; the reason is stored with the row."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +43,13 @@ class Reference:
         return asdict(self) | {"bibtex": self.entry}
 
 
-BIBLIOGRAPHY = "docs/references.bib"
-
-
 @cache
 def _entries() -> dict[str, str]:
     """The entries of the bibliography by key."""
-    for folder in (Path(__file__).parents[1], Path(sys.prefix) / "share/diswot-bench"):
-        if (folder / BIBLIOGRAPHY).is_file():
-            text = (folder / BIBLIOGRAPHY).read_text(encoding="utf-8")
-            return {found[1]: found[0].strip() for found in re.finditer(r"^@\w+\{([^,]+),.*?^\}", text, re.M | re.S)}
-    return {}
+    if (folder := home()) is None:
+        return {}
+    text = (folder / MARK).read_text(encoding="utf-8")
+    return {found[1]: found[0].strip() for found in re.finditer(r"^@\w+\{([^,]+),.*?^\}", text, re.M | re.S)}
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import BadUsage, unknown
 from proxies.base import NotApplicable, Proxy, Reference
+from proxies.kd import same_classes
 
 if TYPE_CHECKING:
     import torch
@@ -83,6 +84,13 @@ class _Loss(Proxy):
 
         read = {**READS, **_READS}[self.target]
         of_teacher, of_student = read(teacher), read(student)
+        if isinstance(of_teacher, tuple) and len(of_teacher) != len(of_student):
+            raise NotApplicable(
+                f"{self.name} compares stage with stage: the teacher has {len(of_teacher)}, the student "
+                f"{len(of_student)}; name as many"
+            )
+        if self.target == "classifier_gradient":
+            same_classes(self.name, student, teacher)
         widths = _widths(of_teacher), _widths(of_student)
         if widths[0] != widths[1] and not self.any_width:
             raise NotApplicable(f"{self.name} compares channels: the teacher has {widths[0]}, the student {widths[1]}")
@@ -306,6 +314,8 @@ class KDSVD(_Loss):
     def loss(self, teacher: tuple[torch.Tensor, ...], student: tuple[torch.Tensor, ...]) -> torch.Tensor:
         from distill.losses import kdsvd
 
+        if len(student) < 2:
+            raise NotApplicable("kdsvd compares one stage with the next: there is one alone")
         if not all(maps.flatten(1).any(dim=1).all() for maps in student):
             raise NotApplicable("kdsvd: a map of zeros has no singular vectors")
         return kdsvd(teacher, student)
@@ -340,4 +350,5 @@ class DKD(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         from distill.losses import dkd
 
+        same_classes(self.name, student, teacher)
         return -dkd(teacher.logits, student.logits, student.labels, self.alpha, self.beta, self.temperature).item()

@@ -36,6 +36,8 @@ class Fisher(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         weights = student.weights
         return sum(
-            (weights[name][0].numel() if self.weighted else 1) * gradient.square().mean(0).sum().item() / 2
+            (weights[name].numel() // gradient.shape[1] if self.weighted else 1)
+            * gradient.square().mean(0).sum().item()
+            / 2
             for name, gradient in student.gate_gradients.items()
         )

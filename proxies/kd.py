@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.errors import BadUsage
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     from probe.network import Probe
@@ -38,4 +38,12 @@ class KD(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         from distill.losses import kd
 
+        same_classes(self.name, student, teacher)
         return -kd(teacher.logits, student.logits, self.temperature).item()
+
+
+def same_classes(name: str, student: Probe, teacher: Probe) -> None:
+    """Raise NotApplicable where teacher and student tell different numbers of classes apart."""
+    classes = teacher.logits.shape[1], student.logits.shape[1]
+    if classes[0] != classes[1]:
+        raise NotApplicable(f"{name} compares classes: the teacher has {classes[0]}, the student {classes[1]}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
+    from probe.calls import Call
     from probe.network import Probe
 
 
@@ -21,7 +21,7 @@ class MeCo(Proxy):
 
     Over the pixels of one N(0, 1) image of 64 x 64; correlations with a constant channel, its own too, are 0. A batch
     norm changes no correlation, so it is not counted again: the authors' code adds up all modules, containers too, and
-    so the same matrix several times.
+    so the same matrix several times. A linear layer on maps or tokens is a convolution too.
     """
 
     name = "meco"
@@ -38,24 +38,38 @@ class MeCo(Proxy):
 
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
-        from torch import nn
+
+        from probe.calls import Kind
 
         smallest: list[float] = []
+        narrow: list[str] = []
 
-        def observe(_layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            correlations = torch.atleast_2d(torch.corrcoef(output[0].flatten(1).double()))
-            constant = (output[0] == output[0, :, :1, :1]).all(dim=(1, 2))
-            correlations[constant] = 0
-            correlations[:, constant] = 0
-            broken = correlations.isnan().any()  # the eigensolver would raise
-            smallest.append(math.nan if broken else torch.linalg.eigvalsh(correlations)[0].item())
+        def observe(call: Call) -> Any:
+            output = call.run()
+            if call.kind is Kind.CONVOLUTION or (call.kind is Kind.LINEAR and output.ndim > 2):
+                rows = call.rows(output)
+                smallest.append(_smallest_eigenvalue(rows.T))
+                narrow.extend([call.name] * (len(rows) <= rows.shape[1]))
+            return output
 
-        network = student.large.network
-        hooks = [layer.register_forward_hook(observe) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-        try:
-            with torch.no_grad():
-                network(student.large.images)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with torch.no_grad():
+            student.large.run(student.large.images, observe)
+        if len(narrow) == len(smallest):
+            raise NotApplicable("meco: no layer puts out more pixels than channels, so every smallest eigenvalue is 0")
+        if narrow:
+            student.remark(lambda: f"{len(narrow)} of {len(smallest)} layers have no more pixels than channels: 0 each")
         return sum(smallest)
+
+
+def _smallest_eigenvalue(channels: torch.Tensor) -> float:
+    """Of the correlations between the rows of [C, pixels]."""
+    import torch
+
+    if channels.shape[1] == 1:  # nothing varies
+        return 0.0
+    correlations = torch.atleast_2d(torch.corrcoef(channels.double()))
+    constant = (channels == channels[:, :1]).all(dim=1)
+    correlations[constant] = 0
+    correlations[:, constant] = 0
+    broken = correlations.isnan().any()  # the eigensolver would raise
+    return math.nan if broken else torch.linalg.eigvalsh(correlations)[0].item()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
+    from probe.calls import Call
     from probe.network import Probe
 
 
@@ -37,8 +37,8 @@ def effective_rank(activations: torch.Tensor) -> float:
 class NEAR(Proxy):
     """Sum over layers of the effective rank of their output [B H W, C]: what comes before and after an activation.
 
-    Layers are, as in the authors' code, convolutions, batch norms, ReLUs and the classifier. It draws C rows of each
-    output at random; here all rows count, so nothing is drawn.
+    Layers are, as in the authors' code, convolutions, linear layers, norms and activations. It draws C rows of each
+    output at random; here all rows count, so nothing is drawn. The weights of attention are no layer's output.
     """
 
     name = "near"
@@ -54,21 +54,19 @@ class NEAR(Proxy):
 
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
-        from torch import nn
+
+        from probe.calls import Kind
 
         ranks: list[float] = []
 
-        def observe(layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            rows = output.movedim(1, -1).flatten(0, -2)  # channels last: no copy
-            ranks.append(getattr(layer, "uses", 1) * effective_rank(rows))  # one ReLU may stand for several
+        def observe(call: Call) -> Any:
+            if call.kind in (Kind.STATISTIC, Kind.BEND):
+                raise NotApplicable(f"near ranks what layers put out, and where {call.said} ends is not known")
+            output = call.run()
+            if call.kind is not Kind.ATTENTION:
+                ranks.append(call.uses * effective_rank(call.rows(output)))  # one ReLU may stand for several
+            return output
 
-        network = student.network
-        kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Linear)
-        hooks = [layer.register_forward_hook(observe) for layer in network.modules() if isinstance(layer, kinds)]
-        try:
-            with torch.no_grad():
-                network(student.images)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with torch.no_grad():
+            student.run(student.images, observe)
         return sum(ranks)

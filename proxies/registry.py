@@ -6,25 +6,22 @@ their modules in the entry-point group `diswot_bench.proxies`.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 import proxies
+from common import modules
 from common import spec as named
 from common.errors import BadInput, BadUsage
 from proxies.base import Named, Population, Proxy
 
 ENTRY_POINTS = "diswot_bench.proxies"
 _FACTS = {Proxy: ("name", "family", "reference", "needs"), Population: ("name", "family", "reference")}
-_NOT_PROXIES = ("base", "probe", "registry", "testing", "together", "views")
+_NOT_PROXIES = ("base", "module", "registry", "testing")
 
 
 def proxies_in(module: ModuleType) -> list[type[Named]]:
@@ -43,60 +40,18 @@ def proxies_in(module: ModuleType) -> list[type[Named]]:
     return found
 
 
+def _held(module: ModuleType) -> list[tuple[str, type[Named]]]:
+    return [(cls.name, cls) for cls in proxies_in(module)]
+
+
 @cache
-def _installed() -> dict[str, type[Named]]:
+def _in_tree() -> dict[str, type[Named]]:
     names = [info.name for info in pkgutil.iter_modules(proxies.__path__) if info.name not in _NOT_PROXIES]
-    modules = [importlib.import_module(f"proxies.{name}") for name in names]
-    for entry in entry_points(group=ENTRY_POINTS):
-        try:
-            loaded = entry.load()
-        except Exception as error:  # whatever a foreign package raises
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise BadInput(
-                f"the installed package behind the entry point {entry.name} = {entry.value} "
-                f"cannot be imported ({reason}): repair or uninstall it"
-            ) from error
-        modules.append(loaded if inspect.ismodule(loaded) else sys.modules[loaded.__module__])
-    known: dict[str, type[Named]] = {}
-    for module in modules:
-        _add(known, module)
-    return known
-
-
-def _add(known: dict[str, type[Named]], module: ModuleType) -> None:
-    for cls in proxies_in(module):
-        if cls.name in known and known[cls.name] is not cls:
-            raise BadInput(f"{module.__file__}: there is a proxy named '{cls.name}' already; choose another name")
-        known[cls.name] = cls
-
-
-def _load_file(path: Path) -> ModuleType:
-    """The module of a file, under a name made from its path, so that workers find the same one."""
-    if not path.is_file():
-        raise BadInput(f"--proxy-module {path}: no such file")
-    name = f"proxy_module_{hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise BadInput(f"--proxy-module {path}: not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:  # whatever the user's file raises
-            del sys.modules[name]
-            raise BadInput(f"--proxy-module {path}: {type(error).__name__}: {error}") from error
-    return sys.modules[name]
+    return modules.named("proxy", {}, [importlib.import_module(f"proxies.{name}") for name in names], _held)
 
 
 def _everything(files: tuple[Path, ...]) -> dict[str, type[Named]]:
-    found = dict(_installed())
-    for path in files:
-        module = _load_file(path)
-        if not proxies_in(module):
-            raise BadInput(f"--proxy-module {path}: defines no proxy (a concrete subclass of proxies.base.Proxy)")
-        _add(found, module)
-    return dict(sorted(found.items()))
+    return dict(sorted(modules.named("proxy", _in_tree(), modules.of_users(ENTRY_POINTS, files), _held).items()))
 
 
 def known(files: tuple[Path, ...] = ()) -> dict[str, type[Proxy]]:

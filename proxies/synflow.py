@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
+    from probe.calls import Call
     from probe.network import Probe
 
 
 @dataclass(frozen=True)
 class Synflow(Proxy):
     """Sum over weights w of |w dR/dw|, R the sum of the logits for an input of ones, every parameter replaced by its
-    magnitude, batch norms left out. In float64: values reach 1e60.
+    magnitude, batch norms (and other norms) left out. In float64: values reach 1e60.
     """
 
     name = "synflow"
@@ -51,22 +52,24 @@ class SynflowBN(Proxy):
 def _flow(student: Probe, norms_in: bool) -> float:
     """Sum over weights w of |w dR/dw|."""
     import torch
-    from torch import nn
 
-    network = student.network
-    magnitudes = {name: value.detach().abs().double() for name, value in network.named_parameters()}
-    names = list(student.weights)
-    weights = [magnitudes[name].requires_grad_() for name in names]
-    statistics = {name: value.double() for name, value in network.named_buffers() if value.is_floating_point()}
-    size = student.skeleton.size
-    ones = torch.ones(1, 3, size, size, dtype=torch.float64, device=weights[0].device)
-    norms = [] if norms_in else [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    hooks = [norm.register_forward_hook(lambda _module, inputs, _output: inputs[0]) for norm in norms]
-    try:
-        with torch.enable_grad():
-            logits = torch.func.functional_call(network, magnitudes | statistics, (ones,)).logits
-            gradients = torch.autograd.grad(logits.sum(), weights, materialize_grads=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    from probe.calls import NORMS, SMOOTH, Kind
+    from probe.observed import silence
+
+    magnitudes = {name: value.abs().double() for name, value in student.parameters.items()}
+    weights = [magnitudes[name].requires_grad_() for name in student.weights]
+    ones = torch.ones(1, *student.image_shape, dtype=torch.float64, device=weights[0].device)
+
+    def follow(call: Call) -> Any:
+        if call.kind in SMOOTH:
+            raise NotApplicable(f"synflow follows a signal that rectifiers pass on as it is, and here is {call.said}")
+        if not norms_in and call.kind in (Kind.CLIPPED, Kind.STATISTIC):
+            raise NotApplicable(f"synflow's signal grows without bounds, and stops at {call.said}")
+        return call.run() if norms_in or call.kind not in NORMS else call.input
+
+    with torch.enable_grad():
+        logits = student.run(ones, follow, magnitudes).logits
+        gradients = torch.autograd.grad(logits.sum(), weights, materialize_grads=True)
+    by_name = dict(zip(student.weights, gradients, strict=True))
+    student.remark(lambda: silence(student.weights, by_name))
     return sum((weight * gradient).abs().sum().item() for weight, gradient in zip(weights, gradients, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from proxies.base import Proxy, Reference
 from proxies.swap import distinct
 
 if TYPE_CHECKING:
+    import torch
+
     from probe.network import Probe
 
 _TE_NAS = Reference(
@@ -20,6 +23,8 @@ _TE_NAS = Reference(
     reported="Spearman .722 CIFAR-10, .723 CIFAR-100 of the sum of both ranks on the valid cells "
     "(as rerun by VKDNW, CVPR 2025)",
 )
+_HELD = 2**28
+"""So many derivatives are held at a time: 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +48,37 @@ class NTK(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        network = student.small.network
-        images = student.small.images[: self.images].double()
-        parameters = {name: value.detach().double() for name, value in network.named_parameters()}
-        weights = [value.requires_grad_() for name, value in parameters.items() if name.endswith("weight")]
-        statistics = {name: value.double() for name, value in network.named_buffers() if value.is_floating_point()}
+        small = student.small
+        images = small.images[: self.images].double()
+        parameters = {name: value.double() for name, value in small.parameters.items()}
+        weights = [value.requires_grad_() for name, value in parameters.items() if not name.endswith("bias")]
         with torch.enable_grad():
-            logits = torch.func.functional_call(network, parameters | statistics, (images,)).logits
+            logits = small.run(images, parameters=parameters).logits
             totals = logits.sum(1).unbind()
-            rows = [torch.autograd.grad(total, weights, retain_graph=True, materialize_grads=True) for total in totals]
-        # layer by layer: what dead layers add is exactly zero, wherever they stand
-        kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
-        for gradients in zip(*rows, strict=True):
-            layer = torch.stack(gradients).flatten(1)
-            kernel += layer @ layer.T
+            kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
+            for group in _groups(weights, _HELD // len(images)):
+                rows = [torch.autograd.grad(each, group, retain_graph=True, materialize_grads=True) for each in totals]
+                # layer by layer: what dead layers add is exactly zero, wherever they stand
+                for gradients in zip(*rows, strict=True):
+                    layer = torch.stack(gradients).flatten(1)
+                    kernel += layer @ layer.T
         if kernel.isnan().any():  # the eigensolver would raise
             return math.nan
         values = torch.linalg.eigvalsh(kernel)
         smallest, largest = values[0].item(), values[-1].item()
         rounding = len(images) * torch.finfo(torch.float64).eps * largest
         return -largest / smallest if smallest > rounding else -math.inf
+
+
+def _groups(weights: Sequence[torch.Tensor], size: int) -> Iterator[list[torch.Tensor]]:
+    """Weights one after the other, of at most so many numbers together, or one that has more."""
+    group: list[torch.Tensor] = []
+    for weight in weights:
+        if group and sum(one.numel() for one in group) + weight.numel() > size:
+            yield group
+            group = []
+        group.append(weight)
+    yield group
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,7 @@ class LinearRegions(Proxy):
 
     name = "linear_regions"
     family = "activation"
-    needs = ("thin.relu_codes",)
+    needs = ("thin.forward", "thin.relu_codes")
     sees = "relus"
     reference = _TE_NAS
 
@@ -85,7 +101,6 @@ class LinearRegions(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        thin = student.thin.skeleton
-        units = thin.channels * thin.size**2
+        units = student.thin.features[0][0].numel()  # of a map of the first stage, which has the image's size
         codes = [code for code, _ in student.thin.relu_codes if code.shape[1] == units]
         return float(distinct(torch.cat(codes, dim=1).T))

@@ -10,9 +10,6 @@ from common.errors import BadUsage
 from proxies.base import Proxy, Reference
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from probe.network import Probe
 
 VKDNW = Reference(
@@ -75,7 +72,7 @@ class Vkdnw(VkdnwEntropy):
 def _entropy(probe: Probe, tensors: int) -> float:
     import torch
 
-    logits, jacobian = _jacobian(probe.network, probe.images, tensors)
+    logits, jacobian = probe.logit_jacobian(tensors)
     probabilities = logits.double().softmax(1)[..., None]
     jacobian = jacobian.double()
     centred = jacobian - (probabilities * jacobian).sum(1, keepdim=True)
@@ -87,63 +84,3 @@ def _entropy(probe: Probe, tensors: int) -> float:
     deciles = eigenvalues.quantile(torch.arange(1, 10, dtype=torch.float64, device=eigenvalues.device) / 10)
     total = deciles.sum()
     return torch.special.entr(deciles / total).sum().item() if total > 0 else 0.0
-
-
-def _jacobian(network: nn.Module, images: torch.Tensor, tensors: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [B, K] and their derivatives [B, K, P] in the first weight of each of the first tensors.
-
-    One backward pass for each logit, to what the layers put out: in evaluation each image has its own way through the
-    network, and a layer's first weight takes part in its first channel alone.
-    """
-    import torch
-
-    names = [name.rpartition(".")[::2] for name, _ in network.named_parameters()][:tensors]
-    layers = {owner: network.get_submodule(owner) for owner, _ in names}
-    seen: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
-
-    def keep(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        seen[layer] = (inputs[0].detach(), output)
-        return output.clone()  # for whoever comes next to write over, as the last ReLU of xautodl's network does
-
-    hooks = [layer.register_forward_hook(keep) for layer in layers.values()]
-    network.eval()
-    try:
-        with torch.enable_grad():
-            logits = network(images).logits
-            totals = logits.sum(0).unbind()
-    finally:
-        network.train()
-        for hook in hooks:
-            hook.remove()
-    outputs = [seen[layer][1] for layer in layers.values()]
-    factors = [
-        _read_by_first_weight(layers[owner], *seen[layers[owner]]) if kind == "weight" else None
-        for owner, kind in names
-    ]
-    jacobian = logits.new_zeros(len(totals), len(names), len(images))
-    for row, total in zip(jacobian, totals, strict=True):
-        gradients = torch.autograd.grad(total, outputs, retain_graph=True, allow_unused=True)
-        first = dict(zip(layers, gradients, strict=True))
-        for place, (owner, _), factor in zip(row, names, factors, strict=True):
-            gradient = first[owner]
-            if gradient is not None:  # else a dead operation: zeros
-                share = gradient[:, 0] if factor is None else gradient[:, 0] * factor
-                place.copy_(share.flatten(1).sum(1) if share.ndim > 1 else share)
-    return logits.detach(), jacobian.permute(2, 0, 1)
-
-
-def _read_by_first_weight(layer: nn.Module, input: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """What a layer's first weight is multiplied with for its first channel: [B, H, W] as the output, or [B]."""
-    from torch import nn
-    from torch.nn.functional import pad
-
-    first = input[:, 0]
-    if isinstance(layer, nn.Conv2d):
-        assert not isinstance(layer.padding, str)
-        (top, left), (down, right), (height, width) = layer.padding, layer.stride, output.shape[2:]
-        return pad(first, (left, left, top, top))[:, ::down, ::right][:, :height, :width]
-    if isinstance(layer, nn.BatchNorm2d):
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
-        return (first - layer.running_mean[0]) / (layer.running_var[0] + layer.eps).sqrt()
-    return first

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
+    from probe.calls import Call
     from probe.network import Probe
 
 
@@ -38,26 +38,35 @@ class Zen(Proxy):
     init: str = "gaussian"
 
     def score(self, student: Probe, teacher: Probe) -> float:
-        import torch
-        from torch import nn
-
-        network, images = student.noise.network, student.noise.images
-        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-        running: dict[nn.Module, torch.Tensor] = {
-            norm: torch.ones(norm.num_features, dtype=torch.float64, device=images.device) for norm in norms
-        }
-
-        def average(norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            running[norm] = 0.9 * running[norm] + 0.1 * inputs[0].var((0, 2, 3))
-
-        hooks = [norm.register_forward_pre_hook(average) for norm in norms]
-        try:
-            with torch.no_grad():
-                before = network(images).features[-1]
-                after = network(images + 0.01 * images.roll(-1, 0)).features[-1]
-        finally:
-            for hook in hooks:
-                hook.remove()
+        noise = student.noise
+        before, first = _observed(noise, noise.images)
+        after, second = _observed(noise, noise.images + 0.01 * noise.images.roll(-1, 0))
         distance = (before - after).abs().sum((1, 2, 3)).mean()
-        scale = sum(variance.mean().log().item() for variance in running.values()) / 2
+        scale = sum(_running(*pair).mean().log().item() for pair in zip(first, second, strict=True)) / 2
         return distance.log().item() + scale
+
+
+def _observed(probe: Probe, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The map that gets pooled, and the variances [C] in front of each batch norm."""
+    import torch
+
+    from probe.calls import Kind
+
+    variances: list[torch.Tensor] = []
+
+    def observe(call: Call) -> Any:
+        if call.kind in (Kind.OTHER_NORM, Kind.STATISTIC):
+            raise NotApplicable(f"zen makes up for what batch norms take away, and has no term for {call.said}")
+        if call.kind is Kind.BATCH_NORM:
+            variances.append(call.input.var([0, *range(2, call.input.ndim)]))
+        return call.run()
+
+    with torch.no_grad():
+        return probe.run(images, observe).features[-1], variances
+
+
+def _running(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """A running variance after two batches, in float64."""
+    import torch
+
+    return 0.9 * (0.9 * torch.ones_like(first, dtype=torch.float64) + 0.1 * first) + 0.1 * second

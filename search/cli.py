@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from bench.options import Modules
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage
-from common.options import Data, Device, Json, Modules
+from common.options import Data, Device, Json
 from search.subgraph.words import FOLDER
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def search_command(
     max_latency: Annotated[
         str | None, typer.Option(help="Milliseconds of a forward pass of the batch at most, on this machine.")
     ] = None,
-    cells: Annotated[str, typer.Option(help="all, valid, unique, functions, or a file: where to search.")] = "all",
+    cells: Annotated[str, typer.Option(help="all, valid, unique, functions, labelled or a file.")] = "all",
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
     store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = results.SCORE_STORE,
     data: Data = None,
@@ -84,7 +85,7 @@ def search_command(
     at_least_one("--budget", budget)
     from bench.benchmarks import benchmark as named
     from bench.benchmarks import with_teacher
-    from bench.plan import select
+    from bench.plan import select_of
     from search.constraints import limit
     from search.methods.registry import choose
 
@@ -94,7 +95,7 @@ def search_command(
     most = {"params": max_params, "flops": max_flops, "latency": max_latency}
     limits = [limit(what, text) for what, text in most.items() if text is not None]
     numbers, folder = tuple(parse_seeds(seeds)), data_folder(data)
-    among = select(cells, space=named(benchmark).space)
+    among = select_of(cells, named(benchmark))
     judge = None if accuracy else _one(proxy, files)
     setting = with_teacher(named(benchmark), teacher)  # last: a trained teacher is loaded
 
@@ -112,7 +113,7 @@ def search_command(
         from bench.runner import Request
         from bench.store import ScoreStore
 
-        request = Request(setting, (judge.label,), numbers, device=where, data=folder, files=files, retry=retry)
+        request = Request(setting, (judge,), numbers, device=where, data=folder, files=files, retry=retry)
         made = OnDemand(request, ScoreStore(store))
         objective = objectives.by_proxy(request, made)
     times = latency(setting, where, output) if max_latency else None
@@ -201,9 +202,7 @@ def student_command(
 
     if process is None and PROCESS_SEED in numbers:
         raise BadUsage(f"--seeds {seeds}: seed {PROCESS_SEED} is of the search of the process")
-    request = Request(
-        setting, (judge.label,), (0,), device=choose_device(device), data=folder, files=files, retry=retry
-    )
+    request = Request(setting, (judge,), (0,), device=choose_device(device), data=folder, files=files, retry=retry)
     scores = OnDemand(request, ScoreStore(store))
     plan = Plan(setting, "all", tuple(limits), 1, budget)
     folders = Folders(output / "store/rehearsal" if RecipeName.parse(benchmark).rehearsal else output, output / "store")

@@ -17,20 +17,20 @@ Cost = Callable[[Any], float]
 
 
 def counts(skeleton: Skeleton) -> dict[str, Callable[[Any], int]]:
-    """What is counted of every student; flops are multiply-adds of one image, as everywhere here."""
+    """Return the functions that count a student's parameters and flops, which are multiply-adds of one image."""
     return {"params": skeleton.count_parameters, "flops": skeleton.count_multiply_adds}
 
 
 @dataclass(frozen=True)
 class Limit:
-    """`--max-<what>`: at most that much of `params`, `flops` or `latency`."""
+    """A `Limit` allows at most so much of `params`, `flops` or `latency`: `--max-<what>`."""
 
     what: str
     most: float
 
 
 def limit(what: str, text: str) -> Limit:
-    """A limit written as 500000, 500k, 0.5M or 1G; of latency milliseconds, such as 3.5. Raises BadUsage."""
+    """Read a limit written as 500000, 500k, 0.5M or 1G; of latency milliseconds, such as 3.5. Raises BadUsage."""
     suffixes, example = ("", "milliseconds such as 3.5") if what == "latency" else ("kMG", "500000, 500k, 0.5M or 1G")
     found = re.fullmatch(rf"(\d+\.?\d*|\.\d+)([{suffixes or ' '}]?)", text.strip(), re.ASCII)
     if found is None:

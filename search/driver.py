@@ -11,7 +11,7 @@ from search.choices import Architecture, Choices
 
 @dataclass(frozen=True)
 class Glimpse:
-    """Asks for what an architecture comes to after a shorter training."""
+    """A `Glimpse` asks what score an architecture has after a shorter training."""
 
     architecture: Architecture
 
@@ -22,7 +22,7 @@ constraints, or has no score."""
 
 
 class Shorter(NamedTuple):
-    """Shorter trainings: what an architecture comes to, and what part of an evaluation that costs."""
+    """A `Shorter` trains architectures for less long: it gives their score, at a `price` in parts of an evaluation."""
 
     evaluate: Callable[[Architecture], float | None]
     price: float
@@ -33,7 +33,7 @@ PATIENCE = 10
 
 
 class Step(NamedTuple):
-    """The evaluation, counted from 1, that found a better architecture than those before."""
+    """A `Step` is an evaluation, counted from 1, that found a better architecture than all before."""
 
     evaluation: int
     architecture: Architecture
@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Trace:
-    """What a search asked for. An architecture asked for again is not evaluated again."""
+    """A `Trace` keeps what a search asked for. An architecture that is asked for again is not evaluated again."""
 
     scores: dict[Architecture, float | None] = field(default_factory=dict)
     """The evaluations, in their order."""
@@ -49,7 +49,7 @@ class Trace:
     outside: int = 0
     """Of those asked for, how many the constraints forbid: they are never evaluated."""
     glimpses: dict[Architecture, float | None] = field(default_factory=dict)
-    """What was found by shorter trainings, in their order; never the answer."""
+    """The scores of shorter trainings, in their order; none of them is ever the answer."""
 
     @property
     def steps(self) -> list[Step]:
@@ -69,7 +69,7 @@ class Trace:
 
     @property
     def failed(self) -> int:
-        """Evaluations without a score."""
+        """The number of evaluations without a score."""
         return sum(score is None for score in self.scores.values())
 
 

@@ -6,7 +6,6 @@ cell, so that a search repeated keeps to the same cells.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.benchmarks import Benchmark
-from common.errors import BadInput, BadUsage
-from common.files import write_json
+from common.errors import BadUsage
+from common.formats import read_json, reading, write_json
 from spaces.nb201.cell import EDGES, NONE, OPERATIONS, Cell
 from spaces.nb201.skeleton import CellSkeleton
 
@@ -25,7 +24,9 @@ ROUNDS = 25
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of a forward pass of a benchmark's batch; of an operation, those on one edge of every cell."""
+    """A `Latency` prices a forward pass of a benchmark's batch in milliseconds: `base` for a cell of no operation, and
+    for an operation what it adds on one edge of every cell.
+    """
 
     base: float
     operations: dict[str, float]
@@ -33,13 +34,13 @@ class Latency:
     batch: int
 
     def of(self, cell: Cell) -> float:
-        """Milliseconds of a cell's network, in which no dead operation is run."""
+        """Return the milliseconds of a cell's network, in which no dead operation is run."""
         return self.base + sum(self.operations[OPERATIONS[edge.operation]] for edge in cell.live_edges())
 
 
 def latency(setting: Benchmark, device: str, folder: Path) -> Latency:
-    """The table in `folder`, measured now where there is none. Raises BadInput where it cannot be read, BadUsage for
-    networks without cells."""
+    """Return the table in `folder`, measured now where there is none. Raises BadInput where it cannot be read, BadUsage
+    for networks without cells."""
     if not isinstance(setting.skeleton, CellSkeleton):
         raise BadUsage(f"--max-latency: times are of the operations of cells, and {setting.name} has none")
     path = folder / f"latency-{setting.name}-{device.replace(':', '')}.json"
@@ -47,20 +48,22 @@ def latency(setting: Benchmark, device: str, folder: Path) -> Latency:
         from bench.provenance import provenance
 
         write_json(path, asdict(measure(setting, device)) | {"measured_on": provenance(device)})
-    try:
-        return of_record(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"cannot read {path} ({error!r}): remove it to measure again") from error
+    again = "remove it to measure again"
+    with reading(path, again):
+        return of_record(read_json(path, again))
 
 
 def of_record(record: dict[str, Any]) -> Latency:
-    """What `asdict` wrote. Raises KeyError, TypeError or ValueError for something else."""
+    """Make a `Latency` of what `asdict` made of one. Raises KeyError, TypeError or ValueError for anything else."""
     operations = {name: float(record["operations"][name]) for name in OPERATIONS if name != OPERATIONS[NONE]}
     return Latency(float(record["base"]), operations, str(record["device"]), int(record["batch"]))
 
 
 def measure(setting: Benchmark, device: str) -> Latency:
-    """Of an operation a sixth of what a cell of six of it takes longer than one of none; one thread."""
+    """Measure a `Latency` on one thread.
+
+    An operation's time is a sixth of what a cell of six of it takes longer than a cell of none.
+    """
     import torch
 
     from images.noise import noise

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Objective:
-    """`evaluate(cell)` is larger for better cells, None where there is no number."""
+    """An `Objective` is searched by: `evaluate(cell)` is larger for better cells, None where there is no number."""
 
     name: str
     """In file names: the proxy, or what was trained."""
@@ -38,14 +38,15 @@ class Objective:
 
 
 def by_proxy(request: Request, scores: OnDemand) -> Objective:
-    """The mean score over the seeds of a request for one proxy."""
+    """Make the objective of a proxy: its mean score over the seeds of a request."""
     name = name_of(scores.proxy, request.benchmark)
     settings = {"by": "proxy", "proxy": name, "seeds": list(request.seeds), "backbone": request.benchmark.backbone}
     return Objective(name, settings, scores.proxy.sees, request.benchmark.space.cell_set("all"), scores.score)
 
 
 def by_accuracy(which: str, benchmark: Benchmark, seeds: Sequence[int], shorter: str | None = None) -> Objective:
-    """Trained validation accuracy, of the cells that a table has it of; with `shorter`, of those that both tables have.
+    """Make the objective of validation accuracy, of the cells that a table holds; with `shorter`, that both tables
+    hold.
 
     Raises BadInput, and BadUsage where the second table does not train shorter than the first.
     """

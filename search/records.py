@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import Any
 
 from bench.benchmarks import Benchmark
 from common import results
-from common.files import write_json, write_whole
+from common.files import together
+from common.formats import write_json, write_records
 from search.cells import index_of
 from search.choices import Choices
 from search.constraints import counts
@@ -23,7 +22,7 @@ FOLDER = results.SEARCHES
 
 @dataclass(frozen=True)
 class Found:
-    """What one run of a search came to; None where nothing it evaluated has a score."""
+    """A `Found` is the answer of one run of a search and its cost; None where nothing that it evaluated has a score."""
 
     run: int
     cell: int | None
@@ -39,13 +38,13 @@ class Found:
     asked: int
     outside: int
     seconds: float | None
-    """Of the trainings that it looked up; None where scores were searched by."""
+    """Seconds of the trainings that it looked up; None where scores were searched by."""
     steps: str
     """The improvements: `evaluation:cell`, the last is the answer."""
 
 
 def found(run: int, trace: Trace, space: Choices, benchmark: Benchmark, objective: Objective) -> Found:
-    """The record of a run."""
+    """Make the record of a run of its trace."""
     steps = [(step.evaluation, index_of(step.architecture, benchmark.space)) for step in trace.steps]
     functions, glimpsed = ({space.class_of[one] for one in seen} for seen in (trace.scores, trace.glimpses))
     seconds = _seconds(objective, functions)
@@ -81,7 +80,7 @@ def _seconds(objective: Objective, functions: Iterable[int]) -> float | None:
 
 
 def ranges(seeds: Sequence[int]) -> str:
-    """Ascending numbers as the command line takes them: `0-2,5`."""
+    """Write ascending numbers as the command line takes them: `0-2,5`."""
     text, first = [], 0
     for place, seed in enumerate(seeds):
         if place + 1 == len(seeds) or seeds[place + 1] != seed + 1:
@@ -91,7 +90,7 @@ def ranges(seeds: Sequence[int]) -> str:
 
 
 def name_of(settings: dict[str, Any]) -> str:
-    """With what tells this search from others: seeds other than 0, cells other than all, shorter trainings, limits."""
+    """Name a search by what tells it apart: seeds other than 0, cells other than all, shorter trainings, limits."""
     told = {} if settings["cells"] == "all" else {"cells": Path(settings["cells"]).stem}
     if (seeds := settings["evaluation"]["seeds"]) != [0]:
         told["seeds"] = ranges(seeds)
@@ -103,13 +102,9 @@ def name_of(settings: dict[str, Any]) -> str:
 
 
 def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:
-    """`<benchmark>-<objective>-<method>[.<setting>=<value>].csv` and `.json`. Equal searches give equal bytes."""
+    """Write `<benchmark>-<objective>-<method>[.<setting>=<value>].csv` and `.json`. Equal searches give equal bytes."""
     path = folder / f"{name_of(settings)}.csv"
-    text = io.StringIO()
-    rows = [asdict(one) for one in runs]
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
-    write_json(path.with_suffix(".json"), settings)
+    with together(path.with_suffix(".json")):
+        write_records(path, [asdict(one) for one in runs])
+        write_json(path.with_suffix(".json"), settings)
     return path

@@ -21,7 +21,8 @@ from search.records import Found, found
 
 @dataclass(frozen=True)
 class Plan:
-    """What all methods have in common. `cells` is the name of the cells to choose from, `limits` are on the student.
+    """A `Plan` holds what all methods have in common. `cells` is the name of the cells to choose from, `limits` are on
+    the student.
 
     `latency` is there where it is limited.
     """
@@ -45,7 +46,7 @@ def space_of(plan: Plan, chosen: Sequence[int], objective: Objective) -> Choices
 
 
 def settings(method: Method, objective: Objective, plan: Plan, space: Choices) -> dict[str, Any]:
-    """All that decides what is found."""
+    """Return all that decides what is found, as a file of settings has it."""
     return {
         "benchmark": plan.benchmark.name,
         "objective": objective.name,

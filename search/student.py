@@ -15,7 +15,7 @@ from typing import Any
 from bench.ondemand import OnDemand
 from bench.runner import Request
 from common.errors import BadInput
-from common.files import write_json
+from common.formats import read_json, write_json
 from common.progress import Progress
 from distill.comparison import BASELINE, Pair, compare, learn, process_name, read_rows
 from distill.process.distpro import Settings
@@ -36,7 +36,7 @@ EVERY = 5.0
 
 @dataclass(frozen=True)
 class Folders:
-    """`students`, `processes` and `distillation` lie in `results`, what is unfinished in `scratch`."""
+    """A `Folders` says where files lie: what is finished in folders of `results`, what is not in `scratch`."""
 
     results: Path
     scratch: Path
@@ -56,7 +56,7 @@ class Folders:
 
 @dataclass
 class Record:
-    """What is known of a student so far, on disk at any moment.
+    """A `Record` holds what is known of a student so far, and is on disk at any moment.
 
     `seconds` of a step are those of all runs of the command, stopped ones included, until it was finished.
     """
@@ -67,7 +67,7 @@ class Record:
 
     @classmethod
     def of(cls, path: Path, asked: dict[str, Any]) -> Record:
-        """A new one, or that which lies there. Raises BadInput where that is damaged or of another search."""
+        """Begin a record, or read that which lies there. Raises BadInput where that is damaged or of another search."""
         if not path.exists():
             return cls(path, {"search": asked})
         facts = read_record(path)
@@ -100,16 +100,10 @@ class Record:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Raises BadInput for a missing or damaged file."""
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text())
-        if not isinstance(facts, dict) or not {"search", "seconds"} <= facts.keys():
-            raise ValueError("no search in it")
-    except FileNotFoundError as error:
-        raise BadInput(f"no student {path}: `python -m search student` makes one") from error
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it or move it away") from error
-    return facts
+    """Read what is known of a student so far, by name. Raises BadInput for a missing or damaged file."""
+    if not path.exists():
+        raise BadInput(f"no student {path}: `python -m search student` makes one")
+    return read_json(path, "restore it or move it away", ("search", "seconds"))
 
 
 def student(

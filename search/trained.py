@@ -18,7 +18,7 @@ MODES = ("distilled", "vanilla")
 
 @dataclass(frozen=True)
 class Trained:
-    """Validation accuracy, mean over the seeds, and seconds of training, summed over them, by representative."""
+    """A `Trained` holds validation accuracy (mean over seeds) and seconds (their sum) by representative."""
 
     sees: str
     """The level at which cells share a training."""
@@ -34,7 +34,8 @@ class Trained:
 
 
 def read(which: str, benchmark: Benchmark, seeds: Sequence[int]) -> Trained:
-    """The table `distilled` or `vanilla` of a benchmark, or a file of that form; its cells that have all seeds.
+    """Read the cells that have all seeds in the table `distilled` or `vanilla` of a benchmark, or in a file of that
+    form.
 
     By validation accuracy, because the test accuracy is what the found student is judged by. Raises BadInput.
     """

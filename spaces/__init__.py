@@ -1,1 +1,1 @@
-"""Architectures and their networks: NAS-Bench-201 cells, ResNets by depths; order and classes of each."""
+"""Architectures and their networks: NAS-Bench-201 cells, NATS-Bench sizes, ResNet depths; order and classes of each."""

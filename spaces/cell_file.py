@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.errors import BadInput, BadUsage
+from common.formats import read_text
 from spaces.space import Space
 
 
@@ -13,10 +14,7 @@ def read_cells(path: Path, space: Space) -> list[int]:
 
     Raises BadInput for a missing, unreadable or empty file, BadUsage for a line that is no cell of the space.
     """
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path} ({error}): write one index or cell string a line") from error
+    lines = read_text(path, "write one index or cell string a line").splitlines()
     found = []
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):

@@ -54,6 +54,10 @@ class Draw:
         self.device = torch.device(device)
         self._leaves: dict[str, nn.Module] = {}
 
+    def _key(self, position: str, *channels: int) -> str:
+        """What the leaf of so many channels at `position` is kept under."""
+        return position
+
     def draw(self, position: str, shape: tuple[int, ...], fan_in: int) -> torch.Tensor:
         """The tensor at `position`: equal arguments give equal values, on every machine and in every order."""
         key = hashlib.blake2b(f"{self.seed}/{self.init}/{self.role}{position}".encode(), digest_size=8)
@@ -66,20 +70,22 @@ class Draw:
 
     def conv(self, position: str, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
         """The convolution at `position`, padded to keep the size, without bias, channels last."""
-        if position not in self._leaves:
+        key = self._key(position, channels_in, channels_out)
+        if key not in self._leaves:
             conv = UndrawnConv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
             weight = self.draw(position, (channels_out, channels_in, kernel, kernel), channels_in * kernel**2)
             conv.weight = nn.Parameter(weight.to(self.device, memory_format=torch.channels_last))
-            self._leaves[position] = conv
-        leaf = self._leaves[position]
+            self._leaves[key] = conv
+        leaf = self._leaves[key]
         assert isinstance(leaf, nn.Conv2d)
         return leaf
 
     def bn(self, position: str, channels: int) -> nn.BatchNorm2d:
         """The batch norm at `position`."""
-        if position not in self._leaves:
-            self._leaves[position] = nn.BatchNorm2d(channels, momentum=self.momentum, device=self.device)
-        leaf = self._leaves[position]
+        key = self._key(position, channels)
+        if key not in self._leaves:
+            self._leaves[key] = nn.BatchNorm2d(channels, momentum=self.momentum, device=self.device)
+        leaf = self._leaves[key]
         assert isinstance(leaf, nn.BatchNorm2d)
         return leaf
 
@@ -90,14 +96,37 @@ class Draw:
 
     def linear(self, position: str, features: int, classes: int) -> nn.Linear:
         """The classifier at `position`."""
-        if position not in self._leaves:
+        key = self._key(position, features, classes)
+        if key not in self._leaves:
             linear = UndrawnLinear(features, classes)
             linear.weight = nn.Parameter(self.draw(position, (classes, features), features).to(self.device))
             bias = torch.zeros(classes)
             if self.init == "default":
                 bias = self.draw(f"{position}/bias", (classes,), features)
             linear.bias = nn.Parameter(bias.to(self.device))
-            self._leaves[position] = linear
-        leaf = self._leaves[position]
+            self._leaves[key] = linear
+        leaf = self._leaves[key]
         assert isinstance(leaf, nn.Linear)
         return leaf
+
+
+class NestedDraw(Draw):
+    """A draw of networks that differ in width: a layer has the first rows and columns of the `widest` one's weights at
+    its position, at the scale of its own fan-in, so that narrow networks are parts of wide ones.
+
+    That makes them easier to compare: orders of two seeds agree more (docs/decisions/size-space.md). The leaf modules
+    are kept with those of the draw that it is made from.
+    """
+
+    def __init__(self, draw: Draw, widest: int) -> None:
+        super().__init__(draw.seed, draw.init, role=draw.role, momentum=draw.momentum, device=draw.device)
+        self.widest = widest
+        self._leaves = draw._leaves
+
+    def _key(self, position: str, *channels: int) -> str:
+        return "/".join([position, *map(str, channels)])
+
+    def draw(self, position: str, shape: tuple[int, ...], fan_in: int) -> torch.Tensor:
+        """The first of what the widest layer has: [:rows, :columns]."""
+        whole = (*(max(size, self.widest) for size in shape[:2]), *shape[2:])
+        return super().draw(position, whole, fan_in)[tuple(map(slice, shape))].contiguous()

@@ -1,8 +1,12 @@
-"""Spaces by name."""
+"""Spaces by name: those here, of installed packages (entry points `diswot_bench.spaces`), and of the user's files."""
 
 from __future__ import annotations
 
+from types import ModuleType
+
+from common import modules
 from common.errors import unknown
+from spaces.nats_sizes.space import SIZES
 from spaces.nb201.space import NB201
 from spaces.resnet.space import RESNET
 from spaces.space import Space
@@ -12,12 +16,24 @@ _SPACES: dict[str, Space] = {
     for space in (
         NB201,
         RESNET,
+        SIZES,
     )
 }
 
 
+def spaces_in(module: ModuleType) -> list[tuple[str, Space]]:
+    """The spaces that a module holds, such as `PLAIN = PlainSpace()`, and their names."""
+    return [(value.name, value) for value in vars(module).values() if isinstance(value, Space)]
+
+
+def spaces() -> dict[str, Space]:
+    """All that are known. Raises BadInput where a name stands for two."""
+    return modules.named("space", _SPACES, modules.of_users("diswot_bench.spaces"), spaces_in)
+
+
 def space(name: str) -> Space:
     """The space of a name. Raises BadUsage."""
-    if name not in _SPACES:
-        raise unknown("space", name, _SPACES)
-    return _SPACES[name]
+    known = spaces()
+    if name not in known:
+        raise unknown("space", name, known)
+    return known[name]

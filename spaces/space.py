@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from common.errors import BadUsage, unknown
 
@@ -84,6 +84,18 @@ class Skeleton(ABC):
         """Those of the largest architecture of the space."""
 
 
+@runtime_checkable
+class Member(Protocol):
+    """A network that says which member of a space it is: with its counts, and with its smaller forms."""
+
+    cell: Any
+    skeleton: Skeleton
+
+    def rebuilt(self, skeleton: Any, draw: Draw) -> nn.Module:
+        """The network of the same architecture on another skeleton, of another draw."""
+        ...
+
+
 Build = Callable[[Any, Any, "Draw", str], "nn.Module"]
 """The network of an architecture on its space's skeleton, of a draw of weights, that executes what its readers see."""
 
@@ -123,7 +135,7 @@ class Space(ABC):
         text = text.strip()
         if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
             return int(self.at(int(text)).index)
-        indices = {str(self.at(index)): index for index in range(len(self))}
+        indices = _indices(self)
         if text not in indices:
             raise unknown(f"architecture of the space {self.name}", text, indices)
         return indices[text]
@@ -170,6 +182,11 @@ class Space(ABC):
     def engine(self, skeleton: Any, draw: Draw) -> Any:
         """What runs several architectures of a draw as one network, where the space is `batched`."""
         raise NotImplementedError(f"the space {self.name} runs architectures one at a time")
+
+
+@cache
+def _indices(space: Space) -> dict[str, int]:
+    return {str(space.at(index)): index for index in range(len(space))}
 
 
 @cache

@@ -6,7 +6,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ import hypothesis
 import pytest
 
 import common.cli
+from common import modules
 from common.reproducible import keep_memory
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new process."""
 
     def run(package: str, *words: object) -> Ended:
@@ -68,13 +69,14 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         monkeypatch.setattr(sys, "argv", [package, *map(str, words)])
         code: object = 0
         try:
-            common.cli.run(import_module(f"{package}.cli").app)
+            common.cli.run(import_module(f"{package}.cli" if package != "diswot_bench" else "diswot_bench.app").app)
         except SystemExit as end:
             code = end.code
         assert code is None or isinstance(code, int)
         return Ended(code or 0, *capsys.readouterr())
 
-    return run
+    yield run
+    modules.use(())
 
 
 @pytest.fixture

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+from bench.benchmarks import benchmark
+from bench.identity import fingerprint, settings
 from bench.store import Row, ScoreStore
 from common.cli import parse_seeds
 from common.errors import BadUsage
 from distill.store import AccuracyStore
+from proxies import registry
 from spaces.nb201.cell import cell_at
 
 Command = Callable[..., Any]
@@ -31,7 +34,7 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["run", "nwot,snipp"], "unknown proxy 'snipp': did you mean 'snip'"),
         (["run", ","], "no proxy named"),
         (["run", "diswot:varient=paper"], "unknown field of diswot 'varient': did you mean 'variant'"),
-        (["run", "diswot:variant=papper"], "unknown variant of diswot 'papper': did you mean 'paper'?"),
+        (["run", "diswot:variant=papper"], "unknown variant of diswot 'papper': did you mean 'paper' or 'padded'?"),
         (["run", "diswot:paper"], "name:field=value"),
         (["run", "diswot:init=kaimming", "--limit", "2", "--workers", "1"], "did you mean 'kaiming'?"),
         (["run", "diswot", "--benchmark", "cifar1000"], "unknown benchmark 'cifar1000': did you mean 'cifar100'"),
@@ -39,7 +42,10 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["run", "params", "--limit", "0"], "--limit 0: must be at least 1"),
         (["run", "params", "--workers", "-2"], "--workers -2: must be at least 1"),
         (["run", "params", "--seeds", "x"], "--seeds 'x': expected numbers and ranges"),
-        (["run", "params", "--cells", "functoins"], "neither a cell set (all, valid, unique, functions) nor a file"),
+        (
+            ["run", "params", "--cells", "functoins"],
+            "(all, valid, unique, functions, labelled) nor a file",
+        ),
         (["run", "params", "--cells", "bad.txt"], "bad.txt, line 2: cell index 15625 is out of range"),
         (["verify", "params", "--sample", "0"], "--sample 0: must be at least 1"),
         (["verify", "parms"], "did you mean 'params'"),
@@ -141,7 +147,8 @@ def test_what_is_not_there_ends_with_1(command: Command, tmp_path: Path, words: 
 
 def a_store(path: Path, rows: int = 3) -> None:
     store = ScoreStore(path)
-    number = store.setting("f", "digits", "params", {"version": 1})
+    record = settings(registry.create("params"), benchmark("digits"), None)
+    number = store.setting(fingerprint(record), "digits", "params", record)
     run = store.start_run("now", {}, [(number, 0, "all", rows)])
     store.add(run, [Row(number, 0, cell, 1.0, "ok", "") for cell in range(rows)])
     store.close()
@@ -151,11 +158,6 @@ def newer(path: Path) -> None:
     a_store(path)
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
-
-
-def read_only(path: Path) -> None:
-    a_store(path)
-    path.chmod(0o444)
 
 
 def damaged(path: Path) -> None:
@@ -168,7 +170,6 @@ def damaged(path: Path) -> None:
 
 BAD_STORES: list[tuple[Callable[[Path], Any], str]] = [
     (newer, "was made by a newer version (format 99, this program writes 1): update"),
-    (read_only, "is read-only: make it writable, or name another file with --store"),
     (Path.mkdir, "is a folder: name a file with --store"),
     (lambda path: path.write_text("cell,score\n" * 500), "cannot use bad.sqlite as a store"),
     (lambda path: path.write_bytes(b"SQLite format 3\x00"), "bad.sqlite"),
@@ -232,8 +233,8 @@ def test_a_truncated_parquet_file_ends_with_1(command: Command, tmp_path: Path) 
         ("import no_such_package", "mine.py: ModuleNotFoundError: No module named 'no_such_package'"),
         ("def broken(:\n", "mine.py: SyntaxError"),
         ("raise ValueError('two\\nlines')", "mine.py: ValueError: two lines"),
-        ("score = 1", "mine.py: defines no proxy"),
-        ("from proxies.nwot import NWOT", "mine.py: defines no proxy"),
+        ("score = 1", "mine.py: defines no proxy, data set, space or benchmark"),
+        ("from proxies.nwot import NWOT", "mine.py: defines no proxy, data set, space or benchmark"),
         ("from proxies.nwot import NWOT\nclass Mine(NWOT): pass", "Mine needs the decorator @dataclass(frozen=True)"),
     ],
 )
@@ -242,8 +243,8 @@ def test_a_proxy_module_that_cannot_be_used_ends_with_1(
 ) -> None:
     if text is not None:
         (tmp_path / "mine.py").write_text(text)
-    for words in (["run", "mine"], ["list"]):
-        ended = command("bench", *words, "--proxy-module", "mine.py")
+    for words in (["run", "mine", "--proxy-module"], ["list", "--module"]):
+        ended = command("bench", *words, "mine.py")
         assert expected in ended.error
         assert ended.code == 1
 

@@ -9,7 +9,7 @@ import pytest
 from heavy import heavy_imports
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("common", "images", "spaces", "distill", "probe", "proxies", "bench", "search", "analysis")
+ROOMS = ("common", "images", "spaces", "distill", "probe", "proxies", "bench", "search", "analysis", "diswot_bench")
 """Bottom to top."""
 PRESENT = [room for room in ROOMS if (ROOT / room).is_dir()]
 

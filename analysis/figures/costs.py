@@ -34,7 +34,7 @@ LEAST = 0.1
 
 
 def front(cost: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    """Which points [n] none other beats: nothing as cheap is worth more, nothing worth as much is cheaper."""
+    """Say which points [n] are on the front: nothing as cheap is worth more, nothing worth as much is cheaper."""
     cheaper, better = cost[None] <= cost[:, None], worth[None] >= worth[:, None]
     strictly = (cost[None] < cost[:, None]) | (worth[None] > worth[:, None])
     beaten: np.ndarray = np.any(cheaper & better & strictly, axis=1)
@@ -42,7 +42,7 @@ def front(cost: np.ndarray, worth: np.ndarray) -> np.ndarray:
 
 
 def draw(study: Study, folder: Path) -> Figure:
-    """A dot a proxy, those on the front filled; names where there is room, first of the front and the chosen."""
+    """Draw a dot a proxy, those on the front filled; names where there is room, first of the front and the chosen."""
     measured = pd.Series(forwards(folder, study.benchmark), dtype=float)
     if measured.empty:
         raise CannotDraw(f"no costs in {folder}: `python -m bench cost --benchmark {study.benchmark}` measures them")

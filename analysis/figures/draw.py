@@ -15,6 +15,7 @@ from analysis.figures.style import save, styled
 from analysis.read.costs import FOLDER as MEASURED
 from analysis.read.labels import Labels
 from analysis.read.scores import FOLDER as SCORES
+from analysis.studies.correlate import Result
 from bench.benchmarks import Benchmark
 from common import results
 
@@ -41,17 +42,31 @@ def draw_all(
     output: Path = FOLDER,
     chosen: Sequence[str] | None = None,
 ) -> list[Path]:
-    """`<benchmark>-<against>-<figure>.{svg,png}` of every figure, those written.
+    """Draw every figure, `<benchmark>-<against>-<figure>.{svg,png}`; returns the files written.
 
     A figure that cannot be drawn costs one line on standard error. Raises BadInput as `load` does.
     """
     return draw(load(scores, setting, against, labels, which, chosen), costs, output)
 
 
+def draw_one(result: Result, benchmark: str, against: str, which: str, quantity: str, output: Path) -> Path:
+    """Draw one proxy's scores against labels: `<benchmark>-<proxy>-<against>.png`."""
+    title = f"{benchmark}, {quantity.split(',')[0]}\n{result.correlation.n:,} labelled cells of '{which}'"
+    with styled():
+        figure = scores.draw_results([result], title, quantity)
+        (path,) = save(figure, output / _stem(benchmark, result.proxy, Path(against).stem), ("png",))
+    return path
+
+
+def _stem(*words: str) -> str:
+    """The name of a file, less its ending, that says these words."""
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "_", "-".join(words))
+
+
 def draw(study: Study, cost_folder: Path, output: Path) -> list[Path]:
-    """As `draw_all`, of a study."""
+    """Draw every figure of a study, as `draw_all` does."""
     kinds = KINDS | {"cost": lambda each: costs.draw(each, cost_folder)}
-    stem = re.sub(r"[^A-Za-z0-9.=_-]+", "_", f"{study.benchmark}-{study.against}")
+    stem = _stem(study.benchmark, study.against)
     written = []
     for kind, make in kinds.items():
         with styled():

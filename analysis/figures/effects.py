@@ -27,7 +27,7 @@ SHORT = ("none", "skip", "1×1", "3×3", "pool")
 
 @dataclass(frozen=True)
 class Effects:
-    """Main effects [edge, operation] from n cells; `exact` where that is all of them."""
+    """An `Effects` holds main effects [edge, operation] from n cells; `exact` where that is all of them."""
 
     values: np.ndarray
     n: int
@@ -35,12 +35,12 @@ class Effects:
 
 
 def percentiles(values: pd.Series) -> pd.Series:
-    """Mean rank in percent of the cells that have a value: 0 the lowest, 100 the highest, whatever the scale."""
+    """Turn values into mean ranks in percent of the cells that have one: 0 the lowest, 100 the highest."""
     return 100 * (values.rank() - 0.5) / len(values)
 
 
 def main_effects(values: pd.Series) -> Effects:
-    """Of values by cell. Raises CannotDraw where the cells do not tell all effects apart."""
+    """Compute the main effects of values by cell. Raises CannotDraw where the cells do not tell all effects apart."""
     found = values.dropna()
     operations, y = _operations(found), found.to_numpy(dtype=float)
     if len(found) == len(cells()):
@@ -97,7 +97,7 @@ def _by_edge(solution: np.ndarray) -> np.ndarray:
 
 
 def draw(study: Study) -> Figure:
-    """A panel for each edge: bars are effects on the label, markers those on the chosen proxies' scores."""
+    """Draw a panel for each edge: bars are effects on the label, markers those on the chosen proxies' scores."""
     if not study.labels.space.cell_based:
         raise CannotDraw("effects are of the operations of cells, and these networks have none")
     labels = percentiles(label_cells(study.labels, "all"))

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis.figures.study import Study
-from analysis.figures.style import ACCENT, INK, decimals, label_below, legend_below, panels
+from analysis.figures.style import ACCENT, INK, label_below, legend_below, panels
 from analysis.read.columns import BASELINE
 from analysis.stats.correlation import Correlation, correlate
+from analysis.typeset import number
 from spaces.space import Space
 
 PARTS = 5
@@ -19,13 +20,13 @@ OWN, ALL = "the proxy of the panel", "the same on all cells"
 
 
 def parts(labels: np.ndarray) -> np.ndarray:
-    """Fifth 0 (lowest) to 4 of each label [n]; ties stay together."""
+    """Return the fifth of each label [n], 0 the lowest to 4; ties stay together."""
     shares = (stats.rankdata(labels) - 0.5) / len(labels)
     return np.minimum((shares * PARTS).astype(int), PARTS - 1)
 
 
 def within(pairs: pd.DataFrame, space: Space) -> list[Correlation]:
-    """The correlation inside each fifth of the ranking by label, from the lowest."""
+    """Return the correlation inside each fifth of the ranking by label, from the lowest."""
     stands_for = np.array(space.representatives("function"))
     inside = parts(pairs["label"].to_numpy())
     found = []
@@ -37,7 +38,7 @@ def within(pairs: pd.DataFrame, space: Space) -> list[Correlation]:
 
 
 def draw(study: Study) -> Figure:
-    """A panel for each chosen proxy: a dot and 95 % interval a fifth, its overall Spearman as a line; params beside."""
+    """Draw a panel for each chosen proxy: dot and 95 % interval a fifth, a line for Spearman overall, params beside."""
     figure, grid = panels(study.chosen, study.title)
     x = np.arange(1, PARTS + 1)
     shown = {*study.chosen, BASELINE} & set(study.results)
@@ -51,7 +52,7 @@ def draw(study: Study) -> Figure:
         else:
             _dots(axes, x - 0.14, found[name], "o", INK, INK, OWN)
             _dots(axes, x + 0.14, found[BASELINE], "^", ACCENT, "white", BASELINE)
-        axes.set_title(f"{name}, {decimals(whole)}")
+        axes.set_title(f"{name}, {number(whole)}")
         axes.set_xticks(x, ["lowest", "2", "3", "4", "highest"])
         axes.set_xlim(0.5, PARTS + 0.5)
     other = next((axes for name, axes in grid.items() if name != BASELINE), next(iter(grid.values())))

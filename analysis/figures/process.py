@@ -25,19 +25,19 @@ LOOKS: tuple[dict[str, Any], ...] = tuple(
 
 
 def draw_all(folder: Path = FOLDER, output: Path = OUTPUT) -> list[Path]:
-    """`<process>-weights.{svg,png}` of every process in a folder."""
+    """Draw `<process>-weights.{svg,png}` of every process in a folder."""
     return [written for path in sorted(folder.glob("*.json")) for written in draw(path, output)]
 
 
 def draw(path: Path, output: Path = OUTPUT) -> list[Path]:
-    """`<process>-weights.{svg,png}` of a file. Raises BadInput."""
+    """Draw `<process>-weights.{svg,png}` of the process in a file. Raises BadInput."""
     process = read_process(path)
     with styled():
         return save(weights(process, path.stem), output / f"{path.stem}-weights")
 
 
 def weights(process: Process, title: str) -> Figure:
-    """A line a pathway: the heaviest by name, the others pale; the dotted line is the mean of all, equal weights."""
+    """Draw a line a pathway: the heaviest by name, others pale; the dotted line is the mean of all, equal weights."""
     figure = canvas(COLUMN, 3.1, title)
     axes = figure.subplots()
     values, times = np.array(process.weights), np.array(process.times)

@@ -14,7 +14,7 @@ ROW = 0.135
 
 
 def draw(study: Study) -> Figure:
-    """A dot and its 95 % interval a proxy, best on top; counting parameters is the line to beat."""
+    """Draw a dot and its 95 % interval a proxy, best on top; counting parameters is the line to beat."""
     names = list(study.results)
     found = [study.results[name].correlation for name in names]
     spearman = np.array([each.spearman for each in found])

@@ -9,7 +9,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from scipy import stats
 
 from analysis.figures.study import CannotDraw, Study
-from analysis.figures.style import INK, PALE, decimals, label_below, legend_below, panels
+from analysis.figures.style import INK, PALE, label_below, legend_below, panels
+from analysis.typeset import number
 
 TICKS = (10, 30, 100, 300, 1000, 3000, 10000)
 DRAWS = 300
@@ -18,7 +19,7 @@ SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def curve(pairs: pd.DataFrame) -> pd.DataFrame:
-    """By number of cells: the 2.5 %, 50 % and 97.5 % quantiles of Spearman over random subsets of these pairs.
+    """Compute, by number of cells, the 2.5 %, 50 % and 97.5 % quantiles of Spearman over random subsets of these pairs.
 
     Subsets are drawn without replacement; the last row is all cells, where no band is left.
     """
@@ -40,7 +41,7 @@ def _spearman(columns: np.ndarray) -> float:
 
 
 def draw(study: Study) -> Figure:
-    """A panel for each chosen proxy: median and 95 % band over random subsets of the labelled cells."""
+    """Draw a panel for each chosen proxy: median and 95 % band over random subsets of the labelled cells."""
     if study.n <= SIZES[0]:
         raise CannotDraw(f"only {study.n} labelled cells")
     figure, grid = panels(study.chosen, study.title)
@@ -55,7 +56,7 @@ def draw(study: Study) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator(TICKS))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.set_title(f"{name}, {decimals(last)}")
+        axes.set_title(f"{name}, {number(last)}")
     legend_below(figure, next(iter(grid.values())), 3)
     label_below(grid, "cells scored")
     figure.supylabel("Spearman's correlation")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis.figures.study import Study
-from analysis.figures.style import INK, decimals, panels
+from analysis.figures.style import INK, panels
+from analysis.studies.correlate import Result
+from analysis.typeset import number
 
 Scale = Literal["linear", "log"]
 DOTS = 1000
@@ -24,11 +27,15 @@ TAIL = 5
 
 
 def draw(study: Study) -> Figure:
-    """A panel for each chosen proxy, its Spearman correlation and interval above; all on one scale of labels."""
-    figure, grid = panels(study.chosen, study.title, height=2.1)
+    """Draw a panel for each chosen proxy, as `draw_results` does."""
+    return draw_results([study.results[name] for name in study.chosen], study.title, study.labels.quantity)
+
+
+def draw_results(results: Sequence[Result], title: str, quantity: str) -> Figure:
+    """Draw a panel for each proxy, its Spearman correlation and interval above; all on one scale of labels."""
+    figure, grid = panels([result.proxy for result in results], title, height=2.1)
     binned = []
-    for name, axes in grid.items():
-        result = study.results[name]
+    for result, axes in zip(results, grid.values(), strict=True):
         x, y = result.pairs["score"].to_numpy(), result.pairs["label"].to_numpy()
         scale, (low, high) = extent(x)
         axes.set_xscale(scale)
@@ -42,12 +49,13 @@ def draw(study: Study) -> Figure:
             axes.scatter(x, y, s=9, color=INK, alpha=0.35, linewidths=0)
         _frame(axes, scale, low, high)
         hidden = int(np.sum((x < low) | (x > high)))
-        axes.set_xlabel("score" + (f" ({hidden:,} beyond)" if hidden else ""))
+        seeds = f", mean of {len(result.seeds)} seeds" if len(result.seeds) > 1 else ""
+        axes.set_xlabel(f"score{seeds}" + (f" ({hidden:,} beyond)" if hidden else ""))
         c = result.correlation
         axes.set_title(
-            f"{name}\nSpearman {decimals(c.spearman)} [{decimals(c.spearman_low)}, {decimals(c.spearman_high)}]"
+            f"{result.proxy}\nSpearman {number(c.spearman)} [{number(c.spearman_low)}, {number(c.spearman_high)}]"
         )
-    figure.supylabel(study.labels.quantity)
+    figure.supylabel(quantity)
     if binned:
         largest = max(bins.get_clim()[1] or 1.0 for bins in binned)
         for bins in binned:

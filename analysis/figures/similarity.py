@@ -23,7 +23,7 @@ def rank_correlations(scores: dict[str, pd.Series]) -> pd.DataFrame:
 
 
 def clustered(correlations: pd.DataFrame) -> pd.DataFrame:
-    """Rows and columns in the order of a tree: mean linkage of 1 - rho, leaves turned so that neighbours are alike.
+    """Order rows and columns by a tree: mean linkage of 1 - rho, leaves turned so that neighbours are alike.
 
     1 - rho and not 1 - |rho|: larger is better, so that a reversed ranking is another opinion. NaN counts as 0.
     """
@@ -35,7 +35,7 @@ def clustered(correlations: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(study: Study) -> Figure:
-    """A square for each pair, lighter the more alike they rank the cells of the set, labelled or not."""
+    """Draw a square for each pair, lighter the more alike they rank the cells of the set, labelled or not."""
     if len(study.scores) < 2:
         raise CannotDraw("it needs two proxies")
     table = clustered(rank_correlations(study.scores))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import ACCENT, INK, PAGE, PALE, canvas, legend_below, save, styled
 from common import results
-from common.errors import BadInput
+from common.formats import read_csv, read_json
 from spaces.nb201.cell import cells
 
 FOLDER = results.SPEED
@@ -20,7 +19,7 @@ COLUMNS = ["proxies", "conventional", "own", "passes", "ratio"]
 
 
 def draw_all(folder: Path = FOLDER, output: Path = OUTPUT) -> list[Path]:
-    """`<benchmark>-speed.{svg,png}` of every measurement of `make speed`; none where none is. Raises BadInput."""
+    """Draw `<benchmark>-speed.{svg,png}` of every measurement of `make speed`. Raises BadInput."""
     written = []
     for path in sorted(folder.glob("*.csv")):
         if not path.stem.endswith("-growth"):
@@ -31,15 +30,14 @@ def draw_all(folder: Path = FOLDER, output: Path = OUTPUT) -> list[Path]:
 
 
 def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rates of a measurement and what made them."""
-    try:
-        return pd.read_csv(path)[COLUMNS], json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"cannot read {path} ({error}): `make speed` makes it") from error
+    """Read the rates of a measurement and what made them. Raises BadInput."""
+    again = "`make speed` makes it"
+    made = read_json(path.with_suffix(".json"), again, ("benchmark", "workers", "device"))
+    return read_csv(path, again, COLUMNS)[COLUMNS], made
 
 
 def draw(rates: pd.DataFrame, made: dict[str, Any]) -> Figure:
-    """A line for each family, from our time to the conventional one, and how many times that is."""
+    """Draw a line for each family, from our time to the conventional one, and how many times that is."""
     title = f"{made['benchmark']}: a sweep of {len(cells()):,} cells, {made['workers']} workers on {made['device']}"
     figure = canvas(PAGE, 0.9 + 0.32 * len(rates), title)
     axes = figure.add_subplot()

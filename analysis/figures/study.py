@@ -22,7 +22,7 @@ ALWAYS = ("diswot", "params")
 
 
 class CannotDraw(Exception):
-    """Why there is no such figure of this study, in one line."""
+    """A `CannotDraw` says in one line why there is no such figure of a study."""
 
 
 COPY = 0.99
@@ -31,7 +31,7 @@ COPY = 0.99
 
 @dataclass(frozen=True)
 class Study:
-    """Mean score over the seeds by cell, of every proxy, and what the labels of a cell set say of it."""
+    """A `Study` holds the mean score of every proxy by cell, over seeds, and its correlation with labels of a set."""
 
     benchmark: str
     against: str
@@ -48,7 +48,7 @@ class Study:
 
     @property
     def n(self) -> int:
-        """Labelled cells of the set."""
+        """The number of labelled cells of the set."""
         return len(label_cells(self.labels, self.which))
 
     @property
@@ -71,7 +71,7 @@ class Study:
 def load(
     folder: Path, setting: Benchmark, against: str, labels: Labels, which: str, chosen: Sequence[str] | None = None
 ) -> Study:
-    """From published scores; populations where all their parts are published, and the baselines from closed forms.
+    """Read a study from published scores: of proxies, of populations whose parts are all published, of baselines.
 
     Raises BadInput for scores that cannot be read, BadUsage for a chosen proxy that is not among them.
     """
@@ -90,7 +90,7 @@ def judged(
     everywhere: Mapping[str, pd.Series] | None = None,
     chosen: Sequence[str] | None = None,
 ) -> Study:
-    """The study of scores by cell. `chosen` are by default the `BEST` ones beside `ALWAYS`."""
+    """Make a study of scores by cell. `chosen` are by default the `BEST` ones beside `ALWAYS`."""
     labelled = label_cells(labels, which)
     found = {name: judge(name, [], column, labelled, labels.space) for name, column in sorted(scores.items())}
     ranking = pd.Series({name: result.correlation.spearman for name, result in found.items()})
@@ -114,7 +114,7 @@ def judged(
 
 
 def few(order: Sequence[str], scores: Mapping[str, pd.Series]) -> list[str]:
-    """The `BEST` of an order, best first, beside `ALWAYS`, without copies of what is taken (`COPY`)."""
+    """Choose the `BEST` of an order, best first, beside `ALWAYS`, without copies of what is taken (`COPY`)."""
     taken = [name for name in ALWAYS if name in scores]
     room = len(taken) + BEST
     for name in order:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from common.files import write_whole
+from common.files import together, write_whole
 
 COLUMN, PAGE = 3.5, 7.0
 """Widths in inches, for one column of a paper and for two: printed so, type is 7 to 8 points."""
@@ -57,7 +56,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's defaults with the style above, whatever the user's matplotlibrc says."""
+    """Draw within the block with Matplotlib's defaults and the style above, whatever the user's matplotlibrc says."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -65,7 +64,7 @@ def styled() -> Iterator[None]:
 
 
 def canvas(width: float, height: float, title: str) -> Figure:
-    """An empty figure of a size in inches."""
+    """Make an empty figure of a size in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
@@ -73,7 +72,7 @@ def canvas(width: float, height: float, title: str) -> Figure:
 
 
 def panels(names: list[str], title: str, height: float = 1.9) -> tuple[Figure, dict[str, Axes]]:
-    """Small multiples on a page's width, one for each name, with one vertical axis for all."""
+    """Make small multiples on a page's width, one for each name, with one vertical axis for all."""
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     figure = canvas(PAGE if columns > 1 else COLUMN, height * rows + 0.6, title)
@@ -84,30 +83,30 @@ def panels(names: list[str], title: str, height: float = 1.9) -> tuple[Figure, d
 
 
 def label_below(grid: dict[str, Axes], text: str) -> None:
-    """The horizontal axis of the lowest panel of each column. (A label of the figure would collide with a legend.)"""
+    """Label the lowest panel's horizontal axis in each column: a label of the figure would collide with a legend."""
     for axes in {axes.get_subplotspec().colspan.start: axes for axes in grid.values()}.values():  # type: ignore[union-attr]
         axes.set_xlabel(text)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int, order: list[str] | None = None) -> None:
-    """What the marks of these axes mean, under everything else."""
+    """Add a legend of the marks of these axes, under everything else."""
     handles, names = axes.get_legend_handles_labels()
     found = dict(zip(names, handles, strict=True))
     shown = [name for name in order or names if name in found]
     figure.legend([found[name] for name in shown], shown, loc="outside lower center", ncols=columns)
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write `path` with the endings .svg and .png; neither holds a date or the version of a program."""
+_SILENT: dict[str, dict[str, None]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+"""What each format would say of a date or a program, left out."""
+
+
+def save(figure: Figure, path: Path, endings: Sequence[str] = ("svg", "png")) -> list[Path]:
+    """Write `path` with each ending; no file holds a date or the version of a program."""
     found = []
-    for ending, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=ending, metadata=metadata)
-        found.append(path.with_name(f"{path.name}.{ending}"))
-        write_whole(found[-1], buffer.getvalue())
+    with together():
+        for ending in endings:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=ending, metadata=_SILENT[ending])
+            found.append(path.with_name(f"{path.name}.{ending}"))
+            write_whole(found[-1], buffer.getvalue())
     return found
-
-
-def decimals(value: float) -> str:
-    """Two decimals, a dash for what is not known."""
-    return f"{value:.2f}" if np.isfinite(value) else "–"

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import ACCENT, INK, MIDDLE, PALE, label_below, panels, save, styled
-from analysis.tables.subgraph import Cut, read
+from analysis.tables.subgraph import AGAIN, Cut, read
 from common import results
-from common.errors import BadInput
+from common.formats import read_csv
 from search.subgraph.words import FOLDER, FOUND
 
 OUTPUT = results.FIGURES
@@ -27,7 +27,7 @@ BEND = {(0, 3): 0.0, (0, 1): 0.1, (0, 2): -0.1, (1, 2): 0.0, (1, 3): 0.1, (2, 3)
 
 
 def draw_all(benchmark: str, folder: Path = FOLDER, output: Path = OUTPUT) -> list[Path]:
-    """`<benchmark>-subgraph-<gates>-<budget>-{gates,graph}.{svg,png}` of every finished study; none where none is."""
+    """Draw `<benchmark>-subgraph-<gates>-<budget>-{gates,graph}.{svg,png}` of every finished study."""
     written = []
     for cut in read(benchmark, folder):
         stem = f"{benchmark}-subgraph-{cut.name.removeprefix(f'{benchmark}-')}"
@@ -38,22 +38,20 @@ def draw_all(benchmark: str, folder: Path = FOLDER, output: Path = OUTPUT) -> li
 
 
 def history(cut: Cut) -> dict[int, pd.DataFrame]:
-    """By seed: `lambda` and every gate by step. Raises BadInput."""
-    try:
-        found = pd.read_csv(cut.history).set_index("step")
-        return {int(seed): part[["lambda", *cut.settings["elements"]]] for seed, part in found.groupby("seed")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise BadInput(f"cannot read {cut.history} ({error}): run `python -m search subgraph` again") from error
+    """Read `lambda` and every gate by step, for each seed. Raises BadInput."""
+    shown = ["lambda", *cut.settings["elements"]]
+    found = read_csv(cut.history, AGAIN, ("seed", "step", *shown)).set_index("step")
+    return {int(seed): part[shown] for seed, part in found.groupby("seed")}
 
 
 def title(cut: Cut) -> str:
-    """Of both figures."""
+    """Write the title of both figures."""
     budget = cut.settings["budget"]
     return f"{cut.settings['benchmark']}, gates on {cut.settings['gates']}, at most {budget:,} parameters"
 
 
 def gates(cut: Cut) -> Figure:
-    """A panel a seed: every gate after each step, and lambda on the axis to the right; a cross is where one closed."""
+    """Draw a panel a seed: every gate after each step, lambda on the axis to the right, a cross where a gate closed."""
     by_seed = history(cut)
     figure, grid = panels([f"seed {seed}" for seed in by_seed], title(cut), height=2.1)
     elements = cut.settings["elements"]
@@ -110,7 +108,7 @@ def _legend(figure: Figure, elements: Sequence[str] | None) -> None:
 
 
 def graph(cut: Cut) -> Figure:
-    """A panel a seed: what is kept solid, what is cut dashed, and the student's accuracy."""
+    """Draw a panel a seed: what is kept solid, what is cut dashed, and the student's accuracy."""
     by_seed = cut.settings["kept"]
     figure, grid = panels([f"seed {seed}" for seed in by_seed], title(cut), height=1.7)
     found = cut.rows[cut.rows["kind"] == FOUND].set_index("seed")

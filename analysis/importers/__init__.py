@@ -10,11 +10,12 @@ import hashlib
 import re
 from pathlib import Path
 
-from analysis.importers.benchmarks import BENCHMARKS, DATA_SETS, EPOCHS, read_benchmark
+from analysis.importers.benchmarks import BENCHMARKS, DATA_SETS, read_benchmark
 from analysis.importers.source import Row, Source
 from analysis.importers.text import read_csv, read_diswot_json, read_resnet_depths
+from analysis.read.accuracies import check_percent
 from common.errors import BadInput, BadUsage, unknown
-from distill.tables import COLUMNS, FOLDER, AccuracyTable, recipe_path, write_table
+from distill.tables import COLUMNS, FOLDER, AccuracyTable, left_alone, recipe_path, write_table
 
 TEXT = {"diswot-json": read_diswot_json, "resnet-depths": read_resnet_depths, "csv": read_csv}
 FORMATS = (*BENCHMARKS, *TEXT)
@@ -32,9 +33,9 @@ def import_table(
 ) -> tuple[Path, AccuracyTable]:
     """Write `<output>/<name>.csv.gz` and its JSON from a file of one of `FORMATS`; the path and what was written.
 
-    `epochs` picks the schedule of a benchmark file (default 200), and states it for the other formats. Raises BadUsage
-    for a word that means nothing, BadInput for a file that is missing, damaged, of another format or space, a pickle
-    that is not trusted, and a table that is there already. Nothing is written unless all of the file was understood.
+    `epochs` picks the schedule of a benchmark file (default: the longest), and states it for the other formats. Raises
+    BadUsage for a word that means nothing, BadInput for a file that is missing, damaged, of another format or space, a
+    pickle that is not trusted, and a table that is there already. Nothing is written unless all was understood.
     """
     epochs = _check_words(format, dataset, epochs)
     stem = re.sub(r"(\.csv)?\.[^.]+$", "", file.name)
@@ -44,14 +45,16 @@ def import_table(
         raise BadUsage(f"--name '{name}': expected letters, digits, '.', '_' and '-'")
     path = output / f"{name}.csv.gz"
     for there in (path, recipe_path(path)):
-        if there.exists():
+        if there.exists() and not left_alone(path):
             raise BadInput(f"{there} is there already and is not overwritten: choose another --name, or remove it")
-    if not (file.is_file() or (format == "nats-bench" and file.is_dir())):
-        raise BadInput(f"no file {file}: name the published file" + (" or folder" if format == "nats-bench" else ""))
+    in_parts = format in BENCHMARKS and BENCHMARKS[format].in_parts
+    if not (file.is_file() or (in_parts and file.is_dir())):
+        raise BadInput(f"no file {file}: name the published file" + (" or folder" if in_parts else ""))
     if format in TEXT:
         source = TEXT[format](file)
     else:
-        source = read_benchmark(format, file, dataset, epochs or EPOCHS[-1], trust_pickle)
+        assert epochs is not None
+        source = read_benchmark(format, file, dataset, epochs, trust_pickle)
     table = _table(source, format, file, dataset, epochs)
     provenance = {
         "cells": int(table.rows["cell"].nunique()),
@@ -73,9 +76,11 @@ def _check_words(format: str, dataset: str, epochs: int | None) -> int | None:
         if epochs is not None and epochs < 1:
             raise BadUsage(f"--epochs {epochs}: must be at least 1")
         return epochs
-    if epochs not in (None, *EPOCHS):
-        raise BadUsage(f"--epochs {epochs}: {format} has trainings of {' and '.join(map(str, EPOCHS))} epochs")
-    return epochs or EPOCHS[-1]
+    *others, longest = BENCHMARKS[format].schedules
+    if epochs not in (None, *others, longest):
+        known = f"{', '.join(map(str, others))} and {longest}"
+        raise BadUsage(f"--epochs {epochs}: {format} has trainings of {known} epochs")
+    return longest if epochs is None else epochs
 
 
 def _table(source: Source, format: str, file: Path, dataset: str, epochs: int | None) -> AccuracyTable:
@@ -86,8 +91,7 @@ def _table(source: Source, format: str, file: Path, dataset: str, epochs: int | 
     if rows["test"].isna().all():
         after = f" after {epochs} epochs" if epochs else ""
         raise BadInput(f"{file} has no test accuracy on {dataset}{after}: choose another --dataset or --epochs")
-    if rows[["val", "test"]].max(axis=None) <= 1:
-        raise BadInput(f"{file}: no accuracy is above 1, so they look like fractions: give percent, 0 to 100")
+    check_percent(file, rows[["val", "test"]].max(axis=None))
     recipe = {"format": format, "file": file.name, "sha256": _sha256(file), "dataset": dataset, "epochs": epochs}
     return AccuracyTable(rows.reindex(columns=list(COLUMNS)), recipe | {"space": source.space})
 

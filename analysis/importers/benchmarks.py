@@ -6,17 +6,19 @@ import math
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from analysis.importers.source import Row, Source, percent, reason
+from analysis.importers.source import Row, Source, reason
+from analysis.read.accuracies import percent
 from common.errors import BadInput
 from common.progress import Progress
-from spaces.nb201.cell import cell_at, cells
-
-EPOCHS = (12, 200)
-"""The two schedules that both trained with."""
+from spaces.nats_sizes.space import SIZES
+from spaces.nb201.space import NB201
+from spaces.space import Space
 
 SETS = {
     "cifar10": (("cifar10-valid", "x-valid"), ("cifar10", "ori-test")),
@@ -31,19 +33,33 @@ Opened = tuple[list[int], Callable[[int], tuple[object, Any]]]
 """Indices of a file, and what gives the architecture string and the `ArchResults`, or None, of one."""
 
 
+@dataclass(frozen=True)
+class Format:
+    """A benchmark's files: who reads them, what space they are of, and what they call a schedule of so many epochs."""
+
+    package: str
+    open: Callable[[Path, str, bool], Opened]
+    """Of a file, the name of a schedule, and whether pickles are trusted."""
+    space: Space
+    schedules: dict[int, str]
+    """The last is the default."""
+    in_parts: bool = False
+    """Whether a folder of a file for each architecture will do."""
+
+
 def read_benchmark(format: str, file: Path, dataset: str, epochs: int, trust_pickle: bool) -> Source:
-    """Every seed of every cell; those of `val` and `test` are the same training except on cifar10."""
-    package, opened = BENCHMARKS[format]
+    """Every seed of every architecture; those of `val` and `test` are the same training except on cifar10."""
+    of = BENCHMARKS[format]
     try:
         with warnings.catch_warnings(action="ignore"):  # of torch, about files that are not its own
-            indices, read = opened(file, epochs, trust_pickle)
+            indices, read = of.open(file, of.schedules[epochs], trust_pickle)
             rows = []
             with Progress(file.name, len(indices), "cells") as bar:
                 for index in indices:
                     name, results = read(index)
-                    _check_cell(file, index, name)
+                    _check_cell(file, of.space, index, name)
                     if results is not None:
-                        _check_cell(file, index, results.arch_str)
+                        _check_cell(file, of.space, index, results.arch_str)
                         rows += _trials(file, index, results, dataset, epochs)
                     bar.advance(1)
     except BadInput:
@@ -57,15 +73,15 @@ def read_benchmark(format: str, file: Path, dataset: str, epochs: int, trust_pic
         "test": f"{test_set} of the training {test_training}, after the last epoch",
         "seconds": f"training {test_training}, as the benchmark states it",
     }
-    return Source(rows, columns, read_with=f"{package} {version(package)}")
+    return Source(rows, columns, of.space.name, read_with=f"{of.package} {version(of.package)}")
 
 
-def _check_cell(file: Path, index: object, name: object) -> None:
-    """Raises BadInput where the file's string of an index is not the official one."""
-    if not isinstance(index, int) or not 0 <= index < len(cells()):
-        raise BadInput(f"{file} has an index {index!r}: NAS-Bench-201 has cells 0 to {len(cells()) - 1}")
-    if name != str(cell_at(index)):
-        raise BadInput(f"{file} calls cell {index} {name!r}, which is {cell_at(index)}: the file is of another space")
+def _check_cell(file: Path, space: Space, index: object, name: object) -> None:
+    """Raises BadInput where the file's string of an index is not that of the space."""
+    if not isinstance(index, int) or not 0 <= index < len(space):
+        raise BadInput(f"{file} has an index {index!r}: the space {space.name} has 0 to {len(space) - 1}")
+    if name != str(space.at(index)):
+        raise BadInput(f"{file} calls cell {index} {name!r}, which is {space.at(index)}: the file is of another space")
 
 
 def _trials(file: Path, index: int, results: Any, dataset: str, epochs: int) -> list[Row]:
@@ -96,11 +112,11 @@ def _trials(file: Path, index: int, results: Any, dataset: str, epochs: int) -> 
     return rows
 
 
-def _nas_bench_201(file: Path, epochs: int, trust_pickle: bool) -> Opened:
+def _nas_bench_201(file: Path, schedule: str, trust_pickle: bool) -> Opened:
     from nas_201_api import ArchResults
 
     content = _load_torch(file, trust_pickle)
-    names, infos, schedule = content["meta_archs"], content["arch2infos"], {12: "less", 200: "full"}[epochs]
+    names, infos = content["meta_archs"], content["arch2infos"]
 
     def read(index: int) -> tuple[object, Any]:
         # the class and not NASBench201API, which copies all of the file; no path, because it would unpickle one
@@ -139,7 +155,8 @@ def _load_torch(file: Path, trust_pickle: bool) -> dict[str, Any]:
     return content
 
 
-def _nats_bench(file: Path, epochs: int, trust_pickle: bool) -> Opened:
+def _nats_bench(name: str, file: Path, schedule: str, trust_pickle: bool) -> Opened:
+    """`name` is what the package calls the space."""
     if not trust_pickle:
         raise BadInput(
             f"{file} is pickled, and a pickle can run anything: it was not read; "
@@ -148,7 +165,7 @@ def _nats_bench(file: Path, epochs: int, trust_pickle: bool) -> Opened:
     import nats_bench
 
     in_parts = file.is_dir()
-    api = nats_bench.create(str(file), "tss", fast_mode=in_parts, verbose=False)
+    api = nats_bench.create(str(file), name, fast_mode=in_parts, verbose=False)
     parts = (re.fullmatch(r"(\d{1,6})\.pickle\.pbz2", part.name) for part in file.glob("*") if in_parts)
     indices = {int(part[1]) for part in parts if part} if in_parts else set(api.arch2infos_dict)
 
@@ -156,10 +173,16 @@ def _nats_bench(file: Path, epochs: int, trust_pickle: bool) -> Opened:
         if in_parts:
             api.reload(str(file), index)
         # taken out, because a whole folder, unpacked, needs more memory than most machines have
-        return api.arch(index), api.arch2infos_dict.pop(index).get(str(epochs))
+        return api.arch(index), api.arch2infos_dict.pop(index).get(schedule)
 
     return sorted(indices), read
 
 
-BENCHMARKS = {"nas-bench-201": ("nas-bench-201", _nas_bench_201), "nats-bench": ("nats_bench", _nats_bench)}
-"""The package of a format, and what opens its files."""
+BENCHMARKS = {
+    "nas-bench-201": Format("nas-bench-201", _nas_bench_201, NB201, {12: "less", 200: "full"}),
+    "nats-bench": Format("nats_bench", partial(_nats_bench, "tss"), NB201, {12: "12", 200: "200"}, in_parts=True),
+    "nats-bench-size": Format(
+        "nats_bench", partial(_nats_bench, "sss"), SIZES, {1: "01", 12: "12", 90: "90"}, in_parts=True
+    ),
+}
+"""By the word on the command line; `nats-bench` is its topology space."""

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from analysis.importers.source import Row, Source, percent, reason
+from analysis.importers.source import Row, Source, reason
+from analysis.read.accuracies import percent, read_rows
 from common.errors import BadInput, BadUsage
 from spaces.nb201.cell import resolve
 from spaces.nb201.space import NB201
@@ -72,12 +73,7 @@ def read_resnet_depths(file: Path) -> Source:
 
 
 def read_csv(file: Path) -> Source:
-    """What `--against` reads (`analysis.read.labels.read_rows`), with column `val` where there is one."""
-    from analysis.read.labels import read_rows
-
-    rows = []
-    for row in read_rows(file, NB201).itertuples(index=False):
-        where = f"{file}, cell {row.cell}, seed {row.seed}"
-        val = math.nan if math.isnan(row.val) else percent(row.val, where)
-        rows.append(Row(int(row.cell), int(row.seed), val, percent(row.test, where)))
+    """What `--against` reads too (`analysis.read.accuracies.read_rows`)."""
+    found = read_rows(file, NB201).itertuples(index=False)
+    rows = [Row(int(row.cell), int(row.seed), float(row.val), float(row.test)) for row in found]
     return Source(rows, {"seed": "the source's, or 0 where it states none", "test": "as the source states it"})

@@ -10,6 +10,7 @@ import ast
 from pathlib import Path
 
 from analysis.pages.marks import Marks, replaced
+from analysis.typeset import DASH
 
 PAGE = Path("docs/architecture.md")
 MARKS = Marks("<!-- rooms: made by `python -m analysis architecture`; do not edit -->", "<!-- end of the rooms -->")
@@ -84,6 +85,6 @@ def _table(root: Path) -> str:
     order = top_to_bottom(graph)
     head = "| room | what it is | imports from |\n|---|---|---|\n"
     return head + "".join(
-        f"| `{room}/` | {words[room]} | {', '.join(other for other in order if other in graph[room]) or '–'} |\n"
+        f"| `{room}/` | {words[room]} | {', '.join(other for other in order if other in graph[room]) or DASH} |\n"
         for room in order
     )

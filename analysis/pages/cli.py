@@ -27,9 +27,10 @@ def recipes_command(
     if benchmark not in STUDIED:
         raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
 
-    from analysis.studies.recipes import study, write
+    from analysis.studies.recipes import study
+    from analysis.tables.recipes import frame, table
 
-    for path in write(study(benchmark, tables, published), output / f"recipes-{benchmark}", benchmark):
+    for path in table(frame(study(benchmark, tables, published)), benchmark).write(output / f"recipes-{benchmark}"):
         print(f"wrote {path}")
 
 
@@ -41,14 +42,15 @@ def label_sets_command(
     output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
 ) -> None:
     """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
-    from analysis.studies.label_sets import agreements, label_sets, standings, write, write_standings
+    from analysis.studies.label_sets import agreements, label_sets, standings
+    from analysis.tables.label_sets import frame, proxies_frame, proxies_table, table
 
     labels = label_sets(tables, {} if published is None else {name: published})
     standing = standings(labels, scores)
     path = output / ("label-sets" if published is None else f"label-sets-{name}")
-    written = write(agreements(labels, standing), path)
+    written = table(frame(agreements(labels, standing))).write(path)
     if published is None and not standing.empty:
-        written += write_standings(standing, len(labels), output / "label-sets-proxies")
+        written += proxies_table(proxies_frame(standing), len(labels)).write(output / "label-sets-proxies")
     print(f"wrote {', '.join(map(str, written))}")
 
 
@@ -70,22 +72,23 @@ def tables_command(
     if not settings:
         raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
 
-    from analysis.tables.registry import write_all, write_leaderboard, write_pairs
+    from analysis.tables.registry import Sources, write_all, write_distillation, write_leaderboard
     from common.reproducible import keep_memory
     from distill.tables import table_path
 
     keep_memory()
 
     for setting in settings:
+        sources = Sources(setting, cells, scores, costs)
         if against:
-            written = iter([write_leaderboard(setting, against, name, cells, scores, costs, output)])
+            written = iter([write_leaderboard(sources, against, name, output)])
         elif benchmark or table_path(setting.name, "distilled").is_file():
-            written = write_all(setting, cells, scores, costs, output)
+            written = write_all(sources, output)
         else:
             continue
         for paths in written:
             print(f"wrote {', '.join(map(str, paths))}")
-    for paths in write_pairs(benchmark, output) if not against else ():
+    for paths in write_distillation(benchmark, output) if not against else ():
         print(f"wrote {', '.join(map(str, paths))}")
 
 
@@ -156,11 +159,11 @@ def proxy_docs_command(
     """Write docs/proxies.md from the registry and the tables."""
     from analysis.pages.proxy_docs import PAGE, page
     from common.errors import BadInput
-    from common.files import write_whole
+    from common.formats import write_text
 
     text = page()
     if not check:
-        write_whole(PAGE, text.encode())
+        write_text(PAGE, text)
         print(f"wrote {PAGE}")
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
         raise BadInput(f"{PAGE} is stale: run `python -m analysis proxy-docs`")
@@ -169,19 +172,19 @@ def proxy_docs_command(
 def readme_command() -> None:
     """Write what README.md states of results and rooms, and docs/results.md, from the tables and the tree."""
     from analysis.pages import readme, results
-    from common.files import write_whole
+    from common.formats import read_text, write_text
 
-    write_whole(readme.PAGE, readme.whole_page(readme.PAGE.read_text(encoding="utf-8")).encode())
-    write_whole(results.PAGE, results.page().encode())
+    write_text(readme.PAGE, readme.whole_page(read_text(readme.PAGE)))
+    write_text(results.PAGE, results.page())
     print(f"wrote what is made of {readme.PAGE}, and {results.PAGE}")
 
 
 def architecture_command() -> None:
     """Draw the rooms and their imports in docs/architecture.md."""
     from analysis.pages.architecture import PAGE, page
-    from common.files import write_whole
+    from common.formats import read_text, write_text
 
-    write_whole(PAGE, page(PAGE.read_text(encoding="utf-8")).encode())
+    write_text(PAGE, page(read_text(PAGE)))
     print(f"wrote the picture of {PAGE}")
 
 
@@ -192,11 +195,11 @@ def check_reference_command(
 ) -> None:
     """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
     from analysis.studies.reference_check import check, described, table
-    from common.files import write_whole
+    from common.formats import write_csv
 
     found = check(store, data)
     path = output / "reference-check.csv"
-    write_whole(path, table(found).to_csv(index=False, lineterminator="\n").encode())
+    write_csv(path, table(found))
     print_table(
         ["proxy", "agreement, CIFAR-10", "asked", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
         [described(one) for one in found],

@@ -16,7 +16,9 @@ from types import ModuleType
 import pandas as pd
 
 from analysis.read.costs import FOLDER as MEASURED
+from analysis.typeset import DASH, number
 from common import results
+from common.formats import read_csv
 from probe.needs import VIEWS, needs_of
 from proxies import registry
 from proxies.base import Named, Population, Proxy
@@ -89,13 +91,13 @@ def _measured(folder: Path) -> dict[str, pd.DataFrame]:
     found = {}
     for path in sorted(folder.glob("leaderboard-*.csv")):
         name = ", ".join(path.stem.removeprefix("leaderboard-").rsplit("-", 1))
-        found[name] = pd.read_csv(path).set_index("proxy")
+        found[name] = read_csv(path, columns=("proxy",)).set_index("proxy")
     return found
 
 
 def _costs(folder: Path) -> dict[str, pd.DataFrame]:
     """Costs by benchmark; rows by proxy."""
-    return {path.stem: pd.read_csv(path).set_index("proxy") for path in sorted(folder.glob("*.csv"))}
+    return {path.stem: read_csv(path, columns=("proxy",)).set_index("proxy") for path in sorted(folder.glob("*.csv"))}
 
 
 def _summary(
@@ -111,15 +113,11 @@ def _summary(
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for cls in classes:
         name = cls.name
-        cells = [f"[{name}](#{name})", cls.family, cls.init if issubclass(cls, Proxy) else "–"]
-        cells += [f"{table.forwards[name]:.1f}" if name in table.index else "–" for table in spent.values()]
-        cells += [_number(table.spearman[name]) if name in table.index else "–" for table in measured.values()]
+        cells = [f"[{name}](#{name})", cls.family, cls.init if issubclass(cls, Proxy) else DASH]
+        cells += [number(table.forwards.get(name), 1) for table in spent.values()]
+        cells += [number(table.spearman.get(name)) for table in measured.values()]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.2f}"
 
 
 def _section(

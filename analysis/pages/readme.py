@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.pages.architecture import listing
 from analysis.pages.marks import Marks, replaced
-from analysis.pages.sentences import Findings, signed
+from analysis.pages.sentences import Findings
 from analysis.read.columns import BASELINES, counted, label_cells
 from analysis.read.labels import load_labels
 from analysis.read.scores import published
@@ -60,7 +60,8 @@ def block(results: Path = places.RESULTS) -> str:
         f"and {len(worse)} rank worse.",
         f"- DisWOT: its Spearman is {number(diswot['spearman'])} "
         f"({between(diswot['spearman_low'], diswot['spearman_high'])}), its difference from params "
-        f"{diswot['over_params']:+.2f} ({signed(diswot['over_params_low'], diswot['over_params_high'])}).",
+        f"{diswot['over_params']:+.2f} "
+        f"({between(diswot['over_params_low'], diswot['over_params_high'], signed=True)}).",
         f"- The gain: {found.mean_gain()}; its strongest correlation with a score is "
         f"{found.strongest_with_gain()}, and {found.agreement_of_gains()}.",
     )

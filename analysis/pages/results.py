@@ -6,17 +6,15 @@ section is left out where nothing of its kind is published.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from analysis.pages.sentences import STARRED, Findings, read_table
-from analysis.typeset import Table, between, number
-from analysis.typeset import estimate as with_interval
+from analysis.typeset import Typeset, between, number, with_interval
 from common import results as places
+from common.formats import read_csv, read_json
 from spaces.nb201.cell import cells
 
 PAGE = Path("docs/results.md")
@@ -89,10 +87,10 @@ def _reference(results: Path) -> Iterator[str]:
     rows = [
         [
             one["proxy"],
-            _estimate(one["agreement"], one["agreement_low"], one["agreement_high"], 3),
-            _estimate(one["own_seeds"], one["own_seeds_low"], one["own_seeds_high"], 3),
+            with_interval(one["agreement"], one["agreement_low"], one["agreement_high"], 3),
+            with_interval(one["own_seeds"], one["own_seeds_low"], one["own_seeds_high"], 3),
             _band(one["reported_low"], one["reported_high"]),
-            _estimate(one["measured"], one["measured_low"], one["measured_high"], 3),
+            with_interval(one["measured"], one["measured_low"], one["measured_high"], 3),
             one["verdict"],
         ]
         for _, one in read_table(results, "reference-check").iterrows()
@@ -104,7 +102,7 @@ def _reference(results: Path) -> Iterator[str]:
         "[decisions/reference-check.md](decisions/reference-check.md) says why some of them cannot agree better."
     )
     head = ["proxy", "agreement, CIFAR-10", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"]
-    yield Table(caption, head, rows).markdown()
+    yield Typeset(caption, head, rows).markdown()
     yield (
         "On all functions of CIFAR-100: [decisions/diswot.md](decisions/diswot.md) and "
         "[decisions/search.md](decisions/search.md). On DisWOT's 64 ResNets: "
@@ -121,7 +119,7 @@ def _searches(results: Path) -> Iterator[str]:
     """The best search by each objective, and DisWOT's Algorithm 1 beside random search by the same score."""
     for path in sorted((results / "tables").glob("searches-*.csv")):
         name = path.stem.removeprefix("searches-")
-        found = pd.read_csv(path)
+        found = read_csv(path)
         found = found[found["within"].isna()].sort_values("accuracy", ascending=False, kind="stable")
         best = ~found.duplicated("objective")
         beside = (found["objective"] == "diswot") & found["method"].isin(["evolve", "random"])
@@ -130,7 +128,7 @@ def _searches(results: Path) -> Iterator[str]:
                 one["objective"],
                 one["method"],
                 f"{one['searches']}",
-                _estimate(one["accuracy"], one["accuracy_low"], one["accuracy_high"]),
+                with_interval(one["accuracy"], one["accuracy_low"], one["accuracy_high"]),
                 number(one["regret"]),
                 number(one["rank"], 0),
                 number(one["seconds"], 1),
@@ -144,20 +142,20 @@ def _searches(results: Path) -> Iterator[str]:
             f"[all of them](../results/tables/{path.stem}.md), [how they were made](decisions/search.md)."
         )
         head = ["objective", "method", "searches", "accuracy, %", "regret", "rank", "seconds"]
-        yield Table(caption, head, rows, words=2).markdown()
+        yield Typeset(caption, head, rows, words=2).markdown()
 
 
 def _subgraphs(results: Path) -> Iterator[str]:
     """How far a student cut out by gates is ahead of the networks beside it."""
     for path in sorted((results / "tables").glob("subgraph-*.csv")):
-        found = pd.read_csv(path).dropna(subset=["distilled"])
+        found = read_csv(path).dropna(subset=["distilled"])
         rows = [
             [
                 one["gates"],
                 f"{one['budget']:,}",
                 one["kind"],
                 number(one["distilled"]),
-                _estimate(one["over"], one["over_low"], one["over_high"]),
+                with_interval(one["over"], one["over_low"], one["over_high"]),
             ]
             for _, one in found.iterrows()
         ]
@@ -167,7 +165,7 @@ def _subgraphs(results: Path) -> Iterator[str]:
             f"[the whole table](../results/tables/{path.stem}.md), [how it was made](decisions/subgraph.md)."
         )
         head = ["gates", "parameters allowed", "network", "accuracy, %", "l1 ahead by"]
-        yield Table(caption, head, rows).markdown()
+        yield Typeset(caption, head, rows).markdown()
 
 
 def _pairs(results: Path) -> Iterator[str]:
@@ -175,10 +173,10 @@ def _pairs(results: Path) -> Iterator[str]:
     rows = []
     for path in sorted((results / "tables").glob("distillation-*.csv")):
         pair = path.stem.removeprefix("distillation-")
-        for _, one in pd.read_csv(path).iterrows():
+        for _, one in read_csv(path).iterrows():
             if one["loss"] in ("vanilla", "kd", "diswot+", "replay"):
-                test = _estimate(one["test"], one["low"], one["high"])
-                over = _estimate(one["over_kd"], one["over_kd_low"], one["over_kd_high"])
+                test = with_interval(one["test"], one["low"], one["high"])
+                over = with_interval(one["over_kd"], one["over_kd_low"], one["over_kd_high"])
                 rows.append([f"[{pair}](../results/tables/{path.stem}.md)", one["loss"], f"{one['seeds']}", test, over])
     if rows:
         caption = (
@@ -187,20 +185,20 @@ def _pairs(results: Path) -> Iterator[str]:
             "losses and their controls."
         )
         head = ["pair", "loss", "seeds", "accuracy, %", "over kd"]
-        yield Table(caption, head, rows, words=2).markdown()
+        yield Typeset(caption, head, rows, words=2).markdown()
 
 
 def _speeds(results: Path) -> Iterator[str]:
     """Rates beside the conventional loops, then whole runs."""
     measured = sorted((results / "speed").glob("*.csv"), key=lambda path: (path.stem.endswith("-growth"), path.stem))
     for path in measured:
-        made: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        made = read_json(path.with_suffix(".json"))
         workers = "a Ray cluster" if made.get("executor") == "ray" else f"{made['workers']} workers"
         where = f"{workers}, {made['device']}, torch {made['torch']}"
         if path.stem.endswith("-growth"):
-            yield _growth(path.stem, pd.read_csv(path), where, made["proxies"])
+            yield _growth(path.stem, read_csv(path), where, made["proxies"])
         else:
-            yield _rates(path.stem, pd.read_csv(path), where)
+            yield _rates(path.stem, read_csv(path), where)
 
 
 def _rates(name: str, found: pd.DataFrame, where: str) -> str:
@@ -218,7 +216,7 @@ def _rates(name: str, found: pd.DataFrame, where: str) -> str:
         f"{where}. [decisions/performance.md](decisions/performance.md) says what helped."
     )
     head = ["proxies", "conventional loops", "here", "times faster"]
-    return Table(caption, head, rows).markdown()
+    return Typeset(caption, head, rows).markdown()
 
 
 def _growth(name: str, found: pd.DataFrame, where: str, proxies: str) -> str:
@@ -227,12 +225,7 @@ def _growth(name: str, found: pd.DataFrame, where: str, proxies: str) -> str:
         for one in found.itertuples(index=False)
     ]
     caption = f"`{name}`, `python -m bench growth`: whole runs of {proxies}; {where}."
-    return Table(caption, ["cells", "batch", "seconds", "MiB"], rows).markdown()
-
-
-def _estimate(value: float, low: float, high: float, digits: int = 2) -> str:
-    """A number with its interval, or without where a single seed or search gives none."""
-    return number(value, digits) if pd.isna(low) else with_interval(value, low, high, digits)
+    return Typeset(caption, ["cells", "batch", "seconds", "MiB"], rows).markdown()
 
 
 def _index(results: Path) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.typeset import Table, between, number
-from common.errors import BadInput
+from analysis.typeset import SURE, Typeset, between, number
+from common.formats import read_csv, read_json
 
 ALWAYS = ("params", "diswot")
 """The proxies that a short leaderboard shows wherever they stand."""
@@ -22,16 +21,7 @@ STARRED = "Starred: differs from params (95 %, paired bootstrap over functions, 
 
 def read_table(results: Path, name: str) -> pd.DataFrame:
     """A table of results/tables. Raises BadInput where it is missing or damaged."""
-    path = results / "tables" / f"{name}.csv"
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): `python -m analysis tables` makes it") from error
-
-
-def signed(low: float, high: float) -> str:
-    """An interval of differences, each end with its sign."""
-    return f"{low:+.2f} to {high:+.2f}"
+    return read_csv(results / "tables" / f"{name}.csv", "`python -m analysis tables` makes it")
 
 
 @dataclass(frozen=True)
@@ -54,10 +44,7 @@ class Findings:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What stands beside the table of distilled accuracies."""
-        found: dict[str, Any] = json.loads(
-            (self.results / "accuracies" / f"{self.benchmark}-distilled.json").read_text(encoding="utf-8")
-        )
-        return found
+        return read_json(self.results / "accuracies" / f"{self.benchmark}-distilled.json")
 
     @property
     def agreement(self) -> str:
@@ -79,19 +66,19 @@ class Findings:
 
     def made(self) -> str:
         """What computed the labels and the scores."""
-        torch = json.loads((self.results / "costs" / f"{self.benchmark}.json").read_text(encoding="utf-8"))["torch"]
+        torch = read_json(self.results / "costs" / f"{self.benchmark}.json", keys=("torch",))["torch"]
         return f"Labels: {'; '.join(self.recipe['hardware'])}; scores: torch {torch}, one thread a worker."
 
-    def leaderboard(self, first: int, caption: str, columns: Sequence[str] = HEAD) -> Table:
+    def leaderboard(self, first: int, caption: str, columns: Sequence[str] = HEAD) -> Typeset:
         """Columns of the first of the leaderboard, and of those that are always shown."""
         shown = self.board[(self.board.index < first) | self.board["proxy"].isin(ALWAYS)]
         lines = zip(shown.index, shown.iterrows(), strict=True)
         rows = [dict(zip(HEAD, (one["proxy"], f"{place + 1}", *_row(one)), strict=True)) for place, (_, one) in lines]
-        return Table(caption, columns, [[row[column] for column in columns] for row in rows])
+        return Typeset(caption, columns, [[row[column] for column in columns] for row in rows])
 
     def beyond_params(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of the scores that beat counting parameters beyond doubt, and of those that lose to it."""
-        sure = self.board[self.board["over_params_p"] < 0.05]
+        sure = self.board[self.board["over_params_p"] < SURE]
         return sure[sure["over_params"] > 0], sure[sure["over_params"] <= 0]
 
     def of_params(self) -> str:
@@ -108,7 +95,7 @@ class Findings:
         diswot = self.board.set_index("proxy").loc["diswot"]
         return (
             f"DisWOT's Spearman is that of params {diswot['over_params']:+.2f} "
-            f"({signed(diswot['over_params_low'], diswot['over_params_high'])})."
+            f"({between(diswot['over_params_low'], diswot['over_params_high'], signed=True)})."
         )
 
     def strongest_with_gain(self) -> str:
@@ -162,12 +149,12 @@ class Findings:
 
 
 def _row(one: pd.Series) -> Sequence[str]:
-    star = "*" if one["over_params_p"] < 0.05 else ""
+    star = "*" if one["over_params_p"] < SURE else ""
     return [
         number(one["spearman"]),
         between(one["spearman_low"], one["spearman_high"]),
         number(one["kendall"]),
-        "–" if pd.isna(one["over_params"]) else f"{one['over_params']:+.2f}{star}",
+        number(one["over_params"], signed=True) + star,
         number(one["forwards"], 1),
         str(one["n"]),
         str(one["seeds"]) if one["seeds"] else "none needed",

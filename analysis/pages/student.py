@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.figures.process import draw
-from analysis.typeset import between, number
+from analysis.typeset import DASH, between, number
 from common.cli import print_table
 from common.errors import BadInput
 from distill.comparison import BASELINE, Row, Summary, read_rows, summaries
@@ -26,7 +26,7 @@ class Report:
     figure: Path
 
     def over(self, loss: str) -> dict[str, Summary]:
-        """By loss: means over the seeds, and differences from `loss` on the same seeds."""
+        """Return, by loss, means over the seeds and differences from `loss` on the same seeds."""
         return {summary.loss: summary for summary in summaries(self.rows, loss)}
 
 
@@ -49,7 +49,7 @@ def report(path: Path, figures: Path | None = None) -> Report:
 
 
 def print_report(found: Report) -> None:
-    """The student, its accuracies, what each step cost, and where the figure lies."""
+    """Print the student, its accuracies, what each step cost, and where the figure lies."""
     record, student = found.record, found.record["found"]
     search = record["search"]
     limits = "".join(f", {what} at most {most:,.10g}" for what, most in search["limits"].items())
@@ -72,7 +72,7 @@ def _accuracies(found: Report) -> list[list[object]]:
         line: list[object] = [loss, seeds, number(one.mean), between(one.low, one.high)]
         for against, other in ((BASELINE, one), ("vanilla", over_vanilla[loss])):
             none = loss == against
-            line += ["–", "–"] if none else [number(other.over_kd), between(other.over_kd_low, other.over_kd_high)]
+            line += [DASH, DASH] if none else [number(other.over_kd), between(other.over_kd_low, other.over_kd_high)]
         lines.append(line)
     return lines
 

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.read.labels import Labels
-from bench.benchmarks import Benchmark, teacher_name
+from bench.benchmarks import Benchmark
 from bench.identity import name_of
-from bench.plan import select
+from bench.plan import LABELLED, select
 from bench.store import ScoreStore
 from common.errors import BadInput
 from proxies import registry
@@ -42,10 +42,10 @@ def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Ser
     Of the scores made with the benchmark's teacher, and of no others.
     """
     teacher = benchmark.teacher.record()
-    stored = ScoreStore(store, create=False).scores(benchmark.name, proxy, teacher)
+    stored = ScoreStore(store, write=False).scores(benchmark.name, proxy, teacher)
     if not any(row.status == "ok" for entry in stored for row in entry.rows):
         name = name_of(proxy, benchmark)
-        option = f" --teacher {teacher_name(benchmark.name, teacher)}" if name != proxy.label else ""
+        option = f" --teacher {benchmark.teacher.name}" if name != proxy.label else ""
         raise BadInput(
             f"no scores of {name} on {benchmark.name} in {store}: "
             f"run `python -m bench run {proxy.label} --benchmark {benchmark.name}{option}` first"
@@ -80,7 +80,7 @@ def combined_scores(
 def label_cells(labels: Labels, which: str) -> pd.Series:
     """The label of every cell of a set that has one; labels of functions hold for all cells of the class."""
     mean = labels.mean
-    chosen = sorted(select(which, labels.space))
+    chosen = sorted(mean.index) if which == LABELLED else sorted(select(which, labels.space))
     if not labels.of_functions:
         return mean.reindex(chosen).dropna()
     stands_for = labels.space.representatives("function")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from common import results
-from common.errors import BadInput
+from common.formats import read_csv, reading
 
 FOLDER = results.COSTS
 
@@ -26,8 +24,8 @@ def _column(folder: Path, benchmark: str, column: str) -> dict[str, float]:
     path = folder / f"{benchmark}.csv"
     if not path.is_file():
         return {}
-    try:
-        found = pd.read_csv(path).set_index("proxy")[column].astype(float)
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"cannot read {path} ({error}): measure again with `python -m bench cost`") from error
+    again = "measure again with `python -m bench cost`"
+    frame = read_csv(path, again, ("proxy", column))
+    with reading(path, again):
+        found = frame.set_index("proxy")[column].astype(float)
     return {str(name): float(cost) for name, cost in found.items() if name != "all"}

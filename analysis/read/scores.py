@@ -5,19 +5,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import zlib
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.read.columns import BASELINES, combined, counted
 from bench.benchmarks import Benchmark
+from bench.benchmarks import benchmark as named
+from bench.checks.rows import STATUSES, wrong_row
 from bench.plan import select
-from bench.published import read_manifest
+from bench.published import AGAIN, check_setting, read_manifest
 from common import results
 from common.errors import BadInput
+from common.formats import reading
+from common.shipped import here_or_shipped
 from proxies import registry
 
 FOLDER = results.SCORES
@@ -42,41 +47,55 @@ def published(folder: Path, benchmark: str, chosen: Callable[[str], bool] = is_d
 
 
 def published_rows(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, pd.DataFrame]:
-    """The rows (`COLUMNS`) of every published name that is `chosen`. Raises BadInput."""
+    """The rows (`COLUMNS`) of every published name that is `chosen`.
+
+    Raises BadInput for a file that is not the one its manifest lists, and for what no run writes.
+    """
     return {name: _rows(*file) for name, file in _files(folder, benchmark, chosen).items()}
 
 
-def _files(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, tuple[Path, str]]:
-    """By name the file and the hash of its content that the manifest lists. Raises BadInput."""
-    found = {}
-    for file, entry in read_manifest(folder / benchmark).items():
-        if chosen(str(entry["proxy"])):
+def _files(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[str, tuple[Path, str, int]]:
+    """By name the file, the hash of its content that the manifest lists, and how many cells there are to score."""
+    found, place, cells = {}, here_or_shipped(folder / benchmark), len(named(benchmark).space)
+    for file, entry in read_manifest(place).items():
+        if chosen(name := entry["proxy"]):
             if "sha256" not in entry:
-                manifest = folder / benchmark / "manifest.json"
-                raise BadInput(f"{manifest} does not say what {file} holds: restore it, or export again")
-            found[str(entry["proxy"])] = folder / benchmark / file, str(entry["sha256"])
+                raise BadInput(f"{place / 'manifest.json'} does not say what {file} holds: {AGAIN}")
+            with reading(place / "manifest.json", AGAIN):
+                for setting in entry.get("settings", {}).values():
+                    check_setting(place / file, setting, name.split("@")[0])
+            found[name] = place / file, str(entry["sha256"]), cells
     return found
 
 
 @cache  # every table of a benchmark reads them all; nobody writes into what is handed out
-def _rows(path: Path, sha256: str) -> pd.DataFrame:
-    """The rows of a file that has this content. Raises BadInput."""
-    try:
+def _rows(path: Path, sha256: str, cells: int) -> pd.DataFrame:
+    """The rows of a file that has this content, of a space of so many cells. Raises BadInput."""
+    with reading(path, AGAIN):
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("it is not the file that its manifest lists")
-        rows = pd.read_csv(io.BytesIO(gzip.decompress(data)), keep_default_na=False, na_values={"score": [""]})
+        whole = {"cell": "int64", "seed": "int64"}
+        rows = pd.read_csv(
+            io.BytesIO(gzip.decompress(data)), dtype=whole, keep_default_na=False, na_values={"score": [""]}
+        )
         if rows.duplicated(["cell", "seed"]).any():
             raise ValueError("a cell has two rows of one seed")
-        return rows.astype({"score": float})[[*COLUMNS]]
-    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it, or export again") from error
+        rows = rows.astype({"score": float, "status": str, "reason": str})[[*COLUMNS]]
+        ok = rows["status"] == "ok"
+        scored = np.isfinite(rows["score"]).where(ok, rows["score"].isna())
+        sound = rows["cell"].between(0, cells - 1) & (rows["seed"] >= 0) & rows["status"].isin(STATUSES) & scored
+        for line, row in rows[~sound].iterrows():
+            score = None if math.isnan(row["score"]) else row["score"]
+            wrong = wrong_row(row["cell"], row["seed"], score, row["status"], row["reason"], cells)
+            raise ValueError(f"line {int(str(line)) + 2}: {wrong}")
+        return rows
 
 
 @cache
-def _by_seed(path: Path, sha256: str) -> pd.DataFrame:
+def _by_seed(path: Path, sha256: str, cells: int) -> pd.DataFrame:
     """`scores_of` the rows of a file that has this content. Raises BadInput."""
-    return scores_of(_rows(path, sha256))
+    return scores_of(_rows(path, sha256, cells))
 
 
 def scores_of(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from analysis.figures.draw import KINDS
-from analysis.read.labels import TABLES, Labels, load_labels
+from analysis.read.columns import label_cells
+from analysis.read.labels import TABLES
 from analysis.report.leaderboards import Leaderboard, leaderboards
-from analysis.report.plain import Plain, other_tables
+from analysis.report.plain import AGAIN, Plain, other_tables
 from analysis.report.scatter import points
 from analysis.report.words import FIGURES
 from analysis.stats.reliability import Reliability, reliability
+from analysis.tables.registry import Sources
+from analysis.typeset import DASH
 from bench.benchmarks import Benchmark, benchmark
 from bench.published import read_manifest
 from common.errors import BadInput
+from common.formats import read_csv, read_json
 from distill.recipes import MODES
 from distill.tables import AccuracyTable, read_table, table_path
 
@@ -84,30 +87,58 @@ class Contents:
 
 
 def contents(results: Path) -> Contents:
-    """Raises BadInput where there are no published scores, or a file cannot be read."""
+    """Read everything on the page. Raises BadInput where there are no published scores, or a file cannot be read."""
     names = sorted(path.parent.name for path in results.glob("scores/*/manifest.json"))
     if not names:
         raise BadInput(f"no published scores in {results / 'scores'}: `python -m bench export` makes them")
-    tables = other_tables(results / "tables", names)
-    sections = [_section(results, benchmark(name), tables[name]) for name in names]
+    sources = {name: _sources(results, benchmark(name)) for name in names}
+    tables = other_tables(results / "tables", sources)
+    sections = [_section(results, each, tables[name]) for name, each in sources.items()]
     labelled_first = sorted(sections, key=lambda section: section.points is None)
     return Contents(labelled_first, tables[""], _inputs(results))
 
 
-def _section(results: Path, setting: Benchmark, others: list[Plain]) -> Section:
-    name, accuracies, scores = setting.name, results / "accuracies", results / "scores"
+def _sources(results: Path, setting: Benchmark) -> Sources:
+    """What the tables under `results` were made of, as far as their captions tell it."""
+    sources = Sources(
+        setting,
+        scores=results / "scores",
+        costs=results / "costs",
+        accuracies=results / "accuracies",
+        crossings=results / "crossings",
+        subgraphs=results / "subgraphs",
+        stored_spearman={},
+    )
+    path = results / "tables" / f"leaderboard-{sources.name}-distilled.csv"
+    if "distilled" not in sources.labels or not path.is_file():
+        return sources
+    board = read_csv(path, AGAIN, ("proxy", "spearman", "n"))
+    known = dict(zip(board["proxy"], board["spearman"], strict=True))
+    return replace(sources, stored_spearman=known, cells=_cells(sources, board["n"].max()))
+
+
+def _cells(sources: Sources, n: int) -> str | None:
+    """The set of n labelled cells: None where it is the labels' own, as it is unless `tables --cells` named another."""
+    labels, own = sources.labels_of("distilled"), sources.which
+    for which in (own, *sources.setting.space.sets):
+        if len(label_cells(labels, which)) == n:
+            return None if which == own else which
+    return "another set"
+
+
+def _section(results: Path, sources: Sources, others: list[Plain]) -> Section:
+    setting, name, accuracies, scores = sources.setting, sources.name, sources.accuracies, sources.scores
     tables = {
         mode: read_table(table_path(name, mode, accuracies))
         for mode in MODES
         if table_path(name, mode, accuracies).is_file()
     }
-    kinds = [kind for kind in TABLES if kind in tables or (kind == "gain" and len(tables) == len(MODES))]
-    labels: dict[str, Labels] = {kind: load_labels(kind, name, accuracies) for kind in kinds}
+    labels = {kind: sources.labels[kind] for kind in TABLES if kind in sources.labels}
     which = "functions" if all(each.of_functions for each in labels.values()) else "all"
     return Section(
         setting=setting,
         cells=which,
-        boards=leaderboards(results / "tables", name),
+        boards=leaderboards(results / "tables", sources),
         points=points(scores, setting, labels, which) if labels and setting.space.cell_based else None,
         reliability={kind: reliability(each.by_seed) for kind, each in labels.items()},
         tables=tables,
@@ -115,7 +146,7 @@ def _section(results: Path, setting: Benchmark, others: list[Plain]) -> Section:
         others=others,
         figures=_figures(results / "figures", name),
         scores=_published(scores / name),
-        costs=_json(results / "costs" / f"{name}.json"),
+        costs=read_json(costs) if (costs := results / "costs" / f"{name}.json").is_file() else {},
     )
 
 
@@ -132,8 +163,8 @@ def _published(folder: Path) -> list[Published]:
                     failed=entry["rows"] - entry["ok"],
                     seeds=list(settings),
                     version=record.get("version"),
-                    init=record.get("fields", {}).get("init", "–"),
-                    sees=record.get("sees", "–"),
+                    init=record.get("fields", {}).get("init", DASH),
+                    sees=record.get("sees", DASH),
                     fingerprints=[each["fingerprint"] for each in settings.values()],
                     sha256=entry["sha256"],
                 )
@@ -158,7 +189,7 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _side_by_side(recipes: list[dict[str, str]]) -> list[tuple[str, list[str]]]:
     keys = sorted({key for recipe in recipes for key in recipe})
-    return [(key, [recipe.get(key, "–") for recipe in recipes]) for key in keys]
+    return [(key, [recipe.get(key, DASH) for recipe in recipes]) for key in keys]
 
 
 def _figures(folder: Path, name: str) -> list[Figure]:
@@ -176,16 +207,6 @@ def _figures(folder: Path, name: str) -> list[Figure]:
 
 def _place(order: tuple[str, ...] | list[str], name: str) -> int:
     return order.index(name) if name in order else len(order)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it") from error
-    return found if isinstance(found, dict) else {}
 
 
 def _inputs(results: Path) -> dict[str, str]:

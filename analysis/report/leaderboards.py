@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from analysis.read.columns import BASELINE
 from analysis.read.labels import TABLES
-from analysis.report.plain import Value, first_paragraph, number
+from analysis.report.plain import AGAIN
 from analysis.report.words import COLUMNS, COUNTS
-from common.errors import BadInput
+from analysis.tables.registry import Sources, board
+from analysis.typeset import SURE, Value, between, number
+from common.formats import read_csv, reading
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,20 @@ class Leaderboard:
     baseline: float | None
 
 
-def leaderboards(folder: Path, benchmark: str) -> list[Leaderboard]:
-    """Those of a benchmark, `TABLES` first. Raises BadInput for one that cannot be read."""
-    prefix = f"leaderboard-{benchmark}-"
+def leaderboards(folder: Path, sources: Sources) -> list[Leaderboard]:
+    """The leaderboards of a benchmark, `TABLES` first. Raises BadInput for one that cannot be read."""
+    prefix = f"leaderboard-{sources.name}-"
     kinds = [path.stem.removeprefix(prefix) for path in sorted(folder.glob(f"{prefix}*.csv"))]
     order = [kind for kind in TABLES if kind in kinds] + [kind for kind in kinds if kind not in TABLES]
-    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind) for kind in order]
+    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind, sources) for kind in order]
 
 
-def _leaderboard(path: Path, kind: str) -> Leaderboard:
-    try:
-        frame = pd.read_csv(path)
-        ends = frame[["spearman_low", "spearman", "spearman_high"]]
+def _leaderboard(path: Path, kind: str, sources: Sources) -> Leaderboard:
+    ends_of = ["spearman_low", "spearman", "spearman_high"]
+    frame = read_csv(path, AGAIN, ("proxy", "family", *ends_of))
+    with reading(path, AGAIN):
         found = [_line(row) for row in frame.to_dict("records")]
-    except (ValueError, KeyError, OSError) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it, or run `make tables`") from error
+    ends = frame[ends_of]
     low, high = float(ends.min().min()), float(ends.max().max())
 
     def at(value: float | None) -> float | None:
@@ -69,24 +69,25 @@ def _leaderboard(path: Path, kind: str) -> Leaderboard:
         return round(100 * (value - low) / (high - low), 1)
 
     def interval(line: Line) -> Interval | None:
-        known = [at(line.values[name].number) for name in ("spearman_low", "spearman", "spearman_high")]
+        known = [at(line.values[name].number) for name in ends_of]
         placed = [value for value in known if value is not None]
         return Interval(*placed) if len(placed) == 3 else None
 
     lines = [replace(line, interval=interval(line)) for line in found]
     baseline = next((line.values["spearman"].number for line in lines if line.proxy == BASELINE), None)
     filled = [name for name in COLUMNS if any(line.values[name].number is not None for line in lines)]
-    return Leaderboard(kind, first_paragraph(path.with_suffix(".md")), filled, lines, at(0.0), at(baseline))
+    return Leaderboard(kind, board(frame, sources, kind).caption, filled, lines, at(0.0), at(baseline))
 
 
-def _line(row: dict[str, object]) -> Line:
+def _line(row: dict[str, Any]) -> Line:
     def value(name: str) -> Value:
-        return number(float(str(row.get(name, math.nan))), 0 if name in COUNTS else 2)
+        known = float(row.get(name, math.nan))
+        return Value(number(known, 0 if name in COUNTS else 2), known if math.isfinite(known) else None)
 
-    low, high = value("spearman_low"), value("spearman_high")
-    values = {"spearman_low": low, "spearman_high": high} | {name: value(name) for name in COLUMNS}
-    values["interval"] = Value("–" if low.number is None else f"{low.text} to {high.text}", low.number)
-    if float(str(row.get("over_params_p", math.nan))) < 0.05:
+    values = {name: value(name) for name in ("spearman_low", "spearman_high", *COLUMNS)}
+    low = values["spearman_low"].number
+    values["interval"] = Value(between(row["spearman_low"], row["spearman_high"]), low)
+    if float(row.get("over_params_p", math.nan)) < SURE:
         over = values["over_params"]
         values["over_params"] = Value(over.text + "*", over.number)
     return Line(str(row["proxy"]), str(row["family"]), values)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.contents import Contents, contents
-from analysis.report.plain import number
 from analysis.report.words import COLUMNS, WORDS
+from analysis.typeset import number
 from common.errors import BadInput
-from common.files import write_whole
+from common.formats import write_text
 
 HERE = Path(__file__).parent
 SCRIPTS = ("theme.js", "tables.js", "cell.js", "scatter.js", "main.js")
@@ -21,7 +21,7 @@ def write(results: Path, output: Path) -> Contents:
     """Write the page of what lies under `results`. Raises BadInput for what cannot be read, and without Plotly."""
     plotly = _plotly()
     found = contents(results)
-    write_whole(output, render(found, plotly).encode())
+    write_text(output, render(found, plotly))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +15,15 @@ from analysis.read.reported import DISWOT_ABLATION, Reported
 from analysis.read.scores import published
 from analysis.stats.comparison import spearman
 from analysis.studies.correlate import judge
-from analysis.typeset import Table, between, number
-from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
-from proxies.diswot import VARIANTS
+from proxies.diswot import PUBLISHED
 from proxies.registry import create
 from spaces.inits import INITS
 from spaces.space import Space
 
 
 def _matrices(proxy: str) -> dict[str, str]:
-    return {f"matrix, {variant}": f"{proxy}:variant={variant}" for variant in VARIANTS}
+    return {f"matrix, {variant}": f"{proxy}:variant={variant}" for variant in PUBLISHED}
 
 
 DISTANCES = {
@@ -62,7 +60,7 @@ class Row:
 
 
 def ablation(folder: Path, setting: Benchmark, labels: Labels, which: str) -> list[Row]:
-    """What is published of it, in the order of `DISTANCES`; nothing where there is no variant. Raises BadInput."""
+    """Judge what is published of the ablation, in the order of `DISTANCES`; nothing where no variant is."""
     cases = {
         create(f"{proxy}:init={init}").label: (term, distance, init)
         for term, distances in DISTANCES.items()
@@ -105,36 +103,3 @@ def _row(
         n=found.n,
         failed=failed,
     )
-
-
-HEAD = ("term", "distance", "init", "reported", "measured", "95 % interval", "single seeds", "n", "failed")
-
-
-def write(found: list[Row], path: Path, where: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex; `where` begins the caption."""
-    caption = (
-        f"{where}: DisWOT's ablations, Spearman. Reported: what the paper prints, of another space, other data and "
-        "other labels: the order within that column can be held against ours, the numbers cannot. Its ± is over "
-        "repeats; what it prints without an initialisation stands beside PyTorch's default. Measured: of the mean "
-        "over the seeds, 95 % bootstrap over functions; single seeds: mean ± standard deviation over the seeds one "
-        "by one. All rows are of the same n cells."
-    )
-    rows = [
-        [
-            row.term,
-            row.distance,
-            row.init,
-            _spread(row.reported, row.reported_spread),
-            number(row.spearman),
-            between(row.low, row.high),
-            _spread(row.seeds_mean, row.seeds_sd),
-            str(row.n),
-            str(row.failed),
-        ]
-        for row in found
-    ]
-    return write_table(path, pd.DataFrame([asdict(row) for row in found]), Table(caption, HEAD, rows, words=3))
-
-
-def _spread(value: float, spread: float) -> str:
-    return number(value) + (f" ± {number(spread)}" if math.isfinite(spread) else "")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from analysis.read.columns import label_cells
 from analysis.read.labels import Labels
 from analysis.read.scores import judged_columns, published
 from analysis.stats.correlation import Correlation
 from analysis.studies.correlate import judge
-from analysis.typeset import Table, estimate
-from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
 
 
@@ -42,19 +39,3 @@ def on_sets(folder: Path, setting: Benchmark, labels: Labels) -> list[OnSets]:
                 found.setdefault(name, {})[which] = judge(name, [], column, labelled, setting.space).correlation
     complete = [OnSets(name, on) for name, on in found.items() if len(on) == len(sets)]
     return sorted(complete, key=lambda one: -np.nan_to_num(one.on[sets[0]].spearman, nan=-math.inf))
-
-
-def write(found: list[OnSets], path: Path, where: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex; `where` begins the caption."""
-    sets = list(found[0].on) if found else []
-    sizes = {which: max(one.on[which].n for one in found) for which in sets}
-    caption = (
-        f"{where}: Spearman on the labelled cells of each set, [95 %, bootstrap over functions], of the proxies that "
-        f"were tried on all of them. Cells: {', '.join(f'{n:,} {name}' for name, n in sizes.items())}."
-    )
-    everything = [{"proxy": one.proxy, "set": which, **asdict(each)} for one in found for which, each in one.on.items()]
-    rows = [
-        [one.proxy, *(estimate(on.spearman, on.spearman_low, on.spearman_high) for on in one.on.values())]
-        for one in found
-    ]
-    return write_table(path, pd.DataFrame(everything), Table(caption, ["proxy", *sets], rows))

@@ -25,7 +25,7 @@ from spaces.nb201.equivalence import representatives
 
 @dataclass(frozen=True)
 class Agreement:
-    """Member minus representative over n classes with k common seeds, in points.
+    """An `Agreement` sums up member minus representative over n classes with k common seeds, in points.
 
     `sd` is the deviation of the differences between classes (of means over seeds), `noise` the deviation that the
     seeds alone would give them: the root of the mean variance between a difference's seeds over k. F = (sd / noise)^2
@@ -46,7 +46,9 @@ class Agreement:
 
 
 def compare(benchmark: str, folder: Path = FOLDER) -> list[Agreement]:
-    """Raises BadInput for missing tables, and for fewer than three classes or two seeds in common."""
+    """Compare members with representatives in both modes. Raises BadInput for missing tables, and for fewer than three
+    classes or two seeds in common.
+    """
     return [_agreement(mode, *_paired(mode, benchmark, folder)) for mode in MODES]
 
 
@@ -97,7 +99,7 @@ def _agreement(mode: str, own: pd.DataFrame, other: pd.DataFrame) -> Agreement:
 
 
 def print_agreement(found: list[Agreement]) -> None:
-    """For people, on standard output."""
+    """Print the agreement for people."""
     rows: list[list[object]] = [
         [
             each.mode,

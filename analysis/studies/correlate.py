@@ -20,7 +20,7 @@ from analysis.stats import ranking
 from analysis.stats.correlation import Correlation, correlate
 from bench.benchmarks import Benchmark
 from bench.identity import name_of
-from bench.plan import select
+from bench.plan import select_of
 from common.errors import BadInput
 from proxies import registry
 from proxies.base import Population, Proxy
@@ -86,7 +86,7 @@ def results(
     for proxy in proxies:
         if proxy.label not in BASELINES:
             if isinstance(proxy, Population):
-                scores, seeds = combined_scores(store, benchmark, proxy, select(which, benchmark.space), files)
+                scores, seeds = combined_scores(store, benchmark, proxy, select_of(which, benchmark), files)
                 name = _population_name(proxy, benchmark, files)
             else:
                 scores, seeds = mean_scores(store, benchmark, proxy)

@@ -17,9 +17,6 @@ from analysis.read.scores import judged_columns, published
 from analysis.stats.bootstrap import quantiles
 from analysis.stats.comparison import Difference, compare, holm, spearman
 from analysis.stats.correlation import spearman_draws
-from analysis.stats.reliability import reliability
-from analysis.typeset import Table, estimate, number
-from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
 from common.errors import BadInput
 from spaces.space import Space
@@ -75,43 +72,3 @@ def _judged(name: str, column: pd.Series, known: pd.DataFrame, space: Space) -> 
     }
     (difference,) = compare(labels[["distilled", "vanilla"]], scores, groups)
     return Kinds(name, estimates, difference)
-
-
-def write(found: list[Kinds], labels: Mapping[str, Labels], path: Path, where: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex; `where` begins the caption."""
-    ceilings = {kind: reliability(each.by_seed) for kind, each in labels.items()}
-    known = ", ".join(f"{kind} {number(each.ceiling)}" for kind, each in ceilings.items() if each) or "unknown"
-    caption = (
-        f"{where}: Spearman with each kind of label on the same cells [95 %, bootstrap over functions]. Ceilings, "
-        f"what a proxy that knew the true ranking would reach: {known}. Starred: distilled differs from vanilla (95 "
-        "%, paired bootstrap over functions, Holm over all proxies)."
-    )
-    head = ["proxy", *labels, "distilled - vanilla", "n"]
-    return write_table(path, pd.DataFrame([_everything(one) for one in found]), Table(caption, head, _rows(found)))
-
-
-def _everything(one: Kinds) -> dict[str, object]:
-    columns: dict[str, object] = {"proxy": one.proxy}
-    for kind, each in one.with_labels.items():
-        columns |= {kind: each.spearman, f"{kind}_low": each.low, f"{kind}_high": each.high}
-    over = one.over_vanilla
-    return columns | {
-        "over_vanilla": over.difference,
-        "over_vanilla_low": over.low,
-        "over_vanilla_high": over.high,
-        "over_vanilla_p": over.p_holm,
-        "n": over.n,
-    }
-
-
-def _rows(found: list[Kinds]) -> list[list[str]]:
-    return [
-        [
-            one.proxy,
-            *(estimate(*each) for each in one.with_labels.values()),
-            estimate(one.over_vanilla.difference, one.over_vanilla.low, one.over_vanilla.high)
-            + ("*" if one.over_vanilla.p_holm < 0.05 else ""),
-            str(one.over_vanilla.n),
-        ]
-        for one in found
-    ]

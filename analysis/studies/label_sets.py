@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,6 @@ from analysis.read.labels import load_labels, read_rows
 from analysis.read.scores import judged_columns, published
 from analysis.stats.comparison import spearman
 from analysis.stats.correlation import correlate
-from analysis.typeset import Table, estimate, number
-from analysis.typeset import write as write_table
 from bench.benchmarks import benchmark as named
 from bench.benchmarks import names
 from common.errors import BadInput
@@ -89,7 +87,7 @@ def standings(labels: pd.DataFrame, scores: Path) -> pd.DataFrame:
 
 
 def agreements(labels: pd.DataFrame, standing: pd.DataFrame) -> list[Agreement]:
-    """Every pair of label sets."""
+    """Compare every pair of label sets."""
     found = []
     groups = labels.index.to_numpy(dtype=int)
     for one, other in itertools.combinations(labels, 2):
@@ -112,36 +110,3 @@ def agreements(labels: pd.DataFrame, standing: pd.DataFrame) -> list[Agreement]:
             )
         )
     return found
-
-
-def write(found: list[Agreement], path: Path) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex."""
-    rows = [
-        [
-            one.one,
-            one.other,
-            estimate(one.spearman, one.low, one.high),
-            number(one.kendall),
-            number(one.upper_half),
-            number(one.proxies),
-        ]
-        for one in found
-    ]
-    caption = (
-        f"Label sets over the same {found[0].n} functions, means over seeds: Spearman [95 %, bootstrap over "
-        "functions], Kendall, Spearman among the half that is best by the second set, and Spearman between the "
-        "correlations of published proxies with the one and with the other."
-    )
-    head = ["labels", "and", "Spearman", "Kendall", "upper half", "order of proxies"]
-    return write_table(path, pd.DataFrame([asdict(one) for one in found]), Table(caption, head, rows, words=2))
-
-
-def write_standings(standing: pd.DataFrame, n: int, path: Path) -> list[Path]:
-    """The same for the proxies, best by their mean over the sets first."""
-    ordered = standing.loc[standing.mean(axis=1).sort_values(ascending=False, kind="stable").index]
-    rows = [[str(proxy), *(number(value) for value in row)] for proxy, *row in ordered.itertuples()]
-    caption = (
-        f"Spearman of published proxies with label sets over the same {n} functions, scores of each set's benchmark."
-    )
-    frame = ordered.rename_axis("proxy").reset_index()
-    return write_table(path, frame, Table(caption, ["proxy", *map(str, ordered)], rows))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,6 @@ from analysis.stats.comparison import Difference, over
 from analysis.stats.correlation import seeds_interval
 from analysis.stats.reliability import corrected_correlation
 from analysis.studies.correlate import Result, judge
-from analysis.typeset import Table, between, number
-from analysis.typeset import write as write_table
 from bench.benchmarks import Benchmark
 from common import results
 from proxies import registry
@@ -194,61 +192,3 @@ def _given(pairs: pd.DataFrame, vanilla: pd.Series | None) -> float:
         return math.nan
     both = pairs.assign(vanilla=vanilla.reindex(pairs.index)).dropna()
     return ranking.partial_spearman(*(both[name].to_numpy() for name in ("score", "label", "vanilla")))
-
-
-HEAD = (
-    "proxy",
-    "Spearman",
-    "95 % interval",
-    "seeds drawn too",
-    "corrected",
-    "failed last",
-    "Kendall",
-    "weighted",
-    "top 10 %",
-    "top 20 %",
-    "P@10 %",
-    "regret@10",
-    "nDCG@100",
-    "given params",
-    "over params",
-    "n",
-    "failed",
-    "seeds",
-    "cost",
-)
-
-
-def write(found: list[Line], path: Path, caption: str) -> list[Path]:
-    """`path` with the endings .csv (everything, four decimals), .md and .tex (what a page holds, two decimals)."""
-    note = (
-        "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies). "
-        "The interval is over functions, and beside it over functions and seeds; corrected: for the labels' noise. "
-        "Failed last: Spearman with the failed cells ranked last, where there are any. Cost: forward passes a cell."
-    )
-    frame = pd.DataFrame([asdict(line) for line in found])
-    return write_table(path, frame, Table(f"{caption} {note}", HEAD, [_row(line) for line in found]))
-
-
-def _row(line: Line) -> list[str]:
-    return [
-        line.proxy,
-        number(line.spearman),
-        between(line.spearman_low, line.spearman_high),
-        between(line.seeds_low, line.seeds_high),
-        number(line.corrected),
-        number(line.spearman_worst),
-        number(line.kendall),
-        number(line.weighted_kendall),
-        number(line.top10),
-        number(line.top20),
-        number(line.precision10),
-        number(line.regret10),
-        number(line.ndcg100),
-        number(line.given_params),
-        number(line.over_params) + ("*" if line.over_params_p < 0.05 else ""),
-        str(line.n),
-        str(line.failed),
-        str(line.seeds),
-        number(line.forwards),
-    ]

@@ -16,7 +16,7 @@ from spaces.space import Space
 
 
 class Beside(NamedTuple):
-    """Spearman minus that of `BASELINE`, Holm's p over all proxies named, and partial Spearman given `BASELINE`."""
+    """A `Beside` holds Spearman minus that of `BASELINE`, Holm's p over all named, and partial Spearman given it."""
 
     proxy: str
     over: Difference
@@ -24,7 +24,7 @@ class Beside(NamedTuple):
 
 
 def beside(results: Sequence[Result], labels: pd.Series, space: Space) -> list[Beside]:
-    """Every other result, in the order given; the baseline is among them. The bootstrap draws functions."""
+    """Compare every other result with the baseline's, which is among them. The bootstrap draws functions."""
     frame = pd.DataFrame({one.proxy: one.pairs["score"].reindex(labels.index) for one in results})
     groups = np.array(space.representatives("function"))[labels.index.to_numpy(dtype=int)]
     differences = over(BASELINE, frame, labels, groups)

@@ -7,7 +7,7 @@ are 95 % bootstraps over functions.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +17,6 @@ from analysis.read.labels import read_rows
 from analysis.stats.correlation import correlate
 from analysis.stats.reliability import reliability, spearman_brown
 from analysis.stats.seeds import agreement_interval
-from analysis.typeset import Table, between, number
-from analysis.typeset import write as write_table
 from common.errors import BadInput
 from distill.recipes import MODES, STUDIED, recipe
 from distill.tables import read_table, table_path
@@ -116,44 +114,3 @@ def _repeats(by_seed: pd.DataFrame) -> Repeats:
         return Repeats(math.nan, math.nan, math.nan)
 
     return Repeats(found.spearman, *agreement_interval(by_seed, by_seed.index.to_numpy()))
-
-
-def write(found: list[Judged], path: Path, benchmark: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex."""
-    head = ["recipe", "n", "images", "seconds", "vanilla", "distilled", "gain", "Kendall"]
-    for kind in ("vanilla", "distilled", "gain", "ln p"):
-        head += [f"{kind}: one seed", "95 %", "of three"]
-    head += ["published", "95 %"]
-    rows = []
-    for one in found:
-        row = [one.recipe.partition(":")[2] or "as it is", str(one.functions)]
-        row += [f"{one.images:,}", number(one.seconds, 1)]
-        row += [number(value, 1) for value in (one.vanilla, one.distilled)]
-        row += [number(one.gain), number(one.kendall)]
-        for kind in KINDS:
-            each = one.repeats[kind]
-            row += [number(each.one), between(each.low, each.high), number(each.of_three)]
-        rows.append([*row, number(one.published), between(one.published_low, one.published_high)])
-    caption = (
-        f"{benchmark}: recipes of labels. Images a training sees, and its cost. Accuracies in percent, gain in points, "
-        f"means over n functions and {found[0].seeds} seeds. Kendall: vanilla with distilled. Reliability of one seed "
-        "(mean Spearman between seeds, 95 % bootstrap over functions) and of the mean of three (Spearman-Brown) of "
-        "vanilla and distilled accuracy, gain and distilled log-likelihood. published: Spearman of distilled with a "
-        "published accuracy."
-    )
-    return write_table(path, _everything(found), Table(caption, head, rows))
-
-
-def _everything(found: list[Judged]) -> pd.DataFrame:
-    """A row a recipe, each number a column of its own."""
-    rows = []
-    for one in found:
-        facts = asdict(one)
-        for kind, each in facts.pop("repeats").items():
-            facts |= {f"{kind}_reliability{ending}": each[name] for ending, name in _ENDINGS.items()}
-            facts[f"{kind}_reliability_{OF_MEAN}"] = one.repeats[kind].of_three
-        rows.append(facts)
-    return pd.DataFrame(rows)
-
-
-_ENDINGS = {"": "one", "_low": "low", "_high": "high"}

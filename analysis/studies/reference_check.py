@@ -19,8 +19,10 @@ from analysis.read.labels import load_labels
 from analysis.read.reported import AGREEMENT, CIFAR100_VALID, Band
 from analysis.stats.correlation import spearman_interval
 from analysis.studies.correlate import judge
+from analysis.typeset import DASH, between, number
 from bench.store import ScoreStore
 from common.errors import BadInput
+from common.formats import read_csv
 from proxies import registry
 from spaces.nb201.cell import resolve
 from spaces.nb201.equivalence import representatives
@@ -44,7 +46,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Check:
-    """One proxy; what is None was not published, not asked for or not scored."""
+    """A `Check` is of one proxy; what is None was not published, not asked for or not scored."""
 
     proxy: str
     agreement: Estimate | None
@@ -68,7 +70,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The verdict in words: agrees, differs or not asked."""
         if self.agrees is False or self.inside is False:
             return "differs"
         if self.agrees is None and self.inside is None:
@@ -77,17 +79,17 @@ class Check:
 
 
 def reference_scores(data: Path) -> pd.DataFrame:
-    """The published scores by cell; NaN where there is none. Raises BadInput without the file."""
+    """Read the published scores by cell; NaN where there is none. Raises BadInput without the file."""
     path = data / SCORES
     if not path.is_file():
         raise BadInput(f"{path} is missing: DATA has to hold the published scores and accuracies in nb201/")
-    table = pd.read_csv(path)
+    table = read_csv(path, "get the published scores again", ("arch",))
     table.index = pd.Index([resolve(cell) for cell in table.pop("arch")], name="cell")
     return table.mask(table == MISSING)
 
 
 def check(store: Path, data: Path) -> list[Check]:
-    """Every proxy with a published score or a published band. Raises BadInput where nothing was scored."""
+    """Check every proxy with a published score or a published band. Raises BadInput where nothing was scored."""
     published = reference_scores(data)
     labels = label_cells(load_labels(str(data / ACCURACIES), "cifar100"), "valid")
     found = []
@@ -111,7 +113,7 @@ def check(store: Path, data: Path) -> list[Check]:
 
 def _scores(store: Path, name: str, proxy: str) -> list[pd.Series]:
     """Our scores seed by seed; the first stands beside the reference, which has one too."""
-    stored = ScoreStore(store, create=False).scores(name, registry.create(proxy))
+    stored = ScoreStore(store, write=False).scores(name, registry.create(proxy))
     return [pd.Series({row.cell: row.score for row in entry.rows}, dtype=float).dropna() for entry in stored]
 
 
@@ -128,12 +130,19 @@ def described(one: Check) -> list[object]:
 
     def said(estimate: Estimate | None) -> str:
         if estimate is None:
-            return "–"
+            return DASH
         return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] of {estimate.n}"
 
-    asked = "–" if one.asked is None else f"{one.asked:.3f}"
-    band = "–" if one.band is None else f"{one.band.low:.3f} to {one.band.high:.3f}"
-    return [one.proxy, said(one.agreement), asked, said(one.own), band, said(one.correlation), one.verdict]
+    band = DASH if one.band is None else between(one.band.low, one.band.high, 3)
+    return [
+        one.proxy,
+        said(one.agreement),
+        number(one.asked, 3),
+        said(one.own),
+        band,
+        said(one.correlation),
+        one.verdict,
+    ]
 
 
 def table(found: list[Check]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from analysis.stats.bootstrap import interval
 from analysis.stats.correlation import Correlation, correlate, kendall_interval
 from analysis.stats.reliability import Reliability, reliability, true_correlation
 from analysis.stats.seeds import Certainty, certainty
+from analysis.typeset import DASH, number
 from bench.benchmarks import Benchmark
 from common.cli import print_table
 from common.errors import BadInput
@@ -34,7 +35,7 @@ QUANTILES = (5, 25, 50, 75, 95)
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of the classes that a table names: how many have an accuracy, and why the others have none."""
+    """A `Coverage` counts the classes of a table that have an accuracy, and those that have none, by the reason."""
 
     any_seed: int
     all_seeds: int
@@ -46,7 +47,8 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Vanilla against distilled: means over the seeds that both have, and `true_correlation` from the single seeds."""
+    """An `Agreement` correlates vanilla with distilled accuracy: means over common seeds, and single seeds
+    (`true_correlation`)."""
 
     observed: Correlation
     kendall_low: float
@@ -90,7 +92,9 @@ class Report:
 
 
 def report(setting: Benchmark, folder: Path = FOLDER) -> Report:
-    """Raises BadInput for a missing or damaged table, and where no training of the two tables is paired."""
+    """Report on the two accuracy tables of a benchmark. Raises BadInput for a missing or damaged one, and where no
+    training is in both.
+    """
     labels = {name: load_labels(name, setting.name, folder) for name in (*MODES, "gain")}
     by_seed = {name: each.by_seed.dropna(axis=1, how="all") for name, each in labels.items()}
     gains = by_seed["gain"]
@@ -201,12 +205,8 @@ def print_report(found: Report) -> None:
     _print_gain(found.gain, found.reliability["gain"], found.certainty["gain"])
 
 
-def _number(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
-
-
 def _with_interval(value: float, low: float, high: float, digits: int = 3) -> str:
-    return f"{_number(value, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
 def _by_seed(counts: dict[int, int]) -> str:
@@ -215,12 +215,12 @@ def _by_seed(counts: dict[int, int]) -> str:
 
 def _rows(name: str, found: Reliability | None) -> list[list[object]]:
     if found is None:
-        return [[name, "–", "–", "–", "–", "unknown: needs two seeds of three classes", *["–"] * len(KS)]]
+        return [[name, *[DASH] * 4, "unknown: needs two seeds of three classes", *[DASH] * len(KS)]]
     means = _means(found).values()
-    facts = [name, found.cells, found.seeds, _number(found.kendall), _number(found.spearman)]
+    facts = [name, found.cells, found.seeds, number(found.kendall, 3), number(found.spearman, 3)]
     return [
-        [*facts, "reliability", *(_number(each["reliability"]) for each in means)],
-        [*[""] * len(facts), "ceiling", *(_number(each["ceiling"]) for each in means)],
+        [*facts, "reliability", *(number(each["reliability"], 3) for each in means)],
+        [*[""] * len(facts), "ceiling", *(number(each["ceiling"], 3) for each in means)],
     ]
 
 
@@ -237,10 +237,10 @@ def _print_agreement(found: Agreement) -> None:
 def _print_gain(found: Gain, agreement: Reliability | None, sure: Certainty) -> None:
     params = found.params
     print(f"Gain, distilled minus vanilla, {found.n} classes, in points:")
-    print(f"  mean {_with_interval(found.mean, found.low, found.high, 2)}, standard deviation {_number(found.sd, 2)}")
-    shares = ", ".join(f"{percent} %: {_number(value, 2)}" for percent, value in found.quantiles.items())
+    print(f"  mean {_with_interval(found.mean, found.low, found.high, 2)}, standard deviation {number(found.sd, 2)}")
+    shares = ", ".join(f"{percent} %: {number(value, 2)}" for percent, value in found.quantiles.items())
     print(f"  quantiles {shares}; positive in {found.positive:.1%} of the classes")
     known = _with_interval(agreement.spearman if agreement else math.nan, sure.low, sure.high)
-    print(f"  seed-to-seed Spearman {known}; permutation test p {_number(sure.p, 4)}")
+    print(f"  seed-to-seed Spearman {known}; permutation test p {number(sure.p, 4)}")
     interval_of_params = _with_interval(params.spearman, params.spearman_low, params.spearman_high)
-    print(f"  with params: Spearman {interval_of_params}, Kendall {_number(params.kendall)}")
+    print(f"  with params: Spearman {interval_of_params}, Kendall {number(params.kendall, 3)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +20,14 @@ from bench.benchmarks import Benchmark
 from bench.plan import select
 from common.cli import print_table
 from common.errors import BadInput
+from common.formats import read_csv, read_json
 from search.constraints import Cost, Limit, counts, within
 from search.latency import of_record
 from search.records import FOLDER
 
 
 class Mean(NamedTuple):
-    """Over searches; the interval is Student's, 95 %. NaN where there are too few."""
+    """A `Mean` is over searches, with standard deviation and Student's 95 % interval; NaN where there are too few."""
 
     mean: float
     sd: float
@@ -35,6 +35,7 @@ class Mean(NamedTuple):
     high: float
 
 
+_AGAIN = "search again"
 _SETTINGS = ("benchmark", "objective", "method", "evaluation", "cells", "limits")
 _COLUMNS = ("cell", "evaluations", "functions", "seconds")
 NONE = Mean(math.nan, math.nan, math.nan, math.nan)
@@ -42,7 +43,7 @@ NONE = Mean(math.nan, math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Judged:
-    """The searches of one method by one objective. Accuracies are means over seeds of training, in percent.
+    """A `Judged` sums up the searches of one method by one objective; accuracies are means over seeds, in percent.
 
     `seeds` are those of the scores or trainings that were searched by, `within` the cells and limits, nothing for all;
     of trainings, how many functions there were that had shorter ones too, where these were asked for.
@@ -73,7 +74,7 @@ class Judged:
 
 
 def mean(values: Sequence[float] | pd.Series) -> Mean:
-    """Of the values that are numbers."""
+    """Take the mean of the values that are numbers."""
     known = np.array(values, dtype=float)
     known = known[~np.isnan(known)]
     if not len(known):
@@ -93,7 +94,7 @@ def judge(
     chosen: Mapping[str, Labels] | None = None,
     against: str = "distilled",
 ) -> tuple[list[Judged], list[int]]:
-    """Every finished search of a benchmark, by objective and method, and the cells found that have no label.
+    """Judge every finished search of a benchmark; returns also the cells found that have no label.
 
     `labels` are those `against` which they are judged, and `vanilla`, of a sample of the functions; `chosen` those of
     cells that were trained because they were found. Raises BadInput where nothing was searched, or a file is of another
@@ -107,7 +108,7 @@ def judge(
     prices = costs.seconds(spent, setting.name)
     found, missing = [], set()
     for path in finished(setting.name, folder):
-        settings, runs = _read(path)
+        settings, runs = read_json(path, _AGAIN, _SETTINGS), read_csv(path.with_suffix(".csv"), _AGAIN, _COLUMNS)
         found.append(_judged(settings, runs, accuracies, vanilla, sampled, setting, prices))
         missing |= set(runs["cell"].dropna().astype(int)) - set(accuracies.index)
     if not found:
@@ -121,29 +122,8 @@ def judge(
 
 def finished(benchmark: str, folder: Path = FOLDER) -> list[Path]:
     """The settings of a benchmark's searches; what else lies in the folder has no objective. Raises BadInput."""
-    found = {path: _settings(path) for path in sorted(folder.glob("*.json"))}
+    found = {path: read_json(path, _AGAIN) for path in sorted(folder.glob("*.json"))}
     return [path for path, each in found.items() if "objective" in each and each.get("benchmark") == benchmark]
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return {**found}
-    except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"cannot read {path} ({error}): search again") from error
-
-
-def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    table = path.with_suffix(".csv")
-    settings = _settings(path)
-    try:
-        runs = pd.read_csv(table)
-        absent = ({*_SETTINGS} - {*settings}) | ({*_COLUMNS} - {*runs})
-        if absent:
-            raise ValueError(f"no {min(absent)}")
-    except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"cannot read {path} with its {table.name} ({error}): search again") from error
-    return settings, runs
 
 
 def _judged(
@@ -203,7 +183,7 @@ def _labels(cells: pd.Series, by_cell: pd.Series) -> pd.Series:
 
 
 def entry(one: Judged) -> dict[str, Any]:
-    """For JSON, which has no NaN."""
+    """Return a record for JSON, which has no NaN."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mean):
@@ -214,7 +194,7 @@ def entry(one: Judged) -> dict[str, Any]:
 
 
 def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str, against: str) -> None:
-    """A table for people; `against` is what accuracy, regret and rank are of."""
+    """Print a table for people; `against` is what accuracy, regret and rank are of."""
     head = [
         "by",
         "seeds",

@@ -96,7 +96,7 @@ class Scores:
 
 def study(store: Path, setting: Benchmark, proxy: Proxy, cells: str, against: str | None = None) -> Study:
     """Compare what is stored. Raises BadInput where fewer than two teachers, or three common cells, have scores."""
-    opened = ScoreStore(store, create=False)
+    opened = ScoreStore(store, write=False)
     frames: dict[str, pd.DataFrame] = {}
     reasons: dict[str, str] = {}
     for record in opened.teachers(setting.name, proxy):

@@ -6,21 +6,17 @@ combination of the three, because a benchmark ranks cells that share them, so th
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.stats.variance import variance_shares
-from analysis.typeset import Table
-from bench.measure.crossing import FOLDER, read
-from common.files import write_whole
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of the variance of a proxy's ranks (`statistics.variance_shares`), over the n cells with all scores.
+    """A `Shares` splits the variance of a proxy's ranks over the n cells with all scores (`variance_shares`).
 
     `cell` is what a single score tells of the cell; `weights`, `images` and `init` how much the ranking depends on each
     by itself, their interactions with the cell; `rest` what only two or three of them together decide. `cell_own`,
@@ -43,7 +39,7 @@ class Shares:
 
 
 def shares(rows: pd.DataFrame) -> list[Shares]:
-    """Of every proxy of a crossing, the largest share of the cell first."""
+    """Split the variance of every proxy of a crossing; the largest share of the cell comes first."""
     found = [_shares(str(proxy), of_proxy) for proxy, of_proxy in rows.groupby("proxy", sort=True)]
     return sorted(found, key=lambda one: -np.nan_to_num(one.cell_own, nan=-1))
 
@@ -75,38 +71,3 @@ def _split(ranks: pd.DataFrame) -> dict[str, float]:
     named = {name: found.get(f"cell x {name}", 0.0) for name in ("weights", "images", "init")}
     rest = float(np.maximum(sum(found.values()) - found["cell"] - sum(named.values()), 0))  # rounding; NaN stays
     return {"cell": found["cell"], **named, "rest": rest}
-
-
-HEAD = ("proxy", "cell", "weights", "images", "rest", "n", "cell", "weights", "images", "init", "rest", "failed")
-
-
-def write(benchmark: str, output: Path, folder: Path = FOLDER) -> list[Path]:
-    """`variance-<benchmark>` as CSV, Markdown and LaTeX; nothing where there is no crossing of the benchmark."""
-    crossing = folder / f"{benchmark}.csv.gz"
-    if not crossing.is_file():
-        return []
-    rows, made = read(crossing)
-    found = shares(rows)
-    path = output / f"variance-{benchmark}"
-    frame = pd.DataFrame([asdict(one) for one in found]).round(4)
-    table = path.with_name(path.name + ".csv")
-    write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
-    caption = (
-        f"{benchmark}: shares of the variance of a proxy's ranks, in percent; {made['sample']} functions x "
-        f"{made['draws']} draws of weights x {made['draws']} of images. First under the proxy's own initialisation, "
-        f"then over that and another one (`init`: PyTorch's default or Kaiming). `cell`: what one score tells."
-    )
-    return [table, *Table(caption, HEAD, [_row(one) for one in found]).write(path)]
-
-
-def _row(one: Shares) -> list[str]:
-    def said(*values: float) -> list[str]:
-        return ["–" if np.isnan(value) else f"{100 * value:.0f}" for value in values]
-
-    return [
-        one.proxy,
-        *said(one.cell_own, one.weights_own, one.images_own, one.rest_own),
-        str(one.n),
-        *said(one.cell, one.weights, one.images, one.init, one.rest),
-        str(one.failed),
-    ]

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.typeset import Table, between, number
-from analysis.typeset import write as write_table
+from analysis.typeset import Table, decimals, interval, whole, words
 from common import results
-from distill.comparison import Row, read_rows, summaries
+
+if TYPE_CHECKING:
+    from distill.comparison import Row
 
 FOLDER = results.DISTILLATION
 AGAINST = ("kd", "vanilla", "uniform")
 """What every loss is compared with, seed by seed, where it was trained."""
 
 
-def tables(benchmark: str | None = None, folder: Path = FOLDER) -> dict[str, list[Row]]:
+def trainings(benchmark: str | None = None, folder: Path = FOLDER) -> dict[str, list[Row]]:
     """The trainings of each pair, of one benchmark or all, by the pair's name. Raises BadInput for a damaged table."""
+    from distill.comparison import read_rows  # imports torch, which no reader of the table needs
+
     found = folder.glob(f"{benchmark}-*.csv" if benchmark else "*.csv")
     return {path.stem: read_rows(path) for path in sorted(found)}
 
 
-def lines(rows: list[Row]) -> pd.DataFrame:
+def frame(rows: list[Row]) -> pd.DataFrame:
     """One row a loss, best first: mean over seeds and `over_<loss>`, the mean difference on the same seeds; intervals
     are Student's over seeds, 95 %."""
+    from distill.comparison import summaries
+
     found = pd.DataFrame(
         [
             {"loss": one.loss, "seeds": one.n, "failed": one.failed, "test": one.mean, "low": one.low, "high": one.high}
@@ -39,21 +45,26 @@ def lines(rows: list[Row]) -> pd.DataFrame:
     return found
 
 
-def write(rows: list[Row], path: Path, pair: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex."""
-    frame = lines(rows)
+COLUMNS = (
+    words("trained with", "loss"),
+    whole("seeds"),
+    decimals("test accuracy", "test"),
+    interval("95 % interval", "low", "high"),
+    *(
+        column
+        for against in AGAINST
+        for column in (
+            decimals(f"over {against}", f"over_{against}"),
+            interval("95 % interval", f"over_{against}_low", f"over_{against}_high"),
+        )
+    ),
+)
+
+
+def table(frame: pd.DataFrame, pair: str) -> Table:
+    """The table of a pair of teacher and student."""
     caption = (
         f"{pair}: test accuracy in percent of one student by what it was trained with, mean over seeds with its 95 % "
         "interval, and its lead over three others, paired by seed. Intervals are not corrected for their number."
     )
-    head = ["trained with", "seeds", "test accuracy", "95 % interval"]
-    for against in AGAINST:
-        head += [f"over {against}", "95 % interval"]
-    said = []
-    for row in frame.to_dict("records"):
-        line = [row["loss"], str(row["seeds"]), number(row["test"]), between(row["low"], row["high"])]
-        for against in AGAINST:
-            value, low, high = (row[f"over_{against}{ending}"] for ending in ("", "_low", "_high"))
-            line += [number(value), between(low, high)]
-        said.append(line)
-    return write_table(path, frame, Table(caption, head, said))
+    return Table(frame, caption, COLUMNS)

@@ -1,151 +1,242 @@
-"""Every table of a benchmark, from published scores, accuracy tables and costs: the same inputs give the same bytes."""
+"""Every table of results: what its numbers are made of, and how a page shows them.
+
+The numbers of a benchmark's tables come from published scores, accuracy tables and costs (`write_all`), or from the CSV
+file that an earlier run wrote (`shown`): the same columns and the same caption either way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from analysis.read import costs
 from analysis.read.labels import TABLES, Labels, known_labels, load_labels
+from analysis.read.scores import judged_columns, published
 from analysis.studies import ablation, cell_sets, label_kinds, leaderboard, pairs, reliability, variance
 from analysis.studies.searches import finished, judge
-from analysis.tables import distillation as distillation_table
+from analysis.tables import ablation as ablation_table
+from analysis.tables import cell_sets as sets_table
+from analysis.tables import distillation, label_sets, recipes, subgraph, teachers
+from analysis.tables import label_kinds as kinds_table
+from analysis.tables import leaderboard as leaderboard_table
+from analysis.tables import pairs as pairs_table
 from analysis.tables import reliability as reliability_table
-from analysis.tables import searches as search_table
-from analysis.tables import subgraph as subgraph_table
-from analysis.tables import teachers as teacher_table
+from analysis.tables import searches as searches_table
+from analysis.tables import variance as variance_table
+from analysis.typeset import Table, as_it_stands
 from bench.benchmarks import Benchmark
-
-
-def write_leaderboard(
-    setting: Benchmark, against: str, name: str, cells: str | None, scores: Path, spent: Path, output: Path
-) -> list[Path]:
-    """`leaderboard-<benchmark>-<name>` against a kind of label or a file of accuracies."""
-    labels = load_labels(against, setting.name)
-    which = cells or _set(labels)
-    vanilla = load_labels("vanilla", setting.name) if against == "distilled" else None
-    found = leaderboard.lines(scores, setting, labels, which, vanilla, costs.forwards(spent, setting.name))
-    caption = f"{setting.name}, {name} ({labels.source}): {len(found)} proxies on the labelled cells of '{which}'."
-    return leaderboard.write(found, output / f"leaderboard-{setting.name}-{name}", caption)
+from common import results as places
+from common.formats import read_csv, read_json, read_records
+from common.shipped import here_or_shipped
+from distill.recipes import MODES
+from distill.tables import table_path
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What the tables of one benchmark are made of; labels are loaded when a table first asks for them."""
+    """What the tables of one benchmark are made of, each read when a table first asks for it."""
 
     setting: Benchmark
-    cells: str | None
+    cells: str | None = None
     """The cells judged; None is what the labels are of."""
-    scores: Path
-    costs: Path
-    output: Path
+    scores: Path = places.SCORES
+    costs: Path = places.COSTS
+    accuracies: Path = places.ACCURACIES
+    crossings: Path = places.CROSSINGS
+    subgraphs: Path = places.SUBGRAPHS
+    stored_spearman: Mapping[str, float] | None = None
+    """Spearman with distilled accuracy, by proxy, as a leaderboard's file has it; None is to be computed."""
+
+    @property
+    def name(self) -> str:
+        """The name of the benchmark."""
+        return self.setting.name
 
     @cached_property
     def labels(self) -> dict[str, Labels]:
-        """Labels by kind, vanilla accuracy first."""
-        return {kind: load_labels(kind, self.setting.name) for kind in ("vanilla", "distilled", "gain")}
+        """Labels by kind, vanilla accuracy first; without those that no accuracy table holds."""
+        there = [mode for mode in MODES if here_or_shipped(table_path(self.name, mode, self.accuracies)).is_file()]
+        kinds = [*there, "gain"] if len(there) == len(MODES) else there
+        return {kind: load_labels(kind, self.name, self.accuracies) for kind in kinds}
 
-    @property
-    def distilled(self) -> Labels:
-        """Distilled accuracy."""
-        return self.labels["distilled"]
+    def labels_of(self, kind: str) -> Labels:
+        """Labels of a kind. Raises BadInput where no table holds them."""
+        return self.labels.get(kind) or load_labels(kind, self.name, self.accuracies)
+
+    def set_of(self, labels: Labels) -> str:
+        """The set of the cells that are judged by labels."""
+        return self.cells or ("functions" if labels.of_functions else "all")
 
     @property
     def which(self) -> str:
-        """The cell set."""
-        return self.cells or _set(self.distilled)
+        """The set of the cells that are judged by distilled accuracy."""
+        return self.set_of(self.labels_of("distilled"))
 
     @property
     def where(self) -> str:
         """How a caption begins."""
-        return f"{self.setting.name}, distilled accuracy ({self.distilled.source}), cells of '{self.which}'"
+        known = self.labels.get("distilled")
+        told = f" ({known.source}), cells of '{self.which}'" if known else ""
+        return f"{self.name}, distilled accuracy{told}"
 
-    def path(self, table: str) -> Path:
-        """Where a table lies, without its ending."""
-        return self.output / f"{table}-{self.setting.name}"
+    @cached_property
+    def columns(self) -> dict[str, pd.Series]:
+        """Mean scores of the cells of the set, by proxy."""
+        return judged_columns(published(self.scores, self.name), self.setting, self.which)
 
+    @property
+    def spearmans(self) -> Mapping[str, float]:
+        """Spearman with distilled accuracy by proxy: the stored ones, or of those that score all labelled cells."""
+        if self.stored_spearman is not None:
+            return self.stored_spearman
+        return pairs.spearmans(self.columns, self.labels_of("distilled"), self.which)
 
-def _leaderboard(kind: str) -> Callable[[Sources], list[Path]]:
-    return lambda of: write_leaderboard(of.setting, kind, kind, of.cells, of.scores, of.costs, of.output)
+    @cached_property
+    def cuts(self) -> list[subgraph.Cut]:
+        """The finished studies of subgraphs."""
+        return subgraph.read(self.name, self.subgraphs)
 
-
-def _kinds(of: Sources) -> list[Path]:
-    found = label_kinds.kinds(of.scores, of.setting, of.labels, of.which)
-    return label_kinds.write(found, of.labels, of.path("kinds"), of.setting.name)
-
-
-def _pairs(of: Sources) -> list[Path]:
-    return pairs.write(*pairs.pairs(of.scores, of.setting, of.distilled, of.which), of.path("pairs"), of.where)
-
-
-def _sets(of: Sources) -> list[Path]:
-    found = cell_sets.on_sets(of.scores, of.setting, of.distilled)
-    return cell_sets.write(found, of.path("sets"), f"{of.setting.name}, distilled")
-
-
-def _variance(of: Sources) -> list[Path]:
-    return variance.write(of.setting.name, of.output) or []
-
-
-def _ablation(of: Sources) -> list[Path]:
-    found = ablation.ablation(of.scores, of.setting, of.distilled, of.which)
-    return ablation.write(found, of.path("ablation"), of.where) if found else []
+    @property
+    def crossed(self) -> dict[str, Any] | None:
+        """What made the crossing of weights, images and initialisations, where there is one."""
+        table = self.crossings / f"{self.name}.csv.gz"
+        return read_json(self.crossings / f"{self.name}.json") if table.is_file() else None
 
 
-def _teachers(of: Sources) -> list[Path]:
-    found = teacher_table.rows(teacher_table.studies(of.setting, "distilled", of.which, of.scores))
-    return teacher_table.write(found, of.path("teachers"), of.where) if found else []
+@dataclass(frozen=True)
+class Definition:
+    """A table of a benchmark: its frame from the sources, None where nothing of it is published, and its showing."""
+
+    frame: Callable[[Sources], pd.DataFrame | None]
+    table: Callable[[pd.DataFrame, Sources], Table]
+    """The table of such a frame, also of one that was read from a file."""
 
 
-def _subgraph(of: Sources) -> list[Path]:
-    found = subgraph_table.read(of.setting.name)
-    return subgraph_table.write(found, of.path("subgraph"), of.setting.name) if found else []
+def _leaderboard(kind: str) -> Definition:
+    return Definition(
+        lambda sources: _lines(sources, sources.labels_of(kind), kind),
+        lambda frame, sources: board(frame, sources, kind),
+    )
 
 
-def _searches(of: Sources) -> list[Path]:
-    if not finished(of.setting.name):
-        return []
-    labels, chosen = known_labels(of.setting.name)
-    found, _ = judge(of.setting, labels, spent=of.costs, chosen=chosen)
-    return search_table.write(found, of.path("searches"), of.setting.name)
+def _lines(sources: Sources, labels: Labels, kind: str) -> pd.DataFrame:
+    vanilla = sources.labels_of("vanilla") if kind == "distilled" else None
+    spent = costs.forwards(sources.costs, sources.name)
+    return leaderboard_table.frame(
+        leaderboard.lines(sources.scores, sources.setting, labels, sources.set_of(labels), vanilla, spent)
+    )
 
 
-def _reliability(of: Sources) -> list[Path]:
-    where = f"{of.setting.name}, test accuracy"
-    return reliability_table.write(reliability.report(of.setting), of.path("reliability"), where)
+def board(frame: pd.DataFrame, sources: Sources, name: str, labels: Labels | None = None) -> Table:
+    """A leaderboard against labels, those of the kind `name` unless told; what is not known of them is not said."""
+    labels = labels or sources.labels.get(name)
+    source = f" ({labels.source})" if labels else ""
+    cells = f" on the labelled cells of '{sources.set_of(labels)}'" if labels else ""
+    return leaderboard_table.table(frame, f"{sources.name}, {name}{source}: {len(frame)} proxies{cells}.")
 
 
-REGISTRY: dict[str, Callable[[Sources], list[Path]]] = {
-    **{f"leaderboard, {kind}": _leaderboard(kind) for kind in TABLES},
-    "kinds": _kinds,
-    "pairs": _pairs,
-    "sets": _sets,
-    "variance": _variance,
-    "ablation": _ablation,
-    "teachers": _teachers,
-    "subgraph": _subgraph,
-    "searches": _searches,
-    "reliability": _reliability,
+def _variance(sources: Sources) -> pd.DataFrame | None:
+    if sources.crossed is None:
+        return None
+    from bench.measure.crossing import read  # imports torch, which no reader of files needs
+
+    return variance_table.frame(variance.shares(read(sources.crossings / f"{sources.name}.csv.gz")[0]))
+
+
+def _ablation(sources: Sources) -> pd.DataFrame | None:
+    found = ablation.ablation(sources.scores, sources.setting, sources.labels_of("distilled"), sources.which)
+    return ablation_table.frame(found) if found else None
+
+
+def _teachers(sources: Sources) -> pd.DataFrame | None:
+    found = teachers.rows(teachers.studies(sources.setting, "distilled", sources.which, sources.scores))
+    return teachers.frame(found) if found else None
+
+
+def _searches(sources: Sources) -> pd.DataFrame | None:
+    if not finished(sources.name):
+        return None
+    labels, chosen = known_labels(sources.name, folder=sources.accuracies)
+    return searches_table.frame(judge(sources.setting, labels, spent=sources.costs, chosen=chosen)[0])
+
+
+REGISTRY: dict[str, Definition] = {
+    **{f"leaderboard-{{}}-{kind}": _leaderboard(kind) for kind in TABLES},
+    "kinds-{}": Definition(
+        lambda sources: kinds_table.frame(
+            label_kinds.kinds(sources.scores, sources.setting, sources.labels, sources.which)
+        ),
+        lambda frame, sources: kinds_table.table(frame, sources.labels, sources.name),
+    ),
+    "pairs-{}": Definition(
+        lambda sources: pairs_table.frame(pairs.pairs(sources.columns, sources.labels_of("distilled"), sources.which)),
+        lambda frame, sources: pairs_table.table(frame, sources.spearmans, sources.where),
+    ),
+    "sets-{}": Definition(
+        lambda sources: sets_table.frame(
+            cell_sets.on_sets(sources.scores, sources.setting, sources.labels_of("distilled"))
+        ),
+        lambda frame, sources: sets_table.table(frame, f"{sources.name}, distilled"),
+    ),
+    "variance-{}": Definition(
+        _variance, lambda frame, sources: variance_table.table(frame, sources.name, sources.crossed)
+    ),
+    "ablation-{}": Definition(_ablation, lambda frame, sources: ablation_table.table(frame, sources.where)),
+    "teachers-{}": Definition(_teachers, lambda frame, sources: teachers.table(frame, sources.where)),
+    "subgraph-{}": Definition(
+        lambda sources: subgraph.frame(sources.cuts) if sources.cuts else None,
+        lambda frame, sources: subgraph.table(frame, sources.cuts, sources.name),
+    ),
+    "searches-{}": Definition(_searches, lambda frame, sources: searches_table.table(frame, sources.name)),
+    "reliability-{}": Definition(
+        lambda sources: reliability_table.frame(reliability.report(sources.setting, sources.accuracies)),
+        lambda frame, sources: reliability_table.table(frame, f"{sources.name}, test accuracy"),
+    ),
 }
-"""The tables of a benchmark by name; each writes its files, none where nothing of it is published. Raise BadInput."""
+"""The tables of a benchmark by the name of their file, less its ending; the braces are the benchmark's name."""
+
+OTHERS: dict[str, Callable[[pd.DataFrame, str], Table]] = {
+    "distillation": distillation.table,
+    "recipes": recipes.table,
+    "label-sets-proxies": lambda frame, name: label_sets.proxies_table(frame),
+    "label-sets": lambda frame, name: label_sets.table(frame),
+}
+"""The showing of all other tables, by what their file's name begins with; the rest of the name is what they are of."""
 
 
-def write_all(setting: Benchmark, cells: str | None, scores: Path, spent: Path, output: Path) -> Iterator[list[Path]]:
+def write_all(sources: Sources, output: Path) -> Iterator[list[Path]]:
     """Write every table of the registry, one after the other; yields the files of each that has some."""
-    sources = Sources(setting, cells, scores, spent, output)
-    for write in REGISTRY.values():
-        if paths := write(sources):
-            yield paths
+    for name, definition in REGISTRY.items():
+        if (frame := definition.frame(sources)) is not None:
+            yield definition.table(frame, sources).write(output / name.format(sources.name))
 
 
-def write_pairs(benchmark: str | None, output: Path) -> Iterator[list[Path]]:
-    """`distillation-<pair>` of all pairs of a benchmark, of any where none is named. Raises BadInput."""
-    for pair, trainings in distillation_table.tables(benchmark).items():
-        yield distillation_table.write(trainings, output / f"distillation-{pair}", pair)
+def write_leaderboard(sources: Sources, against: str, name: str, output: Path) -> list[Path]:
+    """Write `leaderboard-<benchmark>-<name>` against a file of accuracies, or a kind of label."""
+    labels = load_labels(against, sources.name, sources.accuracies)
+    table = board(_lines(sources, labels, against), sources, name, labels)
+    return table.write(output / f"leaderboard-{sources.name}-{name}")
 
 
-def _set(labels: Labels) -> str:
-    """The cells that labels are of."""
-    return "functions" if labels.of_functions else "all"
+def write_distillation(benchmark: str | None, output: Path) -> Iterator[list[Path]]:
+    """Write `distillation-<pair>` of all pairs of a benchmark, of any where none is named. Raises BadInput."""
+    for pair, trained in distillation.trainings(benchmark).items():
+        table = distillation.table(distillation.frame(trained), pair)
+        yield table.write(output / f"distillation-{pair}")
+
+
+def shown(path: Path, sources: Sources | None = None) -> Table:
+    """The table in a CSV file, as its definition shows it, of a benchmark where one is told; any other as it stands."""
+    if sources is not None:
+        for name, definition in REGISTRY.items():
+            if path.stem == name.format(sources.name):
+                return definition.table(read_csv(path), sources)
+    for name, table in OTHERS.items():
+        if path.stem == name or path.stem.startswith(f"{name}-"):
+            return table(read_csv(path), path.stem.removeprefix(name).removeprefix("-"))
+    return as_it_stands(pd.DataFrame(read_records(path)))

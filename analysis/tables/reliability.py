@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pandas as pd
 
 from analysis.studies.reliability import KS, QUANTILES, Report
-from analysis.typeset import Table, estimate, number
-from analysis.typeset import write as write_table
+from analysis.typeset import Column, Row, Table, with_interval, words
 
 KINDS = ("vanilla", "distilled", "gain")
 
 
-def everything(found: Report) -> pd.DataFrame:
+def frame(found: Report) -> pd.DataFrame:
     """One row a kind of label; empty where a fact is not of that kind.
 
     `reliability_k` and `ceiling_k` are those of the mean of k seeds; `kendall_vanilla` and the like are of distilled
@@ -54,40 +52,47 @@ def _facts(found: Report, kind: str) -> dict[str, float]:
     return facts
 
 
-def write(found: Report, path: Path, where: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex; `where` begins the caption."""
-    frame = everything(found)
+_FACTS = (
+    ("classes with all seeds", "classes", 0),
+    ("seeds", "seeds", 0),
+    ("Kendall, two seeds", "kendall", 2),
+    ("Spearman, two seeds", "spearman", 2),
+    ("its p, permutations", "p", 4),
+    *((f"reliability of the mean of {k}", f"reliability_{k}", 2) for k in KS),
+    *((f"ceiling, mean of {k}", f"ceiling_{k}", 2) for k in KS),
+    ("Kendall with vanilla", "kendall_vanilla", 2),
+    ("Spearman with vanilla", "spearman_vanilla", 2),
+    ("the same, corrected for attenuation", "corrected_vanilla", 2),
+    ("mean, points", "mean", 2),
+    ("standard deviation, points", "sd", 2),
+    *((f"{q} % quantile, points", f"quantile_{q}", 2) for q in QUANTILES),
+    ("share above 0", "positive", 2),
+)
+"""What a row says, the frame's column that it is, and its decimals."""
+
+
+def table(frame: pd.DataFrame, where: str) -> Table:
+    """The table, a row a fact that is known and a column a kind of label; `where` begins the caption."""
     by_kind = frame.set_index("labels")
-
-    def line(name: str, column: str, digits: int = 2) -> list[str]:
-        return [name, *(_said(by_kind, kind, column, digits) for kind in KINDS)]
-
-    rows = [
-        line("classes with all seeds", "classes", 0),
-        line("seeds", "seeds", 0),
-        line("Kendall, two seeds", "kendall"),
-        line("Spearman, two seeds", "spearman"),
-        line("its p, permutations", "p", 4),
-        *(line(f"reliability of the mean of {k}", f"reliability_{k}") for k in KS),
-        *(line(f"ceiling, mean of {k}", f"ceiling_{k}") for k in KS),
-        line("Kendall with vanilla", "kendall_vanilla"),
-        line("Spearman with vanilla", "spearman_vanilla"),
-        line("the same, corrected for attenuation", "corrected_vanilla"),
-        line("mean, points", "mean"),
-        line("standard deviation, points", "sd"),
-        *(line(f"{q} % quantile, points", f"quantile_{q}") for q in QUANTILES),
-        line("share above 0", "positive"),
-    ]
+    rows = [_row(by_kind, *fact) for fact in _FACTS if fact[1] in by_kind and by_kind[fact[1]].notna().any()]
     caption = (
         f"{where}: how far labels agree with themselves. Reliability of a mean over seeds by Spearman-Brown, its root "
         "the ceiling: Spearman of a proxy that knew the true ranking. In brackets 95 %, bootstrap over functions."
     )
-    return write_table(path, frame, Table(caption, ["", *KINDS], [row for row in rows if set(row[1:]) != {"–"}]))
+    return Table(frame, caption, [words("", "fact"), *map(_column, KINDS)], pd.DataFrame(rows))
 
 
-def _said(by_kind: pd.DataFrame, kind: str, column: str, digits: int) -> str:
-    """A dash where there is none, with its interval where that is known."""
-    value = by_kind[column].get(kind, math.nan) if column in by_kind else math.nan
-    if f"{column}_low" in by_kind and math.isfinite(value):
-        return estimate(value, by_kind.at[kind, f"{column}_low"], by_kind.at[kind, f"{column}_high"], digits)
-    return number(value, digits)
+def _row(by_kind: pd.DataFrame, name: str, column: str, digits: int) -> dict[str, object]:
+    """A fact of every kind of label, with its interval where it has one."""
+    row: dict[str, object] = {"fact": name, "digits": digits}
+    for kind in KINDS:
+        for ending in ("", "_low", "_high"):
+            row[kind + ending] = by_kind[column + ending].get(kind) if column + ending in by_kind else math.nan
+    return row
+
+
+def _column(kind: str) -> Column:
+    def said(row: Row) -> str:
+        return with_interval(row[kind], row[f"{kind}_low"], row[f"{kind}_high"], row["digits"])
+
+    return Column(kind, said, kind)

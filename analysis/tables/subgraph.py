@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.studies.searches import Mean, mean
-from analysis.typeset import Table, between, number
-from analysis.typeset import write as write_table
-from common.errors import BadInput
+from analysis.typeset import DASH, Column, Table, between, decimals, interval, number, whole
+from common.formats import read_csv, read_json
 from search.subgraph.words import ALIKE, FOLDER, FOUND, RIVALS
 
 KINDS = {FOUND: "found by L1 gates", **RIVALS}
 """What the kinds of networks are, in the order of the table."""
 NO_SUCH = "none"
+AGAIN = "run `python -m search subgraph` again"
 _SETTINGS = ("benchmark", "gates", "budget", "teacher_parameters", "elements", "kept", "seeds")
 _COLUMNS = ("seed", "kind", "network", "parameters", "multiply_adds", "vanilla", "distilled")
 
@@ -43,16 +42,7 @@ def read(benchmark: str, folder: Path = FOLDER) -> list[Cut]:
     """The finished studies of a benchmark. Raises BadInput for files of another form."""
     found = []
     for path in sorted(folder.glob(f"{benchmark}-*.json")):
-        try:
-            settings = json.loads(path.read_text())
-            rows = pd.read_csv(path.with_suffix(".csv"))
-            absent = ({*_SETTINGS} - {*settings}) | ({*_COLUMNS} - {*rows})
-            if absent:
-                raise ValueError(f"no {min(absent)}")
-        except (OSError, ValueError, TypeError) as error:
-            raise BadInput(
-                f"cannot read {path} with its .csv ({error}): run `python -m search subgraph` again"
-            ) from error
+        settings, rows = read_json(path, AGAIN, _SETTINGS), read_csv(path.with_suffix(".csv"), AGAIN, _COLUMNS)
         if settings["benchmark"] == benchmark:
             found.append(Cut(settings, rows, path.with_name(f"{path.stem}-gates.csv.gz")))
     return sorted(found, key=lambda cut: (cut.settings["gates"], -cut.settings["budget"]))
@@ -118,39 +108,49 @@ def verdict(frame: pd.DataFrame) -> str:
     )
 
 
-def write(cuts: Sequence[Cut], path: Path, benchmark: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex."""
-    frames = [lines(cut) for cut in cuts]
-    rows = [_said(row) for frame in frames for row in frame.to_dict("records")]
-    shares = "; ".join(
+def _known(column: Column) -> Column:
+    """A column with a dash where there is no network of the kind."""
+    return replace(column, said=lambda row: column.said(row) if row["networks"] else DASH)
+
+
+COLUMNS = (
+    Column("gates, budget", lambda row: f"{row['gates']}, {row['budget']:,}"),
+    Column("network", lambda row: KINDS[row["kind"]]),
+    Column("networks", lambda row: str(row["networks"]) if row["networks"] else NO_SUCH, "networks"),
+    *map(
+        _known,
+        (
+            whole("seeds"),
+            whole("parameters", thousands=True),
+            Column("multiply-adds, M", lambda row: number(row["multiply_adds"] / 1e6, 1), "multiply_adds"),
+            decimals("distilled", "distilled"),
+            interval("95 % interval", "distilled_low", "distilled_high"),
+            decimals("vanilla", "vanilla"),
+            decimals("L1 ahead by", "over"),
+            interval("95 % interval", "over_low", "over_high"),
+        ),
+    ),
+)
+
+
+def frame(cuts: Sequence[Cut]) -> pd.DataFrame:
+    """`lines` of all studies, one after the other."""
+    return pd.concat([lines(cut) for cut in cuts])
+
+
+def table(frame: pd.DataFrame, cuts: Sequence[Cut], benchmark: str) -> Table:
+    """The table; `cuts` are the studies, whose settings the caption tells where they are there."""
+    of_graph = "; ".join(
         f"{cut.settings['gates']}, {cut.settings['budget']:,}: "
         f"{cut.settings['budget'] / cut.settings['teacher_parameters']:.0%} of {cut.settings['teacher_parameters']:,}"
         for cut in cuts
     )
+    shares = f" ({of_graph} of the graph)" if cuts else ""
+    verdicts = (verdict(part) for _, part in frame.groupby(["gates", "budget"], sort=False))
     caption = (
         f"{benchmark}: students cut out of the teacher's graph by L1 gates (a reconstruction of Gu & Tresp 2020), "
-        "trained again with distillation, beside networks as near in parameters as there are, none above the budget "
-        f"({shares} of the graph). Accuracy in percent, mean over seeds, with its 95 % interval; the L1 student's lead "
-        f"is paired by seed. {' '.join(map(verdict, frames))}"
+        "trained again with distillation, beside networks as near in parameters as there are, none above the "
+        f"budget{shares}. Accuracy in percent, mean over seeds, with its 95 % interval; the L1 student's lead is "
+        f"paired by seed. {' '.join(verdicts)}"
     )
-    head = ["gates, budget", "network", "networks", "seeds", "parameters", "multiply-adds, M"]
-    head += ["distilled", "95 % interval", "vanilla", "L1 ahead by", "95 % interval"]
-    return write_table(path, pd.concat(frames), Table(caption, head, rows, words=2))
-
-
-def _said(row: dict[str, Any]) -> list[str]:
-    name = [f"{row['gates']}, {row['budget']:,}", KINDS[row["kind"]]]
-    if not row["networks"]:
-        return [*name, NO_SUCH, *["–"] * 8]
-    return [
-        *name,
-        str(row["networks"]),
-        str(row["seeds"]),
-        f"{row['parameters']:,.0f}",
-        number(row["multiply_adds"] / 1e6, 1),
-        number(row["distilled"]),
-        between(row["distilled_low"], row["distilled_high"]),
-        number(row["vanilla"]),
-        number(row["over"]),
-        between(row["over_low"], row["over_high"]),
-    ]
+    return Table(frame, caption, COLUMNS)

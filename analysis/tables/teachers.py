@@ -13,10 +13,10 @@ import pandas as pd
 from analysis.read.scores import FOLDER
 from analysis.stats.comparison import holm
 from analysis.studies.teachers import Study, UnderTeacher, compared, published_scores
-from analysis.typeset import Table, between, number
-from analysis.typeset import write as write_table
+from analysis.typeset import Table, decimals, interval, whole, words
 from bench.benchmarks import Benchmark
 from bench.published import read_manifest
+from common.shipped import here_or_shipped
 from proxies.registry import create
 
 
@@ -47,8 +47,8 @@ class Row:
 
 
 def studies(setting: Benchmark, against: str, which: str, folder: Path = FOLDER) -> list[Study]:
-    """Of every proxy that is published with two teachers or more, each on the cells of a set that all of them score."""
-    names = {str(entry["proxy"]) for entry in read_manifest(folder / setting.name).values()}
+    """Compare every proxy published with two teachers or more, each on the cells of a set that all of them score."""
+    names = {str(entry["proxy"]) for entry in read_manifest(here_or_shipped(folder / setting.name)).values()}
     found = []
     for label in sorted({name.partition("@")[0] for name in names if "@" in name}):
         proxy = create(label)
@@ -59,7 +59,7 @@ def studies(setting: Benchmark, against: str, which: str, folder: Path = FOLDER)
 
 
 def rows(found: Sequence[Study]) -> list[Row]:
-    """The benchmark's own teacher first in each study."""
+    """Turn the studies into rows, the benchmark's own teacher first in each."""
     gaps = [math.nan if each.gap is None else each.gap.p_value for study in found for each in study.teachers]
     corrected = iter(holm(np.array(gaps)))
     return [_row(study, each, float(next(corrected))) for study in found for each in study.teachers]
@@ -87,30 +87,31 @@ def _row(study: Study, each: UnderTeacher, p_holm: float) -> Row:
     )
 
 
-HEAD = ("proxy", "teacher", "Spearman", "95 % interval", "minus default", "moved", "draw", "labelled", "n", "seeds")
+COLUMNS = (
+    words("proxy"),
+    words("teacher"),
+    decimals("Spearman", "spearman"),
+    interval("95 % interval", "low", "high"),
+    decimals("minus default", "over_default", p="over_default_p"),
+    decimals("moved", "moved"),
+    decimals("draw", "draw"),
+    whole("labelled"),
+    whole("n"),
+    whole("seeds"),
+)
 
 
-def write(found: list[Row], path: Path, where: str) -> list[Path]:
-    """`path` with the endings .csv, .md and .tex; `where` begins the caption."""
+def frame(found: Sequence[Row]) -> pd.DataFrame:
+    """One row a proxy and teacher."""
+    return pd.DataFrame([vars(row) for row in found])
+
+
+def table(frame: pd.DataFrame, where: str) -> Table:
+    """The table; `where` begins the caption."""
     caption = (
         f"{where}: the same students before different teachers. Spearman of the mean over the seeds, 95 % bootstrap "
         "over functions. Starred: differs from the benchmark's own teacher (95 %, paired bootstrap over functions, "
         "Holm over all rows). Moved: Kendall with the ranking under the benchmark's own teacher, same seeds; draw: "
         "Kendall between two seeds under one teacher."
     )
-    table = [
-        [
-            row.proxy,
-            row.teacher,
-            number(row.spearman),
-            between(row.low, row.high),
-            number(row.over_default) + ("*" if row.over_default_p < 0.05 else ""),
-            number(row.moved),
-            number(row.draw),
-            str(row.labelled),
-            str(row.n),
-            str(row.seeds),
-        ]
-        for row in found
-    ]
-    return write_table(path, pd.DataFrame([vars(row) for row in found]), Table(caption, HEAD, table, words=2))
+    return Table(frame, caption, COLUMNS)

@@ -12,6 +12,7 @@ from bench.options import (
     Address,
     BenchmarkName,
     Executor,
+    Modules,
     Proxies,
     device_and_workers,
     placement,
@@ -29,13 +30,14 @@ def cost_command(
     sample: Annotated[int, typer.Option(help="Functions to score with each proxy.")] = 10,
     device: Device = "auto",
     output: Annotated[Path, typer.Option(help="Folder of published costs.")] = results.COSTS,
+    proxy_module: Modules = None,
 ) -> None:
     """What each proxy costs beside a plain forward pass, and all of them together beside the sum of single runs."""
     at_least_one("--sample", sample)
     from bench.benchmarks import benchmark as named
     from proxies.registry import choose
 
-    chosen, setting = choose(proxies), named(benchmark)
+    chosen, setting = choose(proxies, tuple(proxy_module or ())), named(benchmark)
 
     from bench.measure.cost import measure, write
     from bench.provenance import provenance
@@ -157,9 +159,8 @@ def growth_command(
     from bench.runner import Request
 
     where, count = placement(device, workers, executor)
-    labels = tuple(proxy.label for proxy in chosen)
     request = Request(
-        setting, labels, (0,), workers=count, device=where, data=folder, executor=executor, address=address
+        setting, tuple(chosen), (0,), workers=count, device=where, data=folder, executor=executor, address=address
     )
     found = measure(request, sizes)
     rows: list[list[object]] = [

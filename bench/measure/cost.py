@@ -19,7 +19,8 @@ from bench.measure.speed import NoiseSetup, noise
 from bench.plan import Pass, select
 from bench.worker import Worker
 from common import results
-from common.files import write_json, write_whole
+from common.files import together
+from common.formats import write_csv, write_json
 from proxies import registry
 from proxies.base import Population, Proxy
 from spaces.draw import Draw
@@ -64,7 +65,7 @@ def measure(setting: Benchmark, chosen: Sequence[Proxy | Population], sample: in
     proxies = list({proxy.label: proxy for read in reads.values() for proxy in read}.values())
     number_of = {proxy.label: number for number, proxy in enumerate(proxies)}
     numbers = [[number_of[proxy.label] for proxy in read] for read in reads.values()]
-    worker = NoiseSetup(setting, tuple(proxy.label for proxy in proxies), (), None, device)()
+    worker = NoiseSetup(setting, tuple(proxies), (), None, device)()
     draw, images = Draw(0, device=device), noise(setting, device).images
     space = setting.space
     cells = select("functions", space, sample)
@@ -115,6 +116,7 @@ def write(costs: Costs, name: str, provenance: dict[str, Any], folder: Path = FO
     path = folder / f"{name}.csv"
     rows = [cost._asdict() for cost in [*costs.each, costs.together]]
     frame = pd.DataFrame(rows).round({"seconds": 5, "forwards": 2})
-    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
-    write_json(path.with_suffix(".json"), provenance)
+    with together(path):
+        write_json(path.with_suffix(".json"), provenance)
+        write_csv(path, frame)
     return path

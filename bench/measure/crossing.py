@@ -5,8 +5,6 @@ A benchmark's seed draws weights and images together; here each has its own. `an
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,8 @@ from bench.plan import Pass, select
 from bench.worker import Setup, Worker
 from common import results
 from common.errors import BadInput
-from common.files import gzip_bytes, write_json, write_whole
+from common.files import together
+from common.formats import read_csv, read_json, write_csv, write_json
 from common.progress import Progress
 from proxies.base import Proxy
 
@@ -76,8 +75,7 @@ def cross(
 def _worker(setting: Benchmark, proxies: Sequence[Proxy], images: int, data: Path | None, device: str) -> Worker:
     """Of the proxies as they are and then, in the same order, with the other initialisation."""
     other = [replace(proxy, init=inits(proxy)[1]) for proxy in proxies]
-    labels = tuple(proxy.label for proxy in (*proxies, *other))
-    return Setup(setting, labels, (), data, device, images_seed=images)()
+    return Setup(setting, (*proxies, *other), (), data, device, images_seed=images)()
 
 
 def _score(worker: Worker, proxies: Sequence[Proxy], cell: int, weights: int) -> Iterator[list[Any]]:
@@ -93,11 +91,8 @@ def _score(worker: Worker, proxies: Sequence[Proxy], cell: int, weights: int) ->
 
 def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows of a crossing and what made them. Raises BadInput where they cannot be read."""
-    try:
-        rows = pd.read_csv(path, usecols=COLUMNS)[COLUMNS]
-        return rows, json.loads(_beside(path).read_text())
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"cannot read {path} ({error}): restore it, or remove it and make it again") from error
+    again = "restore it, or remove it and make it again"
+    return read_csv(path, again, COLUMNS)[COLUMNS], read_json(_beside(path), again)
 
 
 def _stored(path: Path, record: dict[str, Any]) -> pd.DataFrame:
@@ -110,10 +105,9 @@ def _stored(path: Path, record: dict[str, Any]) -> pd.DataFrame:
 
 
 def _write(path: Path, rows: pd.DataFrame, made: dict[str, Any]) -> None:
-    text = io.StringIO()
-    rows.to_csv(text, index=False, lineterminator="\n")
-    write_json(_beside(path), made)
-    write_whole(path, gzip_bytes(text.getvalue().encode()))
+    with together():
+        write_json(_beside(path), made)
+        write_csv(path, rows)
 
 
 def _beside(path: Path) -> Path:

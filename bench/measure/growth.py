@@ -21,7 +21,9 @@ from bench.runner import Request, execute
 from bench.store import ScoreStore
 from common import results
 from common.errors import BadInput
-from common.files import write_json, write_whole
+from common.files import together
+from common.formats import write_csv, write_json
+from common.pool import without_main
 
 FOLDER = results.SPEED
 CELLS = (1000, 5000, 15625)
@@ -56,7 +58,8 @@ def _watched(request: Request) -> Growth:
     with tempfile.TemporaryDirectory() as folder:
         start, most = time.monotonic(), 0.0
         process = multiprocessing.get_context("spawn").Process(target=_run, args=(request, Path(folder) / "scores"))
-        process.start()
+        with without_main():
+            process.start()
         assert process.pid is not None
         while process.is_alive():
             most = max(most, resident(process.pid))
@@ -91,6 +94,7 @@ def write(found: Sequence[Growth], name: str, provenance: dict[str, Any], folder
     """`<name>-growth.csv` (cells, batch, seconds, memory), what made it in a JSON file beside."""
     path = folder / f"{name}-growth.csv"
     frame = pd.DataFrame([growth._asdict() for growth in found]).round({"seconds": 1, "memory": 0})
-    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
-    write_json(path.with_suffix(".json"), provenance)
+    with together(path):
+        write_json(path.with_suffix(".json"), provenance)
+        write_csv(path, frame)
     return path

@@ -20,14 +20,16 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from bench.benchmarks import Benchmark, CellTeacher, benchmark
+from bench.benchmarks import Benchmark, benchmark
 from bench.measure.lower_bound import Work, rates, work
 from bench.measure.shares import shares
 from bench.plan import Pass, Want, passes, visiting_order
+from bench.teachers import CellTeacher
 from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
 from common import results
 from common.errors import BadUsage
-from common.files import write_json, write_whole
+from common.files import together
+from common.formats import write_csv, write_json
 from common.pool import Died, Job, cores, run
 from images.base import Batch
 from images.noise import noise as draw_noise
@@ -184,13 +186,12 @@ def _run_of(
     setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int
 ) -> tuple[NoiseSetup, list[tuple[Pass, ...]]]:
     """The set-up and the tasks of a run over `sample`."""
-    named = tuple(proxy.label for proxy in registry.create_all(proxies))
-    chosen = [registry.create(name) for name in named]
+    chosen = tuple(registry.create_all(proxies))
     tasks = passes([Want(number, 0, sample) for number in range(len(chosen))], chosen, setting.space)
     # as large as a run's, if that leaves some for every worker
     size = max(1, min(cells_together(setting, device), len(tasks) // (2 * workers)))
     parts = [tuple(tasks[start : start + size]) for start in range(0, len(tasks), size)]
-    return NoiseSetup(setting, named, (), None, device), parts
+    return NoiseSetup(setting, chosen, (), None, device), parts
 
 
 def own_seconds(setting: Benchmark, proxies: str, sample: Sequence[int], device: str, workers: int) -> float:
@@ -285,7 +286,6 @@ def write(speeds: Speeds, name: str, provenance: dict[str, Any], folder: Path = 
     path = folder / f"{name}.csv"
     rows = [{**speed._asdict(), "ratio": speed.ratio} for speed in speeds.families]
     frame = pd.DataFrame(rows).round({"conventional": 4, "own": 5, "ratio": 1})
-    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
     further = {
         "scaling": round(speeds.scaling, 2),
         "multiply_adds_a_second": float(f"{speeds.rates.multiply_adds:.3g}"),
@@ -302,5 +302,7 @@ def write(speeds: Speeds, name: str, provenance: dict[str, Any], folder: Path = 
             for distance in speeds.distances
         },
     }
-    write_json(path.with_suffix(".json"), further | provenance)
+    with together(path):
+        write_json(path.with_suffix(".json"), further | provenance)
+        write_csv(path, frame)
     return path

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 from common.errors import BadInput, BadUsage, unknown
-from common.files import write_tensors
+from common.formats import write_tensors
 from distill.process.forward_mode import Rules
 from distill.process.pathways import Pathways
 from distill.process.process import Process

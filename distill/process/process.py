@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import BadInput, BadUsage, unknown
-from common.files import json_hash, write_json
+from common.files import json_hash
+from common.formats import read_json, reading, write_json
 
 VERSION = 1
 SIGNIFICANT = 6
@@ -106,21 +106,20 @@ seed; `uniform` the mean over time and pathways for all; `none` no pathway."""
 
 
 def read_process(path: Path) -> Process:
-    """Raises BadInput for a missing or damaged file and for one of a version we do not know."""
-    try:
-        values = json.loads(path.read_text())
-        if values["version"] != VERSION:
-            raise BadInput(f"the process {path} is of version {values['version']}, this program reads {VERSION}")
+    """The process in a file. Raises BadInput for a missing or damaged file and for one of a version we do not know."""
+    if not path.exists():
+        raise BadInput(f"no process {path}: `python -m distill process` learns one")
+    again = "restore the file or learn it again"
+    values = read_json(path, again, ("version",))
+    if values["version"] != VERSION:
+        raise BadInput(f"the process {path} is of version {values['version']}, this program reads {VERSION}")
+    with reading(path, again):
         return Process(
             tuple(map(str, values["pathways"])),
             tuple(map(float, values["times"])),
             tuple(tuple(map(float, row)) for row in values["weights"]),
             dict(values["made_by"]),
         )
-    except FileNotFoundError as error:
-        raise BadInput(f"no process {path}: `python -m distill process` learns one") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"cannot read the process {path} ({error}): restore the file or learn it again") from error
 
 
 def read_processes(paths: Sequence[Path]) -> dict[str, Process]:

@@ -15,7 +15,8 @@ from search.driver import Asking
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """Subclass, decorate with `@dataclass(frozen=True)`, set `name` and `reference`, write `search`.
+    """A `Method` searches a space. To write one: subclass, decorate with `@dataclass(frozen=True)`, set `name` and
+    `reference`, write `search`.
 
     Fields are hyper-parameters. A method knows architectures and their scores, and nothing of where scores come from:
     it cannot see an accuracy that it is not searching by. All its randomness is `draw`.
@@ -39,7 +40,7 @@ class Method(ABC):
 
 
 def require(method: Method, **holds: bool) -> None:
-    """Raises BadUsage for a field whose value does not hold."""
+    """Refuse a method with a field that is out of range: raises BadUsage for the first that does not hold."""
     for field, is_fine in holds.items():
         if not is_fine:
             raise BadUsage(f"'{method.label}': {field} {getattr(method, field)} is out of range")

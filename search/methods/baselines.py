@@ -12,13 +12,13 @@ from search.methods.base import Method
 
 @dataclass(frozen=True)
 class Random(Method):
-    """The best of architectures drawn at random."""
+    """`Random` takes the best of architectures drawn at random."""
 
     name = "random"
     reference = "Li, Talwalkar: Random Search and Reproducibility for Neural Architecture Search, UAI 2019"
 
     def search(self, space: Choices, draw: random.Random) -> Asking:
-        """Without replacement: a draw that is known would teach nothing."""
+        """Ask for architectures drawn without replacement: one that is known would teach nothing."""
         left = draw.sample(space.allowed, len(space.allowed))
         while left:
             yield left.pop()
@@ -26,13 +26,13 @@ class Random(Method):
 
 @dataclass(frozen=True)
 class Local(Method):
-    """Hill climbing: to the best neighbour as long as that is better, then again from a random architecture."""
+    """`Local` climbs to the best neighbour as long as that is better, then begins anew at a random architecture."""
 
     name = "local"
     reference = "White, Nolen, Savani: Exploring the Loss Landscape in NAS, UAI 2021"
 
     def search(self, space: Choices, draw: random.Random) -> Asking:
-        """Neighbours in random order, for a budget may end among them."""
+        """Ask for neighbours in random order, for a budget may end among them."""
         while True:
             here = space.drawn(draw)
             score = yield here
@@ -50,14 +50,14 @@ class Local(Method):
 
 @dataclass(frozen=True)
 class Rank(Method):
-    """The best of all: every function is evaluated once. What every search by the same score tries to find."""
+    """`Rank` evaluates every function once and takes the best: what every search by the same score tries to find."""
 
     name = "rank"
     reference = "Mellor et al.: Neural Architecture Search without Training, ICML 2021"
     exhaustive = True
 
     def search(self, space: Choices, draw: random.Random) -> Asking:
-        """In the order of the space."""
+        """Ask for the functions in the order of the space."""
         left = space.one_of_each()[::-1]
         while left:
             yield left.pop()

@@ -32,9 +32,9 @@ def _founders(size: int, space: Choices, draw: random.Random) -> Generator[Archi
 
 @dataclass(frozen=True)
 class Evolve(Method):
-    """Algorithm 1 of DisWOT. Each iteration: draw `sample_ratio` of the population without replacement; take the
-    `top_k` best of these; mutate one of them, chosen at random; a child outside the constraints, or without a score,
-    is dropped (the iteration counts); otherwise it joins, and the member with the lowest score leaves.
+    """`Evolve` is Algorithm 1 of DisWOT. Each iteration: draw `sample_ratio` of the population without replacement;
+    take the `top_k` best of these; mutate one of them, chosen at random; a child outside the constraints, or without a
+    score, is dropped (the iteration counts); otherwise it joins, and the member with the lowest score leaves.
 
     `iterations` 0: as many as the budget allows. The paper gives no values for its symbols. The released code differs
     (it mutates the worst, drops the oldest, and answers by test accuracy); none of that is done here.
@@ -53,7 +53,7 @@ class Evolve(Method):
         require(self, sample_ratio=0 < self.sample_ratio <= 1)
 
     def search(self, space: Choices, draw: random.Random) -> Asking:
-        """As the class says."""
+        """Ask for founders, then for a child in each iteration."""
         population = yield from _founders(self.population, space, draw)
         size = max(1, round(self.sample_ratio * self.population))
         for _ in range(self.iterations) if self.iterations else itertools.count():
@@ -83,7 +83,7 @@ class Regularised(Method):
         require(self, population=self.population > 0, sample=self.sample > 0)
 
     def search(self, space: Choices, draw: random.Random) -> Asking:
-        """As the class says."""
+        """Ask for founders, then for one child after the other."""
         population = deque((yield from _founders(self.population, space, draw)), maxlen=self.population)
         while True:
             _, parent = max(draw.choices(population, k=self.sample), key=_score)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reinforce(Method):
-    """pi(a) ~ exp(sum_i theta[i, a_i]) over the allowed architectures: without constraints, one softmax a position.
+    """`Reinforce` samples pi(a) ~ exp(sum_i theta[i, a_i]) over the allowed architectures: without constraints, one
+    softmax a position.
 
     After each sample theta += rate (r - b) grad log pi(a), where grad log pi(a) = onehot(a) - E_pi[onehot], and the
     baseline b is the moving average of r. The reward r is the share of the scores so far that this one beats, ties
@@ -35,7 +36,7 @@ class Reinforce(Method):
         require(self, rate=self.rate > 0, decay=0 <= self.decay < 1)
 
     def search(self, space: Choices, draw: random.Random) -> Asking:
-        """As the class says."""
+        """Ask for samples of pi, one after the other."""
         import numpy as np
 
         features = _onehot(space)

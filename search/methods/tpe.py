@@ -21,7 +21,8 @@ FIRST = 1
 
 @dataclass(frozen=True)
 class TPE(Method):
-    """One categorical parameter a position; `startup` random trials first. What is forbidden is told so."""
+    """`TPE` asks Optuna's sampler, a categorical parameter a position, after `startup` random trials. It is told which
+    architectures are forbidden."""
 
     name = "tpe"
     reference = "Bergstra et al.: Algorithms for Hyper-Parameter Optimization, NeurIPS 2011; Optuna's sampler"
@@ -36,7 +37,7 @@ class TPE(Method):
             )
 
     def search(self, space: Choices, draw: random.Random) -> Asking:
-        """As the class says."""
+        """Ask for what Optuna suggests, and tell it the score or that there is none."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -25,8 +25,11 @@ from spaces.nb201.skeleton import CellSkeleton, count_multiply_adds, count_param
 
 
 def kept(ways: Sequence[frozenset[int]], before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """`after`, less what is on none of `ways` (numbers of gates), but never without one: of the gates that were just
-    closed the largest are opened again at what they were `before`, one by one, until a way is open. Both [gates]."""
+    """Close the gates of `after` that lie on no open way, and leave at least one way open.
+
+    `ways` are sets of numbers of gates. Where a step has closed all of them, the gates that were largest `before` it
+    are opened again at their old values, one by one, until a way is open. Both tensors are [gates].
+    """
     after = after.clone()
     left = _on_open(ways, after)
     for number in before.argsort(descending=True).tolist():
@@ -54,7 +57,7 @@ def derived(choices: Sequence[Choice], gates: torch.Tensor) -> Cell:
 
 @dataclass(frozen=True)
 class CellStudent:
-    """A cell on a skeleton."""
+    """A `CellStudent` is a cell on a skeleton."""
 
     cell: Cell
     skeleton: CellSkeleton
@@ -84,7 +87,9 @@ class CellStudent:
 
 @dataclass(frozen=True)
 class CellGraph:
-    """`choices` on a skeleton; `cell` is the teacher's, which cuts of width and depth leave as it is."""
+    """A `CellGraph` has a gate for each of `choices` on a skeleton; `cell` is the teacher's, which cuts of width and
+    depth leave as it is.
+    """
 
     choices: tuple[Choice, ...]
     skeleton: CellSkeleton
@@ -103,7 +108,7 @@ class CellGraph:
 
     @cached_property
     def ways(self) -> list[tuple[frozenset[int], int]]:
-        """Every path by the numbers of its gates, and the parameters of the student that is nothing else."""
+        """Every path by the numbers of its gates, with the parameters of the student that is this path alone."""
         numbers = {choice: number for number, choice in enumerate(self.choices)}
         return [
             (frozenset(numbers[choice] for choice in path), count_parameters(as_cell(path), self.skeleton))
@@ -111,13 +116,16 @@ class CellGraph:
         ]
 
     def prices(self) -> torch.Tensor:
-        """Weights of a choice over those of the largest; a tenth for those that have none."""
+        """Return the weights of each choice over those of the largest; a tenth for choices without weights."""
         sizes = [KERNEL[choice.operation] ** 2 if choice.operation in KERNEL else 0 for choice in self.choices]
         return torch.tensor([max(size / max(*sizes, 1), 0.1) for size in sizes])
 
     def settled(self, before: torch.Tensor, after: torch.Tensor, budget: int) -> torch.Tensor:
-        """Open stays what lies on a path that fits the budget by itself. Those into one node have scale 1: what reads
-        the node has a batch norm, so that a common factor changes nothing, and all would shrink and none be chosen."""
+        """Close the gates that lie on no path within the budget; give those into one node a root mean square of 1.
+
+        What reads the node has a batch norm, so that a common factor changes nothing: without the scale all gates into
+        the node would shrink, and none would be chosen.
+        """
 
         after = kept([way for way, size in self.ways if size <= budget], before, after)
         into = torch.tensor([EDGES[choice.position][1] for choice in self.choices])
@@ -150,7 +158,9 @@ class CellGraph:
         return sorted((as_cell(part) for part in parts if part and len(on_paths(part)) == len(part)), key=_index)
 
     def rivals(self, found: Student, budget: int, count: int, rng: random.Random) -> dict[str, list[Student]]:
-        """Random are all others of equal size, or a sample of them; `largest` is the lowest index of equals."""
+        """Return the networks to compare with: `random` are all others of equal size, or a sample of them; `largest` is
+        the lowest index of equals.
+        """
         skeleton, target = self.skeleton, found.parameters
         every: list[Student] = [CellStudent(cell, skeleton) for cell in self.cells()]
         within = [each for each in every if each.parameters <= budget]

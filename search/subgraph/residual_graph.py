@@ -31,23 +31,25 @@ def whole(shape: ResNetShape, size: int) -> ResidualStudent:
 
 @dataclass(frozen=True)
 class ResidualGraph:
-    """The blocks of a ResNet, with `groups` of channels in each, none where only blocks have gates."""
+    """A `ResidualGraph` has a gate for each block of a ResNet and for `groups` of channels in it, 0 where blocks alone
+    have gates.
+    """
 
     shape: ResNetShape
     size: int
     groups: int
 
     def blocks(self) -> list[ResNetBlock]:
-        """In order."""
+        """Return the blocks of all stages, in order."""
         return [block for stage in self.shape.stages() for block in stage]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A block's own gate, where it can be cut out, then those of its groups."""
+        """The names of the gates: a block's own, where it can be cut out, then those of its groups."""
         return tuple(f"{block.name}{'' if group is None else f'/{group}'}" for block, group in self.elements())
 
     def elements(self) -> list[tuple[ResNetBlock, int | None]]:
-        """Block and group of each gate, in their order; None is the block itself."""
+        """Return block and group of each gate, in their order; the group None is the block itself."""
         found: list[tuple[ResNetBlock, int | None]] = []
         for block in self.blocks():
             found += [] if block.is_projected else [(block, None)]
@@ -62,7 +64,7 @@ class ResidualGraph:
         return {"resnet": asdict(self.shape), "size": self.size}
 
     def prices(self) -> torch.Tensor:
-        """What closing a gate alone saves, in weights of convolutions; at least a tenth of the dearest."""
+        """Return what closing a gate alone saves, in weights of convolutions; at least a tenth of the dearest."""
         sizes = [
             9 * block.channels_out * (block.channels_in + block.channels_out) / (1 if group is None else self.groups)
             for block, group in self.elements()
@@ -70,8 +72,12 @@ class ResidualGraph:
         return torch.tensor([max(size / max(sizes), 0.1) for size in sizes])
 
     def settled(self, before: torch.Tensor, after: torch.Tensor, budget: int) -> torch.Tensor:
-        """With a block go its groups, and its last group stays. A block's groups have scale 1: the batch norm behind
-        them undoes a common factor. A block's own gate has a scale, beside its shortcut's."""
+        """Close the groups of closed blocks, keep one group of each open block, and scale its groups to a root mean
+        square of 1.
+
+        The batch norm behind the groups undoes a common factor; a block's own gate keeps its scale, which counts beside
+        the shortcut.
+        """
         after = after.clone()
         elements = self.elements()
         own = torch.tensor([group is None for _, group in elements])
@@ -109,8 +115,9 @@ class ResidualGraph:
         return GatedResidual(self, Draw(seed, init, role="gates "))
 
     def rivals(self, found: Student, budget: int, count: int, rng: random.Random) -> dict[str, list[Student]]:
-        """Random are gates closed in random order, those left out whose closing would leave too little, until what is
-        left is of equal size; different ones, as many as are found in some draws."""
+        """Return the networks to compare with. For `random`, gates are closed in random order until the network is of
+        equal size, except those whose closing would leave too little: different networks, as many as some draws find.
+        """
         target = found.parameters
         alike: dict[Student, None] = {}
         for _ in range(DRAWS * count):

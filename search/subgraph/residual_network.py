@@ -77,7 +77,9 @@ class _Frame(nn.Module):
 
 @dataclass(frozen=True)
 class ResidualStudent:
-    """A ResNet of basic blocks with `middles` channels between the two convolutions of each; 0 where it is cut out."""
+    """A `ResidualStudent` is a ResNet of basic blocks with `middles` channels between the convolutions of each, 0 where
+    the block is cut out.
+    """
 
     shape: ResNetShape
     middles: tuple[int, ...]
@@ -85,13 +87,13 @@ class ResidualStudent:
     """Side of the images in pixels."""
 
     def blocks(self) -> list[tuple[ResNetBlock, int]]:
-        """Those that are left, with their middle channels."""
+        """Return the blocks that are left, with their middle channels."""
         every = [block for stage in self.shape.stages() for block in stage]
         return [(block, middle) for block, middle in zip(every, self.middles, strict=True) if middle]
 
     @property
     def label(self) -> str:
-        """Stem's channels and every block's middle, stages apart."""
+        """The stem's channels and every block's middle ones, stages apart."""
         left = iter(self.middles)
         stages = ("-".join(str(next(left)) for _ in stage) for stage in self.shape.stages())
         return f"resnet {self.shape.stem}: {' | '.join(stages)}"

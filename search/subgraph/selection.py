@@ -51,7 +51,7 @@ class Selection:
 
     @property
     def steps(self) -> int:
-        """How many it took."""
+        """The number of steps it took."""
         return len(self.gates)
 
 

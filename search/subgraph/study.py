@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import random
 import time
@@ -18,7 +15,8 @@ import torch
 
 import images
 from common.errors import BadInput, BadUsage
-from common.files import gzip_bytes, json_hash, write_json, write_whole
+from common.files import json_hash, together
+from common.formats import read_json, write_json, write_records
 from common.pool import Died, Job, run
 from common.progress import Progress
 from common.reproducible import reproducible
@@ -76,7 +74,7 @@ def _check(gates: str, known: Sequence[str], why: str) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides what comes out, but for the seeds."""
+    """A `Plan` holds all that decides the results of a study, but for the seeds."""
 
     benchmark: str
     """The name of the recipe."""
@@ -91,7 +89,7 @@ class Plan:
     """Random subgraphs a seed at most."""
 
     def settings(self, teacher_hash: str, of_data: str) -> dict[str, Any]:
-        """For the file beside the results, and of a selection for its identity."""
+        """Return the settings for the file beside the results, and for the identity of a selection."""
         described = self.recipe.describe("distilled", teacher_hash, of_data)
         del described["skeleton"]
         return {
@@ -108,7 +106,7 @@ class Plan:
 
 
 class History(NamedTuple):
-    """How the gates got where they are, as a file of its own holds it."""
+    """A `History` holds gates, penalties and losses of a selection after each step, as a file of its own has them."""
 
     gates: list[list[float]]
     penalties: list[float]
@@ -121,7 +119,7 @@ class History(NamedTuple):
 
 
 class Training(NamedTuple):
-    """One network with one seed, in all modes."""
+    """A `Training` is one network with one seed, trained in all modes."""
 
     seed: int
     student: Student
@@ -129,7 +127,7 @@ class Training(NamedTuple):
 
 @dataclass
 class _Worker:
-    """What a worker keeps: plan, teacher, data, and the images of the latest seed with the teacher's answers."""
+    """A `_Worker` keeps plan, teacher, data, and the images of the latest seed with the teacher's answers."""
 
     plan: Plan
     teacher: Teacher
@@ -215,7 +213,7 @@ class Study:
         return Job(partial(_set_up, self.plan, self.data, self.device, self.store.parent / "checkpoints"), work)
 
     def selections(self) -> dict[int, History]:
-        """By seed; each is on disk as soon as it is found."""
+        """Return the selections by seed; each is on disk as soon as it is found."""
         found = {seed: _read(self._file(seed)) for seed in self.seeds}
         missing = [seed for seed, each in found.items() if each is None]
         if missing:
@@ -232,7 +230,7 @@ class Study:
         return self.store.parent / "gates" / f"{json_hash(self.settings)[:16]}-{seed}.json"
 
     def students(self, found: dict[int, History]) -> list[tuple[int, str, Student]]:
-        """Seed, kind and network: the one found and those beside it. One network can be of several kinds."""
+        """Return seed, kind and network of the students found and beside them; a network can be of several kinds."""
         rows: list[tuple[int, str, Student]] = []
         for seed, each in found.items():
             student = self.plan.graph.student(each.last)
@@ -243,7 +241,7 @@ class Study:
         return rows
 
     def train(self, tasks: Sequence[Training]) -> None:
-        """What the store lacks of these, seed after seed."""
+        """Train what the store lacks of these, seed after seed."""
         missing = [task for task in dict.fromkeys(tasks) if any(self._row(task, m) is None for m in self.plan.modes)]
         if not missing:
             return
@@ -277,25 +275,23 @@ class Study:
         self.train([Training(seed, student) for seed, _, student in students])
         rows = [self._line(*each) for each in students]
         path = output / f"{self.plan.benchmark}-{self.plan.gates}-{self.plan.budget}.csv"
-        write_whole(path, _csv(rows))
         computed = {self._hash(student, mode) for _, _, student in students for mode in self.plan.modes}
-        write_json(
-            path.with_suffix(".json"),
-            self.settings
-            | {
-                "seeds": list(self.seeds),
-                "kept": {str(seed): self.plan.graph.kept(each.last) for seed, each in found.items()},
-                "steps": {str(seed): len(each.gates) for seed, each in found.items()},
-                "hardware": sorted({name for one in computed for name in self.database.hardware(one)}),
-            },
-        )
+        about = self.settings | {
+            "seeds": list(self.seeds),
+            "kept": {str(seed): self.plan.graph.kept(each.last) for seed, each in found.items()},
+            "steps": {str(seed): len(each.gates) for seed, each in found.items()},
+            "hardware": sorted({name for one in computed for name in self.database.hardware(one)}),
+        }
         history = [
             {"seed": seed, "step": step + 1, "lambda": penalty, "loss": loss}
             | dict(zip(self.plan.graph.names, gates, strict=True))
             for seed, each in found.items()
             for step, (gates, penalty, loss) in enumerate(zip(each.gates, each.penalties, each.losses, strict=True))
         ]
-        write_whole(path.with_name(f"{path.stem}-gates.csv.gz"), gzip_bytes(_csv(history)))
+        with together(path.with_suffix(".json")):
+            write_records(path, rows)
+            write_records(path.with_name(f"{path.stem}-gates.csv.gz"), history)
+            write_json(path.with_suffix(".json"), about)
         return path, rows
 
     def _line(self, seed: int, kind: str, student: Student) -> dict[str, Any]:
@@ -308,19 +304,9 @@ class Study:
         return {"seed": seed, "kind": kind, "network": student.label, **counted, **accuracies}
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
 def _read(path: Path) -> History | None:
+    """The selection that a file keeps, None where there is no file. Raises BadInput for a damaged one."""
     if not path.exists():
         return None
-    try:
-        state = json.loads(path.read_text())
-        return History(state["gates"], state["penalties"], state["losses"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"cannot read the selection {path}: delete it to select again") from error
+    state = read_json(path, "delete it to select again", History._fields)
+    return History(*(state[name] for name in History._fields))

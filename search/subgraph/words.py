@@ -31,13 +31,13 @@ _FACTORS = {"": 1, "k": 10**3, "M": 10**6}
 
 
 class Budget(NamedTuple):
-    """Parameters at most, or a share of the teacher's."""
+    """A `Budget` is a number of parameters, or a share of the teacher's."""
 
     number: float
     is_share: bool
 
     def of(self, whole: int) -> int:
-        """In parameters. Raises BadUsage where nothing would have to be cut."""
+        """Return the budget in parameters. Raises BadUsage where nothing would have to be cut."""
         most = int(self.number * whole) if self.is_share else int(self.number)
         if most >= whole:
             raise BadUsage(f"--budget {most:,}: the teacher's graph has {whole:,} parameters, so nothing is to be cut")
@@ -45,7 +45,7 @@ class Budget(NamedTuple):
 
 
 def budget(text: str) -> Budget:
-    """Written as 20000, 20k, 0.5M, or as a share such as 0.5. Raises BadUsage."""
+    """Read a budget written as 20000, 20k, 0.5M, or as a share such as 0.5. Raises BadUsage."""
     found = re.fullmatch(r"(\d+\.?\d*|\.\d+)([kM]?)", text.strip(), re.ASCII)
     number = float(found[1]) * _FACTORS[found[2]] if found else 0.0
     if not found or not number:
@@ -54,7 +54,7 @@ def budget(text: str) -> Budget:
 
 
 def gates(text: str) -> str:
-    """One of `GATES`. Raises BadUsage."""
+    """Return the text, if it is one of `GATES`. Raises BadUsage."""
     if text not in GATES:
         raise unknown("kind of gates", text, GATES)
     return text

@@ -13,6 +13,7 @@ from torch import nn
 
 from spaces.average_pool import average
 from spaces.draw import ConvBn, Draw
+from spaces.layers import relu
 from spaces.nb201.cell import KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
 from spaces.nb201.skeleton import Block, CellSkeleton
 from spaces.output import Output
@@ -24,6 +25,9 @@ class NodeReLU(nn.ReLU):
     def __init__(self, uses: int) -> None:
         super().__init__()
         self.uses = uses
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return relu(input, self.uses)
 
 
 class _Op(nn.Module):
@@ -117,6 +121,7 @@ class CellNetwork(nn.Module):
         super().__init__()
         self.cell = cell
         self.skeleton = skeleton
+        self.sees = sees
         stem = draw.conv_bn("stem", 3, skeleton.channels, 3)
         self.stem = nn.Sequential(stem.conv, stem.bn)
         used = [edge for edge in cell.edges() if edge.operation != NONE]
@@ -129,6 +134,10 @@ class CellNetwork(nn.Module):
         )
         self.lastact = nn.Sequential(draw.bn("lastact", skeleton.width), nn.ReLU())
         self.classifier = draw.linear("classifier", skeleton.width, skeleton.classes)
+
+    def rebuilt(self, skeleton: CellSkeleton, draw: Draw) -> CellNetwork:
+        """The network of the same cell on another skeleton, of another draw."""
+        return CellNetwork(self.cell, skeleton, draw, self.sees)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -41,6 +41,10 @@ class XautodlNetwork(nn.Module):
                 module.momentum = draw.momentum
         self.inner.to(draw.device)
 
+    def rebuilt(self, skeleton: CellSkeleton, draw: Draw) -> XautodlNetwork:
+        """The network of the same cell on another skeleton, of another draw."""
+        return XautodlNetwork(self.cell, skeleton, draw)
+
     @property
     def blocks(self) -> list[nn.Module]:
         """The stem and the blocks behind it: cells and reductions."""

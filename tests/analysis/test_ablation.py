@@ -14,7 +14,8 @@ from scipy import stats
 from analysis.read.labels import Labels
 from analysis.read.reported import DISWOT_ABLATION
 from analysis.stats import bootstrap
-from analysis.studies.ablation import Row, ablation, write
+from analysis.studies.ablation import Row, ablation
+from analysis.tables import ablation as tables
 from bench.benchmarks import benchmark
 from spaces.nb201.sets import cell_set
 from spaces.nb201.space import NB201
@@ -89,7 +90,7 @@ def test_without_a_variant_there_is_no_ablation(tmp_path: Path) -> None:
 
 def test_the_table_says_reported_and_measured_apart(tmp_path: Path) -> None:
     found = list(table(tmp_path, {"fitnet": {0: noisy(0), 1: noisy(1)}, PAPER: {0: noisy(2)}}).values())
-    paths = write(found, tmp_path / "ablation-digits", "digits")
+    paths = tables.table(tables.frame(found), "digits").write(tmp_path / "ablation-digits")
     assert [path.name for path in paths] == ["ablation-digits.csv", "ablation-digits.md", "ablation-digits.tex"]
     text = paths[1].read_text()
     first, second = found

@@ -11,7 +11,8 @@ from planted import publish_scores
 from scipy import stats
 
 from analysis.read.labels import Labels
-from analysis.studies.cell_sets import on_sets, write
+from analysis.studies.cell_sets import on_sets
+from analysis.tables import cell_sets as tables
 from bench.benchmarks import benchmark
 from bench.plan import select
 from spaces.nb201.equivalence import representatives
@@ -42,7 +43,8 @@ def test_each_set_is_judged_on_its_own_labelled_cells(tmp_path: Path) -> None:
 
 def test_the_table_names_the_sizes(tmp_path: Path) -> None:
     publish_scores(tmp_path, {"nwot": {0: SCORES}})
-    written = write(on_sets(tmp_path, benchmark("digits"), LABELS), tmp_path / "sets", "made up")
+    found = on_sets(tmp_path, benchmark("digits"), LABELS)
+    written = tables.table(tables.frame(found), "made up").write(tmp_path / "sets")
     assert "30 functions" in written[1].read_text()
     frame = pd.read_csv(written[0])
     assert frame.groupby("proxy")["set"].apply(list).to_dict() == {key: [*SETS] for key in ("flops", "nwot", "params")}

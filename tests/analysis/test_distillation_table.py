@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables.distillation import lines, tables, write
+from analysis.tables import distillation as tables
 from distill.comparison import Row
 
 ROWS = [
@@ -21,7 +21,7 @@ T = 4.302653  # Student's t at 97.5 % with 2 degrees of freedom, in any table
 
 
 def test_a_row_a_loss_best_first_with_paired_differences() -> None:
-    found = lines([*ROWS, DIVERGED]).set_index("loss")
+    found = tables.frame([*ROWS, DIVERGED]).set_index("loss")
     assert list(found.index) == ["replay@other", "kd", "vanilla", "at"]
     best = found.loc["replay@other"]
     assert (best["seeds"], best["test"]) == (3, 86)
@@ -35,7 +35,7 @@ def test_a_row_a_loss_best_first_with_paired_differences() -> None:
 
 
 def test_it_is_written_three_times_and_says_what_is_not_there(tmp_path: Path) -> None:
-    paths = write([*ROWS, DIVERGED], tmp_path / "distillation-pair", "pair")
+    paths = tables.table(tables.frame([*ROWS, DIVERGED]), "pair").write(tmp_path / "distillation-pair")
     assert [path.suffix for path in paths] == [".csv", ".md", ".tex"]
     with paths[0].open(newline="") as file:
         assert [row["loss"] for row in csv.DictReader(file)] == ["replay@other", "kd", "vanilla", "at"]
@@ -47,5 +47,5 @@ def test_it_is_written_three_times_and_says_what_is_not_there(tmp_path: Path) ->
 def test_pairs_are_those_of_the_benchmark(tmp_path: Path) -> None:
     for name in ("digits-1-from-digits", "cifar10-1-from-cifar10"):
         (tmp_path / f"{name}.csv").write_text("loss,seed,val,test,best,status\nkd,0,1,2,3,ok\n")
-    assert tables("digits", tmp_path) == {"digits-1-from-digits": [Row("kd", 0, 1, 2, 3, "ok")]}
-    assert list(tables(None, tmp_path)) == ["cifar10-1-from-cifar10", "digits-1-from-digits"]
+    assert tables.trainings("digits", tmp_path) == {"digits-1-from-digits": [Row("kd", 0, 1, 2, 3, "ok")]}
+    assert list(tables.trainings(None, tmp_path)) == ["cifar10-1-from-cifar10", "digits-1-from-digits"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from PIL import Image
 from scipy import stats
 
 from analysis.figures import costs, draw_all, effects, fifths, ranking, samples, scores, similarity
-from analysis.figures.draw import KINDS, draw
+from analysis.figures.draw import KINDS, draw, draw_one
 from analysis.figures.study import CannotDraw, Study, few, judged
 from analysis.figures.style import save, styled
 from analysis.read.columns import label_cells
@@ -102,6 +103,25 @@ def test_dots_are_scores_and_labels_and_the_title_says_how_they_agree(study: Stu
         if not np.isnan(c.spearman):
             assert axes.get_title().splitlines()[1] == expected
     assert figure.get_supylabel() == "distilled accuracy, %"
+
+
+def test_one_proxy_is_drawn_as_it_is_among_others_into_a_file_of_its_own(study: Study, tmp_path: Path) -> None:
+    result = replace(study.results["diswot"], proxy="diswot:variant=paper@best", seeds=[0, 1, 2])
+    given = ("digits", "tables/mine.v1.csv", "functions", "distilled accuracy, %", tmp_path)
+    path = draw_one(result, *given)
+    assert path == tmp_path / "digits-diswot_variant=paper_best-mine.v1.png"
+    assert list(tmp_path.iterdir()) == [path]
+    first = path.read_bytes()
+    assert draw_one(result, *given).read_bytes() == first
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+    with styled():
+        (axes,) = scores.draw_results([result], "", "distilled accuracy, %").axes
+        beside = panel(scores.draw(study), "diswot")
+    assert axes.get_xlabel() == "score, mean of 3 seeds"
+    assert axes.get_title().partition("\n")[2] == beside.get_title().partition("\n")[2]
+    dots, others = (np.asarray(each.collections[0].get_offsets()) for each in (axes, beside))
+    assert np.array_equal(dots, others)
 
 
 def test_many_cells_are_counted_in_hexagons_and_each_is_in_one() -> None:
@@ -538,8 +558,8 @@ def test_the_command_draws_against_a_file(command: Command, published: Path, tmp
         ([], 1, "no published scores with an accuracy table in results/scores"),
         (["--benchmark", "digit"], 2, "did you mean 'digits'?"),
         (["--benchmark", "digits", "--against", "nothing.csv"], 2, "nor a file"),
-        (["--benchmark", "digits", "--against", "labels.csv"], 1, "manifest.json"),
-        (["--benchmark", "digits"], 1, "digits-distilled"),
+        (["--benchmark", "cifar10", "--against", "labels.csv"], 1, "manifest.json"),
+        (["--benchmark", "cifar10"], 1, "cifar10-distilled"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(

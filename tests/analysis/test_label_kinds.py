@@ -15,7 +15,8 @@ from analysis.read.labels import Labels
 from analysis.stats import bootstrap
 from analysis.stats import reliability as reliabilities
 from analysis.stats.comparison import holm
-from analysis.studies.label_kinds import Kinds, kinds, write
+from analysis.studies.label_kinds import Kinds, kinds
+from analysis.tables import label_kinds as tables
 from bench.benchmarks import benchmark
 from common.errors import BadInput
 from spaces.nb201.sets import cell_set
@@ -98,8 +99,8 @@ def test_the_table_says_them_and_the_ceilings(tmp_path: Path) -> None:
     given["vanilla"] = Labels("vanilla", seeds, True, "made up", NB201)
     ceiling = reliabilities.reliability(seeds)
     assert ceiling is not None
-    table, page, paper = write(found, given, tmp_path / "kinds-digits", "digits")
-    frame = pd.read_csv(table).set_index("proxy")
+    csv, page, paper = tables.table(tables.frame(found), given, "digits").write(tmp_path / "kinds-digits")
+    frame = pd.read_csv(csv).set_index("proxy")
     one = found[0].with_labels["gain"]
     assert list(frame.loc[found[0].proxy, ["gain", "gain_low", "gain_high"]]) == pytest.approx(list(one), abs=1e-4)
     text = page.read_text()
@@ -121,4 +122,4 @@ def test_a_constant_score_ranks_nothing_and_stands_last(tmp_path: Path) -> None:
     found = kinds(folder, benchmark("digits"), labels(), "functions")
     assert found[-1].proxy == "nwot"
     assert math.isnan(found[-1].with_labels["gain"].spearman)
-    assert "| nwot | – | – | – | – | 80 |" in write(found, labels(), tmp_path / "k", "x")[1].read_text()
+    assert "| nwot | – | – | – | – | 80 |" in tables.table(tables.frame(found), labels(), "x").typeset().markdown()

@@ -13,7 +13,8 @@ from planted import publish_scores
 from scipy import stats
 
 from analysis.read.columns import counted
-from analysis.studies.label_sets import agreements, label_sets, standings, write, write_standings
+from analysis.studies.label_sets import agreements, label_sets, standings
+from analysis.tables import label_sets as tables
 from bench.benchmarks import benchmark
 from common.errors import BadInput
 from distill.recipes import MODES
@@ -193,14 +194,14 @@ def test_pages_hold_what_was_found(folder: Path, published: Path, stored: Path, 
     labels = label_sets(folder, {"published": published})
     standing = standings(labels, stored)
     found = agreements(labels, standing)
-    csv, page, _ = write(found, tmp_path / "label-sets")
+    csv, page, _ = tables.table(tables.frame(found)).write(tmp_path / "label-sets")
     frame = pd.read_csv(csv)
     assert list(frame["upper_half"]) == pytest.approx([each.upper_half for each in found], abs=1e-4)
     line = f"| {found[0].one} | {found[0].other} | {found[0].spearman:.2f} [{found[0].low:.2f}, {found[0].high:.2f}] |"
     (row,) = [text for text in page.read_text().splitlines() if text.startswith(line)]
     assert row.endswith(f"| {found[0].kendall:.2f} | {found[0].upper_half:.2f} | {found[0].proxies:.2f} |")
     assert "over the same 25 functions" in page.read_text()
-    csv, page, _ = write_standings(standing, 25, tmp_path / "label-sets-proxies")
+    csv, page, _ = tables.proxies_table(tables.proxies_frame(standing), 25).write(tmp_path / "label-sets-proxies")
     order = list(pd.read_csv(csv)["proxy"])
     assert sorted(order) == sorted(standing.index)
     means = [standing.loc[proxy].mean() for proxy in order]

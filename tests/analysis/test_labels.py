@@ -113,13 +113,15 @@ def test_equal_rows_in_another_order_give_equal_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("against", ["distilled", "gain"])
 def test_a_missing_table_says_how_to_make_it(against: str, tmp_path: Path) -> None:
     write(tmp_path, "vanilla", VANILLA)
-    with pytest.raises(BadInput, match=r"no accuracy table .*digits-distilled\.csv\.gz .*python -m distill run"):
+    with pytest.raises(
+        BadInput, match=r"no accuracy table .*digits-distilled\.csv\.gz: make it with .python -m distill run"
+    ):
         load_labels(against, "digits", tmp_path)
 
 
 def test_a_table_without_its_recipe_is_a_missing_table(folder: Path) -> None:
     recipe_path(table_path("digits", "distilled", folder)).unlink()
-    with pytest.raises(BadInput, match=r"no accuracy table .* with its digits-distilled\.json"):
+    with pytest.raises(BadInput, match=r"has no digits-distilled\.json beside it: restore that"):
         load_labels("distilled", "digits", folder)
 
 
@@ -142,7 +144,7 @@ def test_a_damaged_table_is_bad_input_that_names_it(kind: str, tmp_path: Path) -
 @pytest.mark.parametrize("text", ["{", "{}", '{"other": 1}', ""])
 def test_a_damaged_recipe_is_bad_input(text: str, folder: Path) -> None:
     recipe_path(table_path("digits", "distilled", folder)).write_text(text)
-    with pytest.raises(BadInput, match="cannot read the accuracy table"):
+    with pytest.raises(BadInput, match=r"cannot read .*digits-distilled\.json \(.*\): restore it"):
         load_labels("distilled", "digits", folder)
 
 
@@ -225,14 +227,15 @@ def test_a_json_without_a_recipe_is_somebody_elses(text: str, folder: Path) -> N
     path = table_path("digits", "distilled", folder)
     recipe_path(path).write_text(text)
     labels = load_labels(str(path), "digits")
-    assert (labels.of_functions, labels.source) == (False, "a file")
+    assert (labels.of_functions, labels.source) == (False, "a file that names no data set")
 
 
 def test_a_recipe_that_cannot_be_read_is_bad_input(folder: Path) -> None:
     path = table_path("digits", "distilled", folder)
     recipe_path(path).write_text('{"recipe": {')
     with pytest.raises(
-        BadInput, match=r"cannot read .*digits-distilled\.json, the recipe of digits-distilled\.csv\.gz"
+        BadInput,
+        match=r"cannot read .*digits-distilled\.json \(.*\): restore it, the recipe of digits-distilled\.csv\.gz",
     ):
         load_labels(str(path), "digits")
 
@@ -304,8 +307,8 @@ MALFORMED = "|nor_conv_3x3~0|+|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|no
         ("index,seed,accuracy\n3,x,1\n", "column 'seed' holds something that is not a number"),
         (f"index,arch,accuracy\n3,{cell_at(3)},1\n4,{cell_at(5)},1\n", "line 3: '4' and '.*' are different cells"),
         ("cell,index,accuracy\n3,4,1\n", "line 2: '3' and '4' are different cells of the space 'nb201'"),
-        ("", "cannot read .* as CSV"),
-        ('index,accuracy\n"3,1\n', "cannot read .* as CSV"),
+        ("", "cannot read .*: expected CSV"),
+        ('index,accuracy\n"3,1\n', "cannot read .*: expected CSV"),
     ],
 )
 def test_a_file_that_does_not_label_cells_is_bad_input_that_says_where(text: str, message: str, tmp_path: Path) -> None:
@@ -324,7 +327,7 @@ def test_a_name_that_is_neither_a_table_nor_a_file_is_bad_usage_that_lists_the_t
 @pytest.mark.parametrize("kind", ["truncated", "foreign"])
 def test_a_damaged_file_is_bad_input(kind: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv.gz").write_bytes(damage(compressed())[kind])
-    with pytest.raises(BadInput, match=r"cannot read .* as CSV"):
+    with pytest.raises(BadInput, match=r"cannot read .*: expected CSV"):
         load_labels(str(tmp_path / "labels.csv.gz"), "digits")
 
 
@@ -335,7 +338,7 @@ def compressed() -> bytes:
 
 def test_a_file_damaged_in_the_middle_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "labels.csv.gz").write_bytes(damage(compressed())["flipped"])
-    with pytest.raises(BadInput, match=r"cannot read .* as CSV"):
+    with pytest.raises(BadInput, match=r"cannot read .*: expected CSV"):
         load_labels(str(tmp_path / "labels.csv.gz"), "digits")
 
 

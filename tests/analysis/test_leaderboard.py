@@ -16,7 +16,8 @@ from analysis.read.labels import Labels
 from analysis.read.scores import published
 from analysis.stats import ranking
 from analysis.stats.comparison import compare, holm
-from analysis.studies.leaderboard import Line, lines, write
+from analysis.studies.leaderboard import Line, lines
+from analysis.tables import leaderboard as tables
 from bench.benchmarks import benchmark
 from bench.plan import select
 from bench.published import export
@@ -134,8 +135,10 @@ def test_a_population_ranks_the_cells_asked_about_and_no_others() -> None:
 
 def test_the_file_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
     folder = publish(tmp_path, {"nwot": {0: noisy(4, 0)}})
+    found = (lines(folder, DIGITS, LABELS, "functions") for _ in range(2))
     first, second = (
-        write(lines(folder, DIGITS, LABELS, "functions"), tmp_path / name / "board", "A caption.") for name in "ab"
+        tables.table(tables.frame(each), "A caption.").write(tmp_path / name / "board")
+        for name, each in zip("ab", found, strict=True)
     )
     assert [path.name for path in first] == ["board.csv", "board.md", "board.tex"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
@@ -192,7 +195,8 @@ def test_a_line_has_its_cost_where_one_was_measured(tmp_path: Path) -> None:
     costs = {line.proxy: line.forwards for line in found}
     assert costs["nwot"] == 1.375
     assert math.isnan(costs["snip"])
-    rows = {row.split(" | ")[0]: row for row in write(found, tmp_path / "b", "A caption.")[1].read_text().splitlines()}
+    text = tables.table(tables.frame(found), "A caption.").typeset().markdown()
+    rows = {row.split(" | ")[0]: row for row in text.splitlines()}
     assert rows["| nwot"].endswith(" | 1 | 1.38 |")
     assert rows["| snip"].endswith(" | 1 | – |")
 

@@ -11,7 +11,9 @@ from planted import publish_scores
 from scipy import stats
 
 from analysis.read.labels import Labels
-from analysis.studies.pairs import pairs, write
+from analysis.read.scores import judged_columns, published
+from analysis.studies.pairs import pairs, spearmans
+from analysis.tables import pairs as tables
 from bench.benchmarks import benchmark
 from bench.plan import select
 from spaces.nb201.space import NB201
@@ -30,7 +32,8 @@ def test_all_pairs_are_tested_and_counted(tmp_path: Path) -> None:
     good, poor, noise = noisy(0.5), noisy(6), noisy(500)
     failing = noisy(1) | {CELLS[0]: None}
     publish_scores(tmp_path, {"nwot": {0: good}, "synflow": {0: poor}, "plain": {0: noise}, "snip": {0: failing}})
-    known, found = pairs(tmp_path, benchmark("digits"), LABELS, "functions")
+    columns = judged_columns(published(tmp_path, "digits"), benchmark("digits"), "functions")
+    known, found = spearmans(columns, LABELS, "functions"), pairs(columns, LABELS, "functions")
     assert set(known) == {"nwot", "synflow", "plain", "params", "flops"}  # snip has no score of one cell
     assert next(iter(known)) == "nwot"
     assert known["nwot"] == pytest.approx(stats.spearmanr(list(good.values()), ACCURACY).statistic)
@@ -39,7 +42,7 @@ def test_all_pairs_are_tested_and_counted(tmp_path: Path) -> None:
     assert by_pair["nwot", "plain"].difference == pytest.approx(known["nwot"] - known["plain"])
     assert by_pair["nwot", "plain"].p_holm < 0.001
 
-    written = write(known, found, tmp_path / "pairs", "made up")
+    written = tables.table(tables.frame(found), known, "made up").write(tmp_path / "pairs")
     assert len(pd.read_csv(written[0])) == 10
     rows = {row.split(" | ")[0].removeprefix("| "): row.split(" | ")[1:] for row in written[1].read_text().splitlines()}
     assert rows["nwot"][1:] == ["4", "0", "0 |"]

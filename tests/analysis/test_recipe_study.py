@@ -13,7 +13,8 @@ import pytest
 from conftest import Command
 from scipy import stats
 
-from analysis.studies.recipes import Judged, Repeats, study, write
+from analysis.studies.recipes import Judged, Repeats, study
+from analysis.tables import recipes as tables
 from common.errors import BadInput
 from distill.recipes import MODES, STUDIED
 from distill.tables import COLUMNS, AccuracyTable, table_path, write_table
@@ -137,7 +138,7 @@ def test_of_a_single_seed_nothing_is_known_about_repeating() -> None:
 
 def test_the_page_has_a_row_a_recipe_and_the_csv_every_number(folder: Path, published: Path, tmp_path: Path) -> None:
     found = study(BENCHMARK, folder, published)
-    csv, page, _ = write(found, tmp_path / "recipes-x", BENCHMARK)
+    csv, page, _ = tables.table(tables.frame(found), BENCHMARK).write(tmp_path / "recipes-x")
     rows = [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows] == ["recipe", "as it is", "epoch_steps=400"]
     assert rows[1][1:8] == ["5", "102,400", "30.0", "55.8", "59.2", "3.40", "1.00"]
@@ -155,7 +156,7 @@ def test_the_page_has_a_row_a_recipe_and_the_csv_every_number(folder: Path, publ
 def test_what_is_not_known_is_a_dash(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("vanilla", "distilled", "gain", "log_likelihood"), Repeats(math.nan, math.nan, math.nan))
     one = Judged(FIRST, 2, 1, 10, 1.0, 50.0, 51.0, 1.0, math.nan, nothing)
-    text = write([one], tmp_path / "recipes-x", BENCHMARK)[1].read_text()
+    text = tables.table(tables.frame([one]), BENCHMARK).typeset().markdown()
     assert "nan" not in text
     assert text.splitlines()[-1].count("–") == 1 + 4 * 3 + 2
 
@@ -188,7 +189,7 @@ def test_without_tables_one_line_says_what_makes_them(command: Command, folder: 
 def test_a_published_file_that_is_missing_is_one_line(command: Command, folder: Path) -> None:
     ended = command("analysis", "recipes", "--tables", folder, "--published", "none.csv")
     assert (ended.code, ended.out) == (1, "")
-    assert ended.error.startswith("cannot read none.csv as CSV")
+    assert ended.error.startswith("cannot read none.csv (No such file or directory): ")
 
 
 def test_a_benchmark_without_a_study_is_bad_usage(command: Command, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from test_reliability import SETTING, few_resamples, planted
 from test_reliability import write as write_accuracies
 
 from analysis.studies.reliability import Report, report
-from analysis.tables.reliability import everything, write
+from analysis.tables import reliability as tables
 
 __all__ = ["few_resamples"]  # holds here too
 
@@ -25,7 +25,7 @@ def told(tmp_path: Path) -> Report:
 
 
 def test_a_row_a_kind_with_the_facts_of_that_kind(told: Report) -> None:
-    frame = everything(told).set_index("labels")
+    frame = tables.frame(told).set_index("labels")
     assert list(frame.index) == ["vanilla", "distilled", "gain"]
     own = told.reliability["vanilla"]
     assert own is not None
@@ -40,7 +40,7 @@ def test_a_row_a_kind_with_the_facts_of_that_kind(told: Report) -> None:
 
 
 def test_the_page_has_a_line_a_fact(told: Report, tmp_path: Path) -> None:
-    paths = write(told, tmp_path / "reliability-digits", "digits")
+    paths = tables.table(tables.frame(told), "digits").write(tmp_path / "reliability-digits")
     lines = paths[1].read_text().splitlines()
     gain, both = told.gain, told.agreement
     assert "| classes with all seeds | 60 | 60 | 60 |" in lines
@@ -53,7 +53,7 @@ def test_the_page_has_a_line_a_fact(told: Report, tmp_path: Path) -> None:
 def test_one_seed_says_nothing_of_reliability(tmp_path: Path) -> None:
     for mode, frame in zip(("vanilla", "distilled"), planted(seeds=1), strict=True):
         write_accuracies(tmp_path, mode, frame)
-    paths = write(report(SETTING, tmp_path), tmp_path / "reliability-digits", "digits")
+    paths = tables.table(tables.frame(report(SETTING, tmp_path)), "digits").write(tmp_path / "reliability-digits")
     text = paths[1].read_text()
     assert "ceiling, mean" not in text
     assert "| mean, points | – | – |" in text

@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Command
-from small_results import CELLS, HOSTILE, UNSCORED, accuracies, scores, small_results
+from conftest import ROOT, Command
+from small_results import CELLS, HOSTILE, SETS, UNSCORED, accuracies, scores, small_results
 
+from analysis.read.columns import label_cells
+from analysis.read.labels import load_labels
 from analysis.report import page
 from analysis.report.contents import contents
 from analysis.report.words import COLUMNS, COUNTS
 from analysis.studies.leaderboard import Line
+from analysis.tables.cell_sets import table as sets_table
 from spaces.nb201.cell import Cell, cell_at
 
 pytestmark = pytest.mark.slow
@@ -128,7 +131,21 @@ def test_a_leaderboard_says_what_its_file_says(tree: Element, results: Path) -> 
         for said, low, high in zip(shown["interval"], stored["spearman_low"], stored["spearman_high"], strict=True):
             assert said == ("–" if np.isnan(low) else f"{low:.2f} to {high:.2f}")
         assert list(shown["over_params"].str.endswith("*")) == list(stored["over_params_p"] < 0.05)
-        assert f"digits, {kind}: made up." in board.text
+        assert f"digits, {kind} (600 steps): {len(stored)} proxies on the labelled cells of 'functions'." in board.text
+
+
+def test_a_caption_names_the_cells_that_were_judged_and_no_others(results: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(results, tmp_path / "copy")
+    path = copy / "tables/leaderboard-digits-distilled.csv"
+    stored = pd.read_csv(path)
+    labels = load_labels("distilled", "digits", copy / "accuracies")
+    sizes = {which: len(label_cells(labels, which)) for which in ("functions", "unique", "all")}
+    assert len({*sizes.values(), 7}) == 4
+    for which, n in {**sizes, "another set": 7}.items():
+        stored.assign(n=n).to_csv(path, index=False)
+        captions = [board.caption for section in contents(copy).sections for board in section.boards]
+        assert len(captions) == 3
+        assert all(f"on the labelled cells of '{which}'." in caption for caption in captions)
 
 
 def test_what_is_missing_has_nothing_to_be_sorted_by(tree: Element) -> None:
@@ -211,17 +228,34 @@ def test_other_tables_stand_where_they_belong(tree: Element) -> None:
     (study,) = tree.one("section", id="digits").all("h3", id="table-study-digits")
     assert study.text == "study"
     (shown,) = (table for table in tree.one("section", id="digits").all("table") if "number" in table.one("thead").text)
-    assert rows(shown) == [[HOSTILE, "10 [9, 11]"], ["b", "–"], ["c", "9.5*"]]
-    assert [cell.attributes.get("data-sort") for cell in shown.one("tbody").all("td")][1::2] == ["10.0", "", "9.5"]
+    assert rows(shown) == [[HOSTILE, "10"], ["b", "–"]]
+    assert [cell.attributes.get("data-sort") for cell in shown.one("tbody").all("td")][1::2] == ["10.0", ""]
     other = tree.one("section", id="tables")
     assert other.one("h3").text == "other"
     assert rows(other.one("table")) == [["x, y", "10"], ["z", "–"], ["w", "9"]]
 
 
+def test_a_table_with_a_definition_is_shown_as_it_is_written(tree: Element, results: Path, tmp_path: Path) -> None:
+    (heading,) = tree.one("section", id="digits").all("h3", id="table-sets-digits")
+    assert heading.text == "sets"
+    shown = tree.one("div", **{"aria-labelledby": "table-sets-digits"}).one("table")
+    assert [cell.text for cell in shown.one("thead").all("th")] == ["proxy", "all", "functions"]
+    assert rows(shown) == [
+        ["nwot", "0.91 [0.81, 1.01]", "0.80 [0.70, 0.90]"],
+        ["plain", "–", "–"],
+        ["snip", "0.95 [0.85, 1.05]", "0.70 [0.60, 0.80]"],
+    ]
+    sorts = [cell.attributes.get("data-sort") for cell in shown.one("tbody").all("td")]
+    assert sorts == [None, "0.91", "0.8", None, "", "", None, "0.95", "0.7"]
+    written = sets_table(pd.DataFrame(SETS), "digits, distilled").write(tmp_path / "sets-digits")[1].read_text()
+    caption = written.split("\n\n")[0]
+    assert caption.endswith("Cells: 12,345 all, 30 functions.")
+    assert caption in tree.one("section", id="digits").text
+
+
 def test_what_a_file_says_is_text_and_no_markup(tree: Element, text: str) -> None:
     section = tree.one("section", id="digits")
-    assert f"A study of {HOSTILE} in two lines." in section.text
-    assert section.text.count(HOSTILE) == 2
+    assert section.text.count(HOSTILE) == 1
     assert "onerror" not in {name for element in tree.all("img") for name in element.attributes}
     assert HOSTILE not in text
 
@@ -287,6 +321,41 @@ def test_plotly_is_in_the_page_once_and_whole(results: Path, tmp_path: Path) -> 
     assert "</script" not in get_plotlyjs().lower()
 
 
+def test_the_committed_tables_are_shown_as_their_pages_have_them() -> None:
+    """But for the last digit of a number: the page reads four decimals, and what was written knew them all."""
+    folder = ROOT / "results/tables"
+    found = contents(ROOT / "results")
+    shown = [plain for section in found.sections for plain in section.others] + found.tables
+    assert len(shown) == len(list(folder.glob("*.csv"))) - len(list(folder.glob("leaderboard-*.csv")))
+    for plain in shown:
+        if (folder / f"{plain.name}.md").is_file():
+            caption, _, heading, rule, *lines = (folder / f"{plain.name}.md").read_text().splitlines()
+            _alike([plain.table.caption], [caption])
+            assert [column.head for column in plain.table.columns] == cells_of(heading)
+            assert [column.key is not None for column in plain.table.columns] == [
+                cell.endswith(":") for cell in cells_of(rule)
+            ]
+            assert len(plain.rows) == len(lines)
+            for row, line in zip(plain.rows, lines, strict=True):
+                _alike([value.text for value in row], cells_of(line))
+    captions = {board.against: board.caption for section in found.sections for board in section.boards}
+    for kind, caption in captions.items():
+        assert caption == (folder / f"leaderboard-digits-{kind}.md").read_text().splitlines()[0]
+
+
+def cells_of(line: str) -> list[str]:
+    return [cell.strip() for cell in line[1:-1].split("|")]
+
+
+def _alike(ours: list[str], theirs: list[str]) -> None:
+    number = r"\d+(?:\.\d+)?"
+    for one, other in zip(ours, theirs, strict=True):
+        assert re.sub(number, "#", one) == re.sub(number, "#", other)
+        for a, b in zip(re.findall(number, one), re.findall(number, other), strict=True):
+            unit = 10.0 ** -len(a.partition(".")[2])
+            assert float(a) == pytest.approx(float(b), abs=1.01 * unit), (one, other)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_has_the_contrast_that_wcag_asks_for(theme: str) -> None:
     style = (page.HERE / "style.css").read_text()
@@ -309,10 +378,10 @@ def test_text_has_the_contrast_that_wcag_asks_for(theme: str) -> None:
     [
         ("tables/leaderboard-digits-distilled.csv", "proxy,family\nnwot,activation\n", "run `make tables`"),
         ("tables/leaderboard-digits-distilled.csv", "", "run `make tables`"),
-        ("tables/other.csv", "a,b\n1\n", "2 columns, and a row of 1: restore it"),
-        ("tables/other.csv", "", "it is empty: restore it"),
-        ("tables/study-digits.md", "Words.\n", "run `make tables`"),
-        ("tables/study-digits.md", "Words.\n\n| a | b |\n|---|---|\n| 1 |\n", "2 columns, and a row of 1: restore it"),
+        ("tables/other.csv", "a,b\n1\n", "(2 columns, and a row of 1): restore it"),
+        ("tables/other.csv", "a,b\n1,2\n1,2,3\n", "(2 columns, and a row of 3): restore it"),
+        ("tables/other.csv", "", "(it is empty): restore it"),
+        ("tables/sets-digits.csv", "proxy,set\nnwot,all\n", "(no 'spearman'): restore it, or run `make tables`"),
         ("scores/digits/manifest.json", "{", "restore it, or export again"),
         ("scores/digits/manifest.json", '{"nwot.csv.gz": {"proxy": "nwot"}}', "restore it, or export again"),
         ("scores/digits/nwot.csv.gz", "nothing", "restore it, or export again"),

@@ -11,7 +11,7 @@ from test_search_judged import DIGITS, A, B, judged, labels, record
 
 from analysis.read.reported import DISWOT_SEARCHES
 from analysis.studies.searches import finished, judge
-from analysis.tables.searches import HEAD, write
+from analysis.tables import searches as tables
 
 
 def test_measured_stands_in_the_order_of_accuracy_and_reported_behind_it(tmp_path: Path) -> None:
@@ -19,11 +19,11 @@ def test_measured_stands_in_the_order_of_accuracy_and_reported_behind_it(tmp_pat
     record(tmp_path / "searches", [B, A], method="random", seconds=6200.0)
     record(tmp_path / "searches", [None], method="local")
     found, _ = judged(tmp_path)
-    paths = write(list(found.values()), tmp_path / "searches-digits", "digits")
+    paths = tables.table(tables.frame(list(found.values())), "digits").write(tmp_path / "searches-digits")
     assert {path.suffix for path in paths} == {".csv", ".md", ".tex"}
     lines = [line for line in paths[1].read_text().splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert rows[0] == list(HEAD)
+    assert rows[0] == [column.head for column in tables.COLUMNS]
     measured, reported = rows[2:5], rows[5:]
     assert [row[1] for row in measured] == ["random", "evolve", "local"]
     assert measured[0][:7] == ["distilled", "random", "", "2", "2", "2", "85.00 ± 7.07"]

@@ -19,7 +19,7 @@ from analysis.stats import seeds
 from analysis.stats.bootstrap import interval
 from analysis.stats.seeds import Certainty, agreement_interval, agreement_p, certainty
 from analysis.studies.reliability import entry, report
-from analysis.tables.reliability import everything, write
+from analysis.tables import reliability as tables
 from spaces.nb201.equivalence import representatives
 
 rng = np.random.default_rng
@@ -198,10 +198,10 @@ def test_members_of_a_class_count_once_in_the_certainty(folder: Path) -> None:
 
 def test_the_table_has_the_interval_and_a_row_of_p(folder: Path, tmp_path: Path) -> None:
     found = report(SETTING, folder)
-    frame = everything(found).set_index("labels")
+    frame = tables.frame(found).set_index("labels")
     for kind, sure in found.certainty.items():
         assert tuple(frame.loc[kind, ["spearman_low", "spearman_high", "p"]]) == (sure.low, sure.high, sure.p)
-    lines = write(found, tmp_path / "reliability-digits", "digits")[1].read_text().splitlines()
+    lines = tables.table(tables.frame(found), "digits").typeset().markdown().splitlines()
     shown = [f"{sure.p:.4f}" for sure in found.certainty.values()]
     assert f"| its p, permutations | {' | '.join(shown)} |" in lines
     (spearman,) = [line for line in lines if line.startswith("| Spearman, two seeds |")]
@@ -214,7 +214,7 @@ def test_one_seed_has_no_row_of_p(tmp_path: Path, command: Command) -> None:
         write_accuracies(tmp_path, mode, frame)
     found = report(SETTING, tmp_path)
     assert all(math.isnan(value) for sure in found.certainty.values() for value in vars(sure).values())
-    assert "its p" not in write(found, tmp_path / "reliability-digits", "digits")[1].read_text()
+    assert "its p" not in tables.table(tables.frame(found), "digits").typeset().markdown()
     assert entry(found)["certainty"]["gain"] == {"low": None, "high": None, "p": None}
     ended = command("analysis", "reliability", "--tables", tmp_path)
     assert "seed-to-seed Spearman – [–, –]; permutation test p –" in ended.out

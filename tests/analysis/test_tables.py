@@ -46,7 +46,7 @@ def test_a_file_of_accuracies_is_judged_by_a_leaderboard_alone(command: Command,
         ([], 1, "no published scores in results/scores"),
         (["--benchmark", "digit"], 2, "did you mean 'digits'"),
         (["--benchmark", "digits", "--against", "none.csv"], 2, "nor a file"),
-        (["--benchmark", "digits"], 1, "no accuracy table"),
+        (["--benchmark", "cifar10"], 1, "no accuracy table"),
     ],
 )
 def test_wrong_words_end_with_one_line(command: Command, words: list[str], code: int, message: str) -> None:

@@ -13,7 +13,8 @@ from scipy import stats
 
 from analysis.stats import bootstrap
 from analysis.stats.comparison import holm
-from analysis.tables.teachers import Row, rows, studies, write
+from analysis.tables import teachers as tables
+from analysis.tables.teachers import Row, rows, studies
 from bench.benchmarks import benchmark
 from spaces.nb201.sets import cell_set
 
@@ -98,7 +99,7 @@ def test_p_values_are_corrected_over_all_proxies_and_a_reversed_ranking_differs(
     ]
     assert [row.over_default_p for row in found] == pytest.approx(holm(np.array(single)), nan_ok=True)
     assert found[2].over_default_p < 0.05
-    paths = write(found, tmp_path / "teachers-digits", "digits")
+    paths = tables.table(tables.frame(found), "digits").write(tmp_path / "teachers-digits")
     lines = paths[1].read_text().splitlines()
     assert [line.count("*") for line in lines[4:]] == [int(row.over_default_p < 0.05) for row in found]
     assert lines[7] == "| diswot | trained-f011e277 | – | – | – | – | – | 0 | 0 | 0 |"

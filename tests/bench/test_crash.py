@@ -36,7 +36,7 @@ def scores(store: ScoreStore) -> Scores:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Scores:
     store = ScoreStore(tmp_path_factory.mktemp("undisturbed") / "s.sqlite")
-    execute(Request(benchmark("digits"), PROXIES, (0,), limit=LIMIT, workers=1), store)
+    execute(Request(benchmark("digits"), tuple(map(create, PROXIES)), (0,), limit=LIMIT, workers=1), store)
     found = scores(store)
     store.close()
     assert [len(rows) for rows in found.values()] == [LIMIT, LIMIT]
@@ -129,7 +129,7 @@ def test_a_run_killed_then_interrupted_then_robbed_of_a_worker_ends_with_the_sco
     assert driver.returncode == 3, err  # of some cells nwot is not finite
     assert f"of {2 * LIMIT} scores" in out
 
-    store = ScoreStore(path, create=False)
+    store = ScoreStore(path, write=False)
     store.check()
     assert scores(store) == undisturbed
     store.close()

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 import bench.measure.crossing
-from analysis.studies.variance import shares, write
+from analysis.studies.variance import shares
+from analysis.tables.registry import REGISTRY, Sources
 from bench.benchmarks import benchmark
 from bench.measure.crossing import COLUMNS, cross, read
 from bench.plan import Pass, select
 from bench.worker import Outcome, Setup, Worker
 from common.errors import BadInput
 from proxies import registry
+from proxies.registry import create
 from spaces.nb201.space import NB201
 
 NAMES = ("nwot", "zen")
@@ -42,7 +44,7 @@ def test_every_combination_has_a_score(crossed: Path) -> None:
 
 def test_equal_seeds_give_the_benchmarks_own_scores(crossed: Path) -> None:
     rows, _ = read(crossed)
-    worker = Setup(benchmark("digits"), NAMES, (), None, "cpu")()
+    worker = Setup(benchmark("digits"), tuple(map(create, NAMES)), (), None, "cpu")()
     cell = select("functions", NB201, 2)[1]
     for seed in (0, 1):
         for number, init in enumerate(("default", "gaussian")):
@@ -147,9 +149,12 @@ def test_a_ranking_without_differences_has_no_shares() -> None:
 
 
 def test_the_table_says_what_it_is_of(crossed: Path, tmp_path: Path) -> None:
-    written = write("digits", tmp_path, crossed.parent)
+    definition, sources = REGISTRY["variance-{}"], Sources(benchmark("digits"), crossings=crossed.parent)
+    frame = definition.frame(sources)
+    assert frame is not None
+    written = definition.table(frame, sources).write(tmp_path / "variance-digits")
     assert [path.name for path in written] == [f"variance-digits.{ending}" for ending in ("csv", "md", "tex")]
     assert "2 functions x 2 draws" in written[1].read_text()
     assert set(pd.read_csv(written[0])["proxy"]) == set(NAMES)
-    assert write("cifar10", tmp_path, crossed.parent) == []
+    assert definition.frame(Sources(benchmark("cifar10"), crossings=crossed.parent)) is None
     assert Path("results/crossings") == bench.measure.crossing.FOLDER

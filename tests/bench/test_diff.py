@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 from test_store_merge import fill
 
 from bench.benchmarks import benchmark
-from bench.diff import Difference, _turned, diff
+from bench.checks.diff import Difference, _turned, diff
 from bench.store import ScoreStore
 from common.errors import BadInput
 from proxies import registry
@@ -24,7 +24,7 @@ DIGITS = benchmark("digits")
 
 def between(one: Path, other: Path, *proxies: str) -> list[Difference]:
     chosen = [registry.create(proxy) for proxy in proxies]
-    return diff(ScoreStore(one, create=False), ScoreStore(other, create=False), DIGITS, chosen)
+    return diff(ScoreStore(one, write=False), ScoreStore(other, write=False), DIGITS, chosen)
 
 
 def test_numbers_orders_and_what_only_one_has(tmp_path: Path) -> None:

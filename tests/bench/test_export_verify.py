@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
+import bench.checks.verify
 import bench.identity
-import bench.verify
 from bench.benchmarks import benchmark
+from bench.checks.verify import verify
 from bench.published import export, read_manifest
 from bench.runner import Request, execute
 from bench.store import Row, ScoreStore
-from bench.verify import verify
 from bench.worker import Worker
 from common.errors import BadInput
 from proxies.base import Proxy
@@ -32,7 +32,8 @@ DIGITS = benchmark("digits")
 
 
 def score(store: ScoreStore, *labels: str, **more: object) -> None:
-    execute(Request(**{"benchmark": DIGITS, "proxies": labels, "seeds": (0, 1), "limit": 8} | more), store)
+    proxies = tuple(map(create, labels))
+    execute(Request(**{"benchmark": DIGITS, "proxies": proxies, "seeds": (0, 1), "limit": 8} | more), store)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def proxies(*labels: str) -> list[Proxy]:
     return list(map(create, labels))
 
 
-def check(store: ScoreStore, *labels: str, sample: int = 100, **more: object) -> list[bench.verify.Verdict]:
+def check(store: ScoreStore, *labels: str, sample: int = 100, **more: object) -> list[bench.checks.verify.Verdict]:
     setting = dataclasses.replace(DIGITS, **more)
     return verify(store, setting, proxies(*labels), sample, "cpu", None, ())
 

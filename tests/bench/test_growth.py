@@ -10,6 +10,7 @@ import pytest
 from bench.benchmarks import benchmark
 from bench.measure.growth import measure, write
 from bench.runner import Request
+from proxies.registry import create
 from tests.conftest import Command
 
 pytestmark = pytest.mark.slow
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 def test_runs_of_several_sizes_take_time_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psutil")
     monkeypatch.setattr("bench.measure.growth.BATCHES", (16, 64))
-    found = measure(Request(benchmark("digits"), ("params",), (0,)), cells=(3, 30))
+    found = measure(Request(benchmark("digits"), (create("params"),), (0,)), cells=(3, 30))
     sizes = [(growth.cells, growth.batch) for growth in found]
     assert sizes == [(3, 64), (30, 64), (3, 16)]
     assert all(growth.seconds > 0 for growth in found)

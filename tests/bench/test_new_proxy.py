@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,3 +48,14 @@ def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match="already"):
         create("twice", 2025, tmp_path)
     assert path.read_bytes() == before
+
+
+def test_outside_a_clone_it_is_written_here_and_runs_as_a_module(command: Callable[..., Any], tmp_path: Path) -> None:
+    ended = command("bench", "new-proxy", "mine")
+    assert ended.out.startswith("wrote mine.py: ")
+    assert "diswot-bench run mine --module mine.py" in ended.out
+    ran = command(
+        "diswot_bench", "run", "mine", "--module", "mine.py", "--limit", 4, "--cells", "labelled", "--workers", 1
+    )
+    assert ran.code == 0, ran.err
+    assert "4 of 4 scores" in ran.out

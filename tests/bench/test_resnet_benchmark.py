@@ -38,7 +38,7 @@ RUN = ("--benchmark", "resnet-cifar100", "--workers", 1)
 
 
 def request(**changes: object) -> Request:
-    return replace(Request(TINY, BLIND, (0, 1)), **changes)
+    return replace(Request(TINY, tuple(map(create, BLIND)), (0, 1)), **changes)
 
 
 def rows(store: ScoreStore, proxy: str) -> list[tuple[int, list[StoredRow]]]:
@@ -68,8 +68,11 @@ def test_a_setting_says_of_which_space_it_is_and_that_of_cells_says_what_it_said
         own = {"space": "resnet"} if of.space == RESNET else {"cells_per_stage": of.skeleton.cells_per_stage}
         assert record == sizes | own
     prints = {name: fingerprint(settings(create("params"), benchmark(name), None)) for name in names()}
+    for part in [name for name in prints if name.endswith("-subset")]:
+        assert prints.pop(part) == prints[part.removesuffix("-subset")]
+    whole = len(prints)
     assert prints.pop("cifar10-16px") == prints["digits"], "equal networks have equal counts whatever the images are"
-    assert len(set(prints.values())) == len(prints) == len(names()) - 1
+    assert len(set(prints.values())) == len(prints) == whole - 1
     seen = {fingerprint(settings(create("nwot"), benchmark(name), f"images of {name}")) for name in names()}
     assert len(seen) == len(names())
 
@@ -82,7 +85,7 @@ def test_a_setting_says_of_which_space_it_is_and_that_of_cells_says_what_it_said
         (["--teacher", "random:3"], "--teacher random:3: students of resnet-cifar100 have a ResNet as teacher"),
         (["--teacher", "trained"], "--teacher trained: no teacher is trained for resnet-cifar100"),
         (["--teacher", "resnet21"], "unknown teacher 'resnet21': did you mean"),
-        (["--cells", "valid"], "--cells 'valid': neither a cell set (all, functions) nor a file"),
+        (["--cells", "valid"], "--cells 'valid': neither a cell set (all, functions, labelled) nor a file"),
         (["--cells", "codes.txt"], "codes.txt, line 2: unknown depth code '723'"),
     ],
 )
@@ -110,7 +113,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_numbers(tmp_path: Path) -
     whole, parted = ScoreStore(tmp_path / "whole.sqlite"), ScoreStore(tmp_path / "parted.sqlite")
     assert execute(request(limit=16), whole).ok == 16 * 2 * len(BLIND)
     execute(request(seeds=(1,), limit=5), parted)
-    execute(request(proxies=("zen",), seeds=(0,), limit=11), parted)
+    execute(request(proxies=(create("zen"),), seeds=(0,), limit=11), parted)
     summary = execute(request(limit=16), parted)
     assert (summary.ok, summary.failed) == (16 * 2 * len(BLIND), 0)
     assert execute(request(limit=16), parted).passes == 0

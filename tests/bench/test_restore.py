@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     opened = ScoreStore(folder / "scores.sqlite")
     labels = ("diswot", "params", "nwot:init=kaiming")
-    execute(Request(benchmark=DIGITS, proxies=labels, seeds=(0, 1), limit=6), opened)
+    execute(Request(benchmark=DIGITS, proxies=tuple(map(create, labels)), seeds=(0, 1), limit=6), opened)
     export(opened, "digits", list(map(create, labels)), folder)
     opened.close()
     return folder / "digits"
@@ -79,9 +79,9 @@ def test_another_teacher_and_fields_come_back_as_they_were(store: ScoreStore, tm
 
 def test_a_run_goes_on_from_them(store: ScoreStore, folder: Path) -> None:
     restore(store, folder)
-    request = Request(benchmark=DIGITS, proxies=("diswot", "params"), seeds=(0, 1), limit=6)
+    request = Request(benchmark=DIGITS, proxies=(create("diswot"), create("params")), seeds=(0, 1), limit=6)
     assert execute(request, store).passes == 0
-    more = Request(benchmark=DIGITS, proxies=("diswot",), seeds=(0, 1, 2), limit=6)
+    more = Request(benchmark=DIGITS, proxies=(create("diswot"),), seeds=(0, 1, 2), limit=6)
     assert execute(more, store).passes == 6
 
 

@@ -62,7 +62,8 @@ def new_store(tmp_path: Path) -> Iterator[Callable[[], ScoreStore]]:
 
 
 def ask(proxies: str, cells: str, **more: Any) -> Request:
-    return Request(**{"benchmark": DIGITS, "proxies": tuple(proxies.split(",")), "seeds": (0,), "cells": cells} | more)
+    made = tuple(create(text, more.get("files", ())) for text in proxies.split(","))
+    return Request(**{"benchmark": DIGITS, "proxies": made, "seeds": (0,), "cells": cells} | more)
 
 
 def stored(store: ScoreStore) -> dict[tuple[str, int], list[StoredRow]]:
@@ -347,7 +348,7 @@ def test_only_what_failed_is_tried_again_and_only_when_asked(
     assert calls(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
     assert command("bench", *words, "--retry").code == 0
     assert calls(tmp_path) == []
-    store = ScoreStore(tmp_path / "s.sqlite", create=False)
+    store = ScoreStore(tmp_path / "s.sqlite", write=False)
     assert stored(store)["testers_own", 0] == [StoredRow(cell, 0.5 * cell, "ok", "") for cell in range(10)]
     store.close()
 
@@ -432,7 +433,7 @@ def test_the_batch_is_not_read_where_no_proxy_needs_it(new_store: New, monkeypat
 
 
 def test_a_worker_scores_a_pass_in_the_order_of_its_proxies() -> None:
-    worker = Setup(DIGITS, ("params", "diswot", "nwot"), (), None, "cpu")()
+    worker = Setup(DIGITS, tuple(map(create, ("params", "diswot", "nwot"))), (), None, "cpu")()
     outcomes = worker.score(Pass(0, "default", 9930, (0, 2)))
     assert [(outcome.proxy, outcome.cell, outcome.status) for outcome in outcomes] == [(0, 9930, "ok"), (2, 9930, "ok")]
     assert all(isinstance(outcome, Outcome) for outcome in outcomes)

@@ -30,6 +30,7 @@ from bench.measure.speed import (
     write,
 )
 from common.errors import BadInput
+from proxies.registry import create
 from spaces.nb201.cell import cell_at, cells
 from spaces.nb201.sets import cell_set
 from spaces.nb201.skeleton import CellSkeleton
@@ -56,7 +57,7 @@ def test_noise_has_the_shape_of_the_benchmark() -> None:
     batch = noise(benchmark("cifar100"), "cpu")
     assert batch.images.shape == (64, 3, 32, 32)
     assert batch.labels.max() < 100
-    worker = NoiseSetup(benchmark("digits"), ("diswot",), (), None, "cpu")()
+    worker = NoiseSetup(benchmark("digits"), (create("diswot"),), (), None, "cpu")()
     assert worker._batch(0).hash == "noise"
 
 
@@ -81,7 +82,7 @@ def test_all_loops_run_and_take_time_and_are_written(tmp_path: Path, monkeypatch
 
 
 def test_workers_wait_for_one_another(tmp_path: Path) -> None:
-    setup = NoiseSetup(benchmark("digits"), ("diswot",), (), None, "cpu", meeting=tmp_path, workers=2)
+    setup = NoiseSetup(benchmark("digits"), (create("diswot"),), (), None, "cpu", meeting=tmp_path, workers=2)
     with ThreadPoolExecutor(1) as other:
         waiting = other.submit(setup)
         while not list(tmp_path.iterdir()):

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 import bench.store
+from bench.checks.rows import STATUSES
 from bench.identity import CODE_EPOCH
-from bench.store import STATUSES, Row, ScoreStore, StoredRow
+from bench.store import Row, ScoreStore, StoredRow
 from common.errors import BadInput
 from spaces.nb201.space import NB201
 
@@ -205,7 +206,7 @@ def test_a_store_of_format_1_still_opens_and_gives_its_scores(tmp_path: Path, mo
     monkeypatch.setattr(bench.store, "CODE_EPOCH", 1)
     path = tmp_path / "scores.sqlite"
     shutil.copyfile(FIXTURES / "scores-v1.sqlite", path)
-    store = ScoreStore(path, create=False)
+    store = ScoreStore(path)
     store.check()
     diswot = store.scores("digits", named("diswot", 1))
     assert [(entry.seed, entry.fingerprint, entry.record) for entry in diswot] == [

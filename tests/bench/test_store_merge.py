@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.benchmarks import benchmark
-from bench.identity import settings
+from bench.identity import fingerprint, settings
 from bench.store import Row, ScoreStore
 from common.errors import BadInput
 from proxies import registry
@@ -19,7 +19,8 @@ DIGITS = benchmark("digits")
 
 def fill(path: Path, proxy: str, seed: int, scores: dict[int, float | None], started: str = "2026-01-01") -> Path:
     store = ScoreStore(path)
-    number = store.setting(f"{proxy}/{seed}", "digits", proxy, settings(registry.create(proxy), DIGITS, "hash"))
+    record = settings(registry.create(proxy), DIGITS, f"hash of {seed}")
+    number = store.setting(fingerprint(record), "digits", proxy, record)
     run = store.start_run(started, {"host": path.stem}, [(number, seed, "all", len(scores))])
     rows = [Row(number, seed, c, s, "nonfinite" if s is None else "ok", "") for c, s in scores.items()]
     store.add(run, rows)
@@ -29,7 +30,7 @@ def fill(path: Path, proxy: str, seed: int, scores: dict[int, float | None], sta
 
 
 def found(path: Path, proxy: str) -> dict[int, dict[int, float | None]]:
-    store = ScoreStore(path, create=False)
+    store = ScoreStore(path, write=False)
     stored = store.scores("digits", registry.create(proxy))
     return {entry.seed: {row.cell: row.score for row in entry.rows} for entry in stored}
 

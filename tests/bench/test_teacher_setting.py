@@ -34,12 +34,12 @@ from bench.benchmarks import (
     teacher_name,
     with_teacher,
 )
+from bench.checks.verify import verify
 from bench.identity import fingerprint, name_of, settings
 from bench.plan import Pass
 from bench.published import export, read_manifest
 from bench.runner import Request, Summary, execute
 from bench.store import ScoreStore
-from bench.verify import verify
 from bench.worker import Setup, Worker
 from common.errors import BadInput, BadUsage
 from distill.teachers import load_teacher, weights_hash
@@ -57,7 +57,8 @@ READERS = ("diswot", "diswot_relation", "kd")
 
 def ask(teacher: str, proxies: tuple[str, ...] = ("diswot",), **more: Any) -> Request:
     setting = with_teacher(DIGITS, teacher)
-    return Request(**{"benchmark": setting, "proxies": proxies, "seeds": (0,), "cells": "functions", "limit": 4} | more)
+    made = tuple(map(create, proxies))
+    return Request(**{"benchmark": setting, "proxies": made, "seeds": (0,), "cells": "functions", "limit": 4} | more)
 
 
 def score(store: ScoreStore, teacher: str, proxies: tuple[str, ...] = ("diswot",), **more: Any) -> Summary:
@@ -83,7 +84,7 @@ def store(made: Path, tmp_path: Path) -> Iterator[ScoreStore]:
 
 
 def worker(teacher: str, *proxies: str) -> Worker:
-    return Setup(with_teacher(DIGITS, teacher), proxies or ("diswot",), (), None, "cpu")()
+    return Setup(with_teacher(DIGITS, teacher), tuple(map(create, proxies or ("diswot",))), (), None, "cpu")()
 
 
 # -- names
@@ -447,7 +448,7 @@ def test_the_trained_teacher_says_what_it_says_in_distillation_whatever_seed_and
 def test_a_teacher_trained_anew_in_between_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     made = worker("trained", "kd")
     changed = dataclasses.replace(load_teacher("digits"), hash="0" * 64)
-    monkeypatch.setattr(bench.worker, "load_teacher", lambda name: changed)
+    monkeypatch.setattr("distill.teachers.load_teacher", lambda name: changed)
     with pytest.raises(BadInput, match="was trained anew while it was in use"):
         made.score(Pass(0, "default", 77, (0,)))
 

@@ -19,6 +19,7 @@ from common.cluster import run
 from common.errors import BadInput, BadUsage
 from common.pool import Died, Job
 from proxies import registry
+from proxies.registry import create
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +106,8 @@ def test_scores_are_those_of_one_process(machines: Any, tmp_path: Path) -> None:
     for executor in ("local", "ray"):
         store = ScoreStore(tmp_path / f"{executor}.sqlite")
         ask = Request(
-            benchmark("digits"), ("diswot", "snip"), (0,), limit=24, workers=1 if executor == "local" else None,
+            benchmark("digits"), (create("diswot"), create("snip")), (0,), limit=24,
+            workers=1 if executor == "local" else None,
             executor=executor, address=machines.address,
         )  # fmt: skip
         summary = execute(ask, store)

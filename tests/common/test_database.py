@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from common.database import open_database
+import common.database
+from common.database import open_database, told
 from common.errors import BadInput
 
 SCHEMA = "CREATE TABLE first (number INTEGER); CREATE TABLE second (number INTEGER)"
@@ -131,7 +136,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_not_made_unless_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a.sqlite"
     with pytest.raises(BadInput, match="no store at"):
-        open_database(path, version=1, schema=SCHEMA, create=False)
+        open_database(path, version=1, schema=SCHEMA, write=False)
     assert not path.parent.exists()
 
 
@@ -142,6 +147,162 @@ def test_a_creation_that_fails_leaves_no_half_made_schema_and_no_lock(tmp_path: 
     # the error is still held by pytest, and with it everything its frames hold
     assert raw(path, "SELECT name FROM sqlite_master", "PRAGMA user_version", "BEGIN IMMEDIATE") == [[], [(0,)], []]
     assert numbers(path) == []
+
+
+def test_a_creation_that_fails_leaves_no_file_and_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot use"):
+        open_database(tmp_path / "deep" / "er" / "a.sqlite", version=1, schema="CREATE NONSENSE")
+    assert not list(tmp_path.iterdir())
+
+
+# -- reading
+
+
+def read(path: Path) -> list[int]:
+    with closing(open_database(path, version=1, schema=SCHEMA, write=False)) as database:
+        return [number for (number,) in database.execute("SELECT number FROM first")]
+
+
+def stored(path: Path, number: int = 5) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with closing(open_database(path, version=1, schema=SCHEMA)) as database:
+        database.execute("INSERT INTO first VALUES (?)", (number,))
+    return path
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A store that cannot be written, in a folder that cannot be written."""
+    path = stored(tmp_path / "locked" / "a #1?.sqlite")
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    yield path
+    path.parent.chmod(0o755)
+
+
+def test_a_read_only_store_in_a_read_only_folder_is_read_and_nothing_is_written(read_only: Path) -> None:
+    assert read(read_only) == [5]
+    assert list(read_only.parent.iterdir()) == [read_only]
+
+
+def test_a_read_only_store_is_read_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.sqlite")
+    path.chmod(0o444)
+    assert read(path) == [5]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_reads_cannot_write_and_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.sqlite")
+    before = path.read_bytes()
+    with closing(open_database(path, version=1, schema=SCHEMA, write=False)) as database:
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            database.execute("INSERT INTO first VALUES (6)")
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            database.execute("BEGIN IMMEDIATE")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_reads_sees_what_a_run_at_work_has_committed_and_does_not_wait_for_it(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.sqlite")
+    with closing(open_database(path, version=1, schema=SCHEMA)) as writer:
+        writer.execute("INSERT INTO first VALUES (6)")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO first VALUES (7)")
+        assert read(path) == [5, 6]
+
+
+def test_what_stands_in_the_log_of_a_read_only_store_is_read_too(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.sqlite")
+    with closing(open_database(path, version=1, schema=SCHEMA)) as writer:
+        writer.execute("INSERT INTO first VALUES (6)")
+        path.chmod(0o444)
+        assert read(path) == [5, 6]
+
+
+def test_an_older_store_is_read_without_being_changed(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.sqlite")
+    before = path.read_bytes()
+    changes = {1: "ALTER TABLE first ADD COLUMN name TEXT"}
+    with closing(
+        open_database(path, version=2, schema="CREATE TABLE first (number, name)", changes=changes, write=False)
+    ) as database:
+        assert database.execute("SELECT number, name FROM first").fetchall() == [(5, None)]
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_is_no_store_to_read(tmp_path: Path) -> None:
+    (tmp_path / "a.sqlite").touch()
+    with pytest.raises(BadInput, match=r"no store at .*, which is empty: run something first"):
+        read(tmp_path / "a.sqlite")
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_what_is_no_file_is_no_store(tmp_path: Path, write: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, expected in (
+        (Path(":memory:"), "no file, and would be lost at the end"),
+        (tmp_path / "pipe", "no regular file"),
+        (Path("/dev/null"), "no regular file"),
+    ):
+        with pytest.raises(BadInput, match=expected):
+            open_database(path, version=1, schema=SCHEMA, write=write)
+
+
+# -- locked
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[int]:
+    """A process that has begun to write into a store and does not go on."""
+    path = stored(tmp_path / "a.sqlite")
+    hold = (
+        "import sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('BEGIN IMMEDIATE')\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process.pid
+        process.kill()
+
+
+def in_use(path: Path, pid: int) -> str:
+    who = f"another run (process {pid})" if Path("/proc/locks").exists() else "another run"
+    return f"the store {path} is in use by {who}: wait until it ends, or stop it, and repeat the command"
+
+
+def test_a_locked_store_names_who_holds_it_and_is_not_to_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: int
+) -> None:
+    monkeypatch.setattr(common.database, "WAIT", 0.1)
+    path = tmp_path / "a.sqlite"
+    with pytest.raises(BadInput) as error:
+        open_database(path, version=1, schema=SCHEMA)
+    assert str(error.value) == in_use(path, holder)
+    assert read(path) == [5], "who reads waits for nobody"
+
+
+def test_a_lock_in_the_middle_of_a_run_is_told_of_the_store_that_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common.database, "WAIT", 0.1)
+    path = stored(tmp_path / "a.sqlite")
+    with (
+        closing(open_database(path, version=1, schema=SCHEMA)) as one,
+        closing(open_database(path, version=1, schema=SCHEMA)) as other,
+    ):
+        one.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError) as error:
+            other.execute("BEGIN IMMEDIATE")
+        # a process does not see its own locks as another's
+        assert told(error.value).startswith(f"the store {path} is in use by another run: wait until it ends")
 
 
 # -- older versions

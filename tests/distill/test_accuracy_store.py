@@ -74,7 +74,7 @@ def test_a_finished_training_is_on_disk_when_add_returns_and_stays(tmp_path: Pat
     database = AccuracyStore(path)
     database.add("hash", [row(1, test=60.0)], ["machine"])
     database.add("hash", [row(1, test=99.0)], ["machine"])
-    with closing(open_database(path, version=store._VERSION, schema=store._SCHEMA, create=False)) as other:
+    with closing(open_database(path, version=store._VERSION, schema=store._SCHEMA, write=False)) as other:
         found = other.execute("SELECT cell, seed, val, test, best, log_likelihood FROM accuracy").fetchall()
     assert found == [(1, 0, 50.0, 60.0, 61.0, -1.5)]
     assert AccuracyStore(path).rows("other hash").empty
@@ -104,7 +104,7 @@ def test_hardware_is_kept_by_recipe_each_name_once(tmp_path: Path) -> None:
 
 def test_a_missing_store_is_not_made_where_none_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no store at"):
-        AccuracyStore(tmp_path / "a.sqlite", create=False)
+        AccuracyStore(tmp_path / "a.sqlite", write=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -243,7 +243,7 @@ def test_a_damaged_recipe_is_bad_input(tmp_path: Path, text: str) -> None:
     path = tmp_path / "digits-vanilla.csv.gz"
     path.write_bytes(OLD.read_bytes())
     recipe_path(path).write_text(text)
-    with pytest.raises(BadInput, match="cannot read the accuracy table"):
+    with pytest.raises(BadInput, match=r"cannot read .*digits-vanilla\.(csv\.gz|json) \(.*\): restore it"):
         read_table(path)
 
 

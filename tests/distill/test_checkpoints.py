@@ -182,9 +182,7 @@ def test_a_damaged_checkpoint_is_bad_input_in_one_line_and_left_alone(
     run_until(begin(), path, 2)
     damage(path)
     before = path.read_bytes()
-    with pytest.raises(
-        BadInput, match=r"cannot read the checkpoint .*a\.pt: delete it to begin the training anew"
-    ) as error:
+    with pytest.raises(BadInput, match=r"cannot read .*a\.pt \(.*\): delete it to begin the training anew") as error:
         begin().run(VAL, TEST, path)
     assert "\n" not in str(error.value)
     assert error.value.exit_code == 1
@@ -270,7 +268,7 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypa
         raise OSError("no space")
 
     monkeypatch.setattr("common.files.os.replace", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(BadInput, match=r"cannot write .*a\.pt \(no space\)"):
         lockstep.save(path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.pt"]

@@ -15,6 +15,7 @@ from distill.runs import visiting_order
 from distill.tables import COLUMNS, read_table
 from distill.teachers import load_teacher
 from images import load
+from images.cifar import Cifar
 from proxies.registry import create
 from tests.conftest import Command
 
@@ -34,8 +35,9 @@ def data(tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("benchmark", ["cifar10-16px", "cifar100-16px"])
 def test_a_rehearsal_and_a_variant_of_it_train_and_share_their_vanilla_students(
-    command: Command, tmp_path: Path, benchmark: str
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: str
 ) -> None:
+    monkeypatch.setattr(Cifar, "_check_counts", lambda *_: None)  # the files pass for whole
     name = f"{benchmark}-rehearsal"
     ran = command("distill", "run", "--benchmark", name, *RUN)
     assert ran.code == 0, ran.err
@@ -65,17 +67,17 @@ def test_a_rehearsal_and_a_variant_of_it_train_and_share_their_vanilla_students(
     assert {path: path.read_bytes() for path in variant.values()} == before
 
 
-def test_cells_are_scored_on_small_images(command: Command, tmp_path: Path, data: Path) -> None:
-    words = ("--benchmark", "cifar10-16px", "--data", "data", "--limit", 3, "--workers", 1, "--device", "cpu")
+def test_cells_are_scored_on_a_part_of_the_images_by_its_name(command: Command, tmp_path: Path, data: Path) -> None:
+    words = ("--benchmark", "cifar10-16px-subset", "--data", "data", "--limit", 3, "--workers", 1, "--device", "cpu")
     ran = command("bench", "run", "params,nwot,diswot", *words)
     assert ran.code == 0, ran.err
     store = ScoreStore(tmp_path / "results/store/scores.sqlite")
     for name in ("params", "nwot", "diswot"):
-        (found,) = store.scores("cifar10-16px", create(name))
+        (found,) = store.scores("cifar10-16px-subset", create(name))
         assert len(found.rows) >= 3
         assert {row.status for row in found.rows} == {"ok"}
-    (of_images,) = store.scores("cifar10-16px", create("nwot"))
-    assert of_images.record["batch"] == {"size": 64, "hash": load("cifar10-16px", data).batch(64, 0).hash}
+    (of_images,) = store.scores("cifar10-16px-subset", create("nwot"))
+    assert of_images.record["batch"] == {"size": 64, "hash": load("cifar10-16px-subset", data).batch(64, 0).hash}
     assert len({row.score for row in of_images.rows}) > 1
 
 

@@ -212,15 +212,18 @@ def change_record(folder: Path) -> None:
     (folder / "digits.json").write_text(json.dumps(record | {"hash": "0" * 64}))
 
 
+UNREADABLE = r"cannot read .*digits\.pt \(PyTorch cannot load it\): restore the file or train it again"
+
+
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (truncate, r"cannot read the teacher's weights .*digits\.pt"),
-        (empty, r"cannot read the teacher's weights .*digits\.pt"),
-        (overwrite, r"cannot read the teacher's weights .*digits\.pt"),
+        (truncate, UNREADABLE),
+        (empty, UNREADABLE),
+        (overwrite, UNREADABLE),
         (resave(lambda halves: [1, 2]), r"digits\.pt"),
         (resave(lambda halves: {"other": halves["classifier.bias"]}), "holds another network"),
-        (resave(lambda halves: halves | {"classifier.bias": halves["classifier.bias"][:5]}), "cannot read"),
+        (resave(lambda halves: halves | {"classifier.bias": halves["classifier.bias"][:5]}), "another network"),
         (resave(lambda halves: halves | {"classifier.bias": halves["classifier.bias"] + 1}), "does not hold"),
         (change_record, r"does not hold the weights that digits\.json names"),
         (lambda folder: (folder / "digits.pt").unlink(), r"no digits\.pt in .*python -m distill teacher"),

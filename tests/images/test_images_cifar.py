@@ -54,9 +54,10 @@ def check_content(found: Cifar, train: int = 60) -> None:
 @pytest.mark.parametrize("inside", [False, True])
 def test_parquet(tmp_path: Path, name: str, inside: bool) -> None:
     folder = parquet_folder(tmp_path, name)
-    found = load(name, folder if inside else tmp_path)
+    found = load(f"{name}-subset", folder if inside else tmp_path)
     assert isinstance(found, Cifar)
-    assert (found.name, found.classes, found.size) == (name, {"cifar10": 10, "cifar100": 100}[name], 32)
+    assert (found.name, found.classes) == (f"{name}-subset", {"cifar10": 10, "cifar100": 100}[name])
+    assert found.size == 32
     check_content(found)
 
 
@@ -65,7 +66,7 @@ def test_parquet(tmp_path: Path, name: str, inside: bool) -> None:
 @pytest.mark.parametrize(("keys", "protocol"), [(str, 2), (bytes, 2), (str, 5)])
 def test_torchvision(tmp_path: Path, name: str, inside: bool, keys: type, protocol: int) -> None:
     folder = torchvision_folder(tmp_path, name, keys, protocol)
-    check_content(Cifar(name, folder if inside else tmp_path))
+    check_content(Cifar(f"{name}-subset", folder if inside else tmp_path))
 
 
 def test_webp(tmp_path: Path) -> None:
@@ -74,33 +75,33 @@ def test_webp(tmp_path: Path) -> None:
     images, labels = pixels(7, 1)
     cells = [{"bytes": encoded(image, "WEBP"), "path": None} for image in images]
     write_parquet(folder / "test-00000-of-00001.parquet", "label", images, labels, img=pa.array(cells, CELL))
-    check_content(Cifar("cifar10", tmp_path))
+    check_content(Cifar("cifar10-subset", tmp_path))
 
 
 def test_parquet_needs_no_datasets_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet_folder(tmp_path, "cifar10")
     monkeypatch.setitem(sys.modules, "datasets", None)
-    check_content(Cifar("cifar10", tmp_path))
+    check_content(Cifar("cifar10-subset", tmp_path))
 
 
 def test_torchvision_layout_needs_no_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torchvision_folder(tmp_path, "cifar10")
     for library in ("datasets", "pyarrow", "PIL", "PIL.Image"):
         monkeypatch.setitem(sys.modules, library, None)
-    assert len(Cifar("cifar10", tmp_path).training_images(0, 8)) == 8
+    assert len(Cifar("cifar10-subset", tmp_path).training_images(0, 8)) == 8
 
 
 def test_equal_sources_give_equal_batches(tmp_path: Path) -> None:
     parquet_folder(tmp_path / "a", "cifar100")
     torchvision_folder(tmp_path / "b", "cifar100")
-    first, second = (Cifar("cifar100", tmp_path / part).batch(16, 3) for part in "ab")
+    first, second = (Cifar("cifar100-subset", tmp_path / part).batch(16, 3) for part in "ab")
     assert first.hash == second.hash
     assert first.images.shape == (16, 3, 32, 32)
 
 
 def test_normalised_with_the_constants_of_the_benchmark(tmp_path: Path) -> None:
     parquet_folder(tmp_path, "cifar10")
-    found = Cifar("cifar10", tmp_path)
+    found = Cifar("cifar10-subset", tmp_path)
     black, white = (found.normalise(np.full((1, 3, 32, 32), value, np.uint8))[0, :, 0, 0] for value in (0, 255))
     np.testing.assert_allclose(black, [-125.3 / 63.0, -123.0 / 62.1, -113.9 / 66.7], rtol=1e-5)
     np.testing.assert_allclose(white, [129.7 / 63.0, 132.0 / 62.1, 141.1 / 66.7], rtol=1e-5)
@@ -108,7 +109,7 @@ def test_normalised_with_the_constants_of_the_benchmark(tmp_path: Path) -> None:
 
 def test_training_images_are_seeded_distinct_and_not_of_val(tmp_path: Path) -> None:
     parquet_folder(tmp_path, "cifar10")
-    found = Cifar("cifar10", tmp_path)
+    found = Cifar("cifar10-subset", tmp_path)
     train = {image.tobytes() for image in found.split("train").images}
     first = found.training_images(5, 54)
     assert {image.tobytes() for image in first.images} == train  # all of them, each once
@@ -120,7 +121,7 @@ def test_training_images_are_seeded_distinct_and_not_of_val(tmp_path: Path) -> N
 def test_split_and_draw_leave_the_global_generator_alone(tmp_path: Path) -> None:
     parquet_folder(tmp_path, "cifar10")
     before = np.random.get_state()[1].copy()
-    found = Cifar("cifar10", tmp_path)
+    found = Cifar("cifar10-subset", tmp_path)
     found.training_images(0, 4)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 
@@ -137,7 +138,7 @@ def test_draws_and_splits_stay_as_published(tmp_path: Path) -> None:
     """Stored scores name their batch by seed: these numbers may change with `HOLD_OUT_SEED` or numpy only."""
     assert draw("cifar100", 0, 4, 45_000).tolist() == DRAW
     parquet_folder(tmp_path, "cifar10")
-    assert Cifar("cifar10", tmp_path)._val.tolist() == VAL
+    assert Cifar("cifar10-subset", tmp_path)._val.tolist() == VAL
 
 
 def test_only_the_drawn_images_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +146,7 @@ def test_only_the_drawn_images_are_decoded(tmp_path: Path, monkeypatch: pytest.M
     decoded = []
     decode = Image.open
     monkeypatch.setattr(Image, "open", lambda *rest, **more: decoded.append(0) or decode(*rest, **more))
-    Cifar("cifar10", tmp_path).training_images(0, 6)
+    Cifar("cifar10-subset", tmp_path).training_images(0, 6)
     assert len(decoded) == 6
 
 
@@ -153,14 +154,14 @@ def test_only_the_drawn_images_are_decoded(tmp_path: Path, monkeypatch: pytest.M
 def test_impossible_draws(tmp_path: Path, seed: int, count: int) -> None:
     parquet_folder(tmp_path, "cifar10")
     with pytest.raises(BadUsage) as error:
-        Cifar("cifar10", tmp_path).training_images(seed, count)
+        Cifar("cifar10-subset", tmp_path).training_images(seed, count)
     one_line(error, "0" if seed else 54)
 
 
 def test_unknown_names(tmp_path: Path) -> None:
     parquet_folder(tmp_path, "cifar10")
     with pytest.raises(BadUsage, match="did you mean 'test'"):
-        Cifar("cifar10", tmp_path).split("tests")
+        Cifar("cifar10-subset", tmp_path).split("tests")
     with pytest.raises(BadUsage, match="cifar1000"):
         Cifar("cifar1000", tmp_path)
 
@@ -193,15 +194,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: ModuleType) -
 
 def test_hub(hub: Callable[..., tuple[Path, list]], datasets: ModuleType) -> None:
     folder, asked = hub(lambda table: table.cast_column("img", datasets.Image()))
-    found = Cifar("cifar100", None)
+    found = Cifar("cifar100-subset", None)
     assert asked == [("uoft-cs/cifar100", "train")]
     check_content(found)
-    assert found.batch(16, 3).hash == Cifar("cifar100", folder).batch(16, 3).hash
+    assert found.batch(16, 3).hash == Cifar("cifar100-subset", folder).batch(16, 3).hash
 
 
 def test_hub_gives_the_rows_of_a_selection(hub: Callable[..., tuple[Path, list]], datasets: ModuleType) -> None:
     hub(lambda table: table.cast_column("img", datasets.Image()).select([5, 1, 3]))
-    test = Cifar("cifar100", None).split("test")
+    test = Cifar("cifar100-subset", None).split("test")
     np.testing.assert_array_equal(test.images, pixels(7, 1)[0][[5, 1, 3]])
     np.testing.assert_array_equal(test.labels, pixels(7, 1)[1][[5, 1, 3]])
 
@@ -213,7 +214,7 @@ def test_hub_with_other_columns(hub: Callable[..., tuple[Path, list]], datasets:
     else:
         hub(lambda table: table.cast_column("img", datasets.Image()).remove_columns("fine_label"))
     with pytest.raises(BadInput) as error:
-        Cifar("cifar100", None)
+        Cifar("cifar100-subset", None)
     one_line(error, "uoft-cs/cifar100 on the hub has no images 'img' with 'fine_label' (", "--data")
 
 
@@ -225,7 +226,7 @@ def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, datasets: ModuleType,
     monkeypatch.setattr(datasets, "load_dataset", no_network)
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", no_network)
     with pytest.raises(BadInput) as error:
-        Cifar("cifar10", None)
+        Cifar("cifar10-subset", None)
     one_line(error, "cifar10", "--data", "No space" if isinstance(problem, OSError) and problem.errno else "connection")
     assert datasets.config.HF_HUB_OFFLINE is (os.environ.get("HF_HUB_OFFLINE", "0") == "1")
 

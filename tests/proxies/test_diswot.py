@@ -19,7 +19,7 @@ from distill.loss_terms import outer_rows_distance, rows
 from images.base import Batch
 from probe.network import Probe
 from proxies.base import NotApplicable
-from proxies.diswot import VARIANTS, DisWOT, DisWOTRelation, DisWOTSemantic
+from proxies.diswot import PUBLISHED, VARIANTS, DisWOT, DisWOTRelation, DisWOTSemantic
 from proxies.testing import DEGENERATE, ORDINARY, make_batch
 from spaces.draw import Draw
 from spaces.nb201.cell import Cell
@@ -82,12 +82,14 @@ def autograd_of(probe: Probe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def brute_semantic(student: Probe, teacher: Probe, variant: str) -> float:
     of = [autograd_of(probe) for probe in (teacher, student)]
-    if variant == "paper":
+    if variant in ("paper", "padded"):
         grams = []
         for _, maps, weights in of:
             N, C = maps.shape[:2]
             weighted = np.stack([[weights[n, c] * maps[n, c] for n in range(N)] for c in range(C)]).reshape(C, -1)
             grams.append(unit(weighted @ weighted.T))
+        if variant == "padded":
+            grams = [np.pad(gram, (0, max(map(len, grams)) - len(gram))) for gram in grams]
         return -float(np.linalg.norm(grams[0] - grams[1]))
     (g_t, _, _), (g_s, _, _) = of
     K, C = g_t.shape
@@ -107,7 +109,7 @@ def brute_relation(student: Probe, teacher: Probe, variant: str) -> float:
         return -float((difference**2).sum()) / len(first[0]) ** 2
     flat = [each.reshape(len(each), -1) for each in maps]
     grams = [each @ each.T for each in flat]
-    if variant == "paper":
+    if variant in ("paper", "padded"):
         return -float(np.linalg.norm(unit(grams[0]) - unit(grams[1])))
     N = len(flat[0])
     return -float(((row_normalised(grams[0]) - row_normalised(grams[1])) ** 2).sum()) / N**2
@@ -126,12 +128,14 @@ def test_both_terms_and_their_sum_are_the_written_out_formulas(variant: str, cel
     assert relation < 0
 
 
-def test_the_three_variants_are_three_functions() -> None:
+def test_the_variants_are_different_functions() -> None:
     student, fixed = observe(ORDINARY[1]), teacher()
-    relations = {DisWOTRelation(variant=variant).score(student, fixed) for variant in VARIANTS}
-    assert len(relations) == 3
-    semantics = [DisWOTSemantic(variant=variant).score(student, fixed) for variant in VARIANTS]
-    assert semantics[1] == semantics[2] != semantics[0]
+    relations = {variant: DisWOTRelation(variant=variant).score(student, fixed) for variant in VARIANTS}
+    assert len({*relations.values()}) == 3
+    assert relations["padded"] == relations["paper"]
+    semantics = {variant: DisWOTSemantic(variant=variant).score(student, fixed) for variant in VARIANTS}
+    assert semantics["readme"] == semantics["released"]
+    assert semantics["padded"] == semantics["paper"] != semantics["readme"], "widths are equal here"
 
 
 @pytest.mark.parametrize("cell", DISCONNECTED)
@@ -141,6 +145,7 @@ def test_disconnected_cells_are_not_finite_in_paper_and_finite_in_readme_and_rel
     assert not student.features[-1].any()
     for proxy in (DisWOT, DisWOTSemantic, DisWOTRelation):
         assert math.isnan(proxy(variant="paper").score(student, fixed))
+        assert math.isnan(proxy(variant="padded").score(student, fixed))
         for variant in ("readme", "released"):
             assert math.isfinite(proxy(variant=variant).score(student, fixed))
     for variant in ("readme", "released"):
@@ -247,7 +252,7 @@ def test_float32_scores_are_the_float64_ones_to_a_thousandth() -> None:
 WIDER = CellSkeleton(channels=8, cells_per_stage=1, classes=5, size=8)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", PUBLISHED)
 def test_channels_of_unequal_number_cannot_be_compared(variant: str) -> None:
     student, wide = observe(ORDINARY[0]), observe(ORDINARY[0], WIDER, "teacher ")
     for proxy in (DisWOT(variant=variant), DisWOTSemantic(variant=variant)):
@@ -255,9 +260,18 @@ def test_channels_of_unequal_number_cannot_be_compared(variant: str) -> None:
             proxy.score(student, wide)
 
 
+def test_padded_channels_compare_any_widths() -> None:
+    student, wide = observe(ORDINARY[0]), observe(ORDINARY[0], WIDER, "teacher ")
+    expected = brute_semantic(student, wide, "padded"), brute_relation(student, wide, "padded")
+    assert DisWOTSemantic(variant="padded").score(student, wide) == pytest.approx(expected[0], rel=1e-9)
+    assert DisWOT(variant="padded").score(student, wide) == pytest.approx(sum(expected), rel=1e-9)
+    assert DisWOTSemantic(variant="padded").score(wide, student) == pytest.approx(expected[0], rel=1e-9)
+    assert -math.sqrt(2) <= expected[0] < 0
+
+
 def test_the_relation_of_images_does_not_depend_on_the_teachers_width_except_in_released() -> None:
     student, wide = observe(ORDINARY[0]), observe(ORDINARY[0], WIDER, "teacher ")
-    for variant in ("paper", "readme"):
+    for variant in ("paper", "readme", "padded"):
         score = DisWOTRelation(variant=variant).score(student, wide)
         assert score == pytest.approx(brute_relation(student, wide, variant), rel=1e-9)
     with pytest.raises(NotApplicable, match="released"):

@@ -21,6 +21,7 @@ from bench.worker import Setup, Worker
 from images.base import Batch
 from probe.network import Probe
 from proxies import registry
+from proxies.registry import create
 from proxies.testing import DEGENERATE, ORDINARY, make_batch
 from spaces.draw import Draw
 from spaces.nb201.cell import NONE, Cell, cell_at, cells
@@ -257,7 +258,7 @@ def outcomes(
 ) -> list[dict[str, float | None]]:
     """For each cell the score of each proxy, all proxies of an initialisation reading one probe of one network: that it
     is the same in a group is shown in test_together.py."""
-    worker = worker_class(Setup(setting, texts, (), None, "cpu", together=1))
+    worker = worker_class(Setup(setting, tuple(map(create, texts)), (), None, "cpu", together=1))
     inits = {proxy.init for proxy in worker.proxies}
     found = []
     for index in indices:

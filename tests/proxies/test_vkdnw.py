@@ -14,9 +14,10 @@ from torch.func import functional_call, jacrev
 from common.errors import BadUsage
 from images.base import Batch
 from images.noise import noise
+from probe.each_image import logit_jacobian
 from probe.network import Probe
 from probe.views import View
-from proxies import registry, vkdnw
+from proxies import registry
 from proxies.testing import DEGENERATE, ORDINARY, make_batch, make_probe
 from spaces.draw import Draw
 from spaces.nb201.cell import Cell, cells
@@ -121,7 +122,7 @@ def test_the_jacobian_is_that_of_every_first_weight(cell: str, init: str) -> Non
     }
     network.load_state_dict(moved, strict=False)
     theirs.load_state_dict(moved, strict=False)
-    logits, jacobian = vkdnw._jacobian(network, probe.images, 128)
+    logits, jacobian = logit_jacobian(network, probe.images, 128)
     assert network.training
     p = logits.softmax(1)
     F = torch.einsum("nkp,nk,nkq->pq", jacobian, p, jacobian)
@@ -136,8 +137,8 @@ def test_the_original_network_has_the_same_jacobian_though_its_last_relu_writes_
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
     probe = probe_of("vkdnw", cell).noise
     theirs = XautodlNetwork(Cell.parse(cell), SKELETON, Draw(0, "kaiming", momentum=0.0)).double()
-    expected = vkdnw._jacobian(probe.network, probe.images, 128)[1]
-    torch.testing.assert_close(vkdnw._jacobian(theirs, probe.images, 128)[1], expected, rtol=1e-8, atol=1e-12)
+    expected = logit_jacobian(probe.network, probe.images, 128)[1]
+    torch.testing.assert_close(logit_jacobian(theirs, probe.images, 128)[1], expected, rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", SAMPLE)

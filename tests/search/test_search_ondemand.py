@@ -20,7 +20,7 @@ from spaces.nb201.equivalence import members, representatives
 
 SEEDS = (0, 2)
 CELLS = (9, 4000, 15000)
-REQUEST = Request(benchmark("digits"), ("diswot",), SEEDS)
+REQUEST = Request(benchmark("digits"), (create("diswot"),), SEEDS)
 SHARED = next(cells for cells in members("function").values() if len(cells) > 3)
 
 
@@ -53,7 +53,7 @@ def stored(store: ScoreStore) -> dict[int, dict[int, float | None]]:
 def test_a_score_on_demand_is_that_of_a_run(store: ScoreStore, tmp_path: Path) -> None:
     (tmp_path / "cells.txt").write_text("\n".join(map(str, CELLS)))
     other = ScoreStore(tmp_path / "run.sqlite")
-    execute(Request(benchmark("digits"), ("diswot",), SEEDS, cells=str(tmp_path / "cells.txt")), other)
+    execute(Request(benchmark("digits"), (create("diswot"),), SEEDS, cells=str(tmp_path / "cells.txt")), other)
     scores = OnDemand(REQUEST, store)
     for cell in CELLS:
         expected = [stored(other)[seed][cell] for seed in SEEDS]
@@ -84,7 +84,7 @@ def test_a_cell_whose_class_was_scored_by_a_run_gets_its_row_without_a_pass(
     run = partial.start_run("now", {}, [(number, 0, "limit", 1)])
     partial.add(run, [Row(number, 0, SHARED[1], 0.5, "ok", "")])
     passes.clear()
-    assert OnDemand(Request(benchmark("digits"), ("diswot",), (0,)), partial).score(SHARED[2]) == 0.5
+    assert OnDemand(Request(benchmark("digits"), (create("diswot"),), (0,)), partial).score(SHARED[2]) == 0.5
     assert not passes
     assert {row.cell: row.score for row in partial.rows(number, 0)} == {SHARED[1]: 0.5, SHARED[2]: 0.5}
 
@@ -96,7 +96,7 @@ def test_a_seed_without_a_score_leaves_none_and_is_tried_again_only_when_asked(
     passes.clear()
     assert OnDemand(REQUEST, store).score(9) is None
     assert not passes
-    assert OnDemand(Request(benchmark("digits"), ("diswot",), SEEDS, retry=True), store).score(9) is None
+    assert OnDemand(Request(benchmark("digits"), (create("diswot"),), SEEDS, retry=True), store).score(9) is None
     assert [task.seed for task in passes] == [2]
 
 
@@ -109,7 +109,7 @@ def test_every_pass_is_on_disk_before_the_next(store: ScoreStore, monkeypatch: p
     monkeypatch.setattr(ondemand.Worker, "score", score)
     with pytest.raises(KeyboardInterrupt):
         OnDemand(REQUEST, store).score(4000)
-    other = ScoreStore(store.path, create=False)
+    other = ScoreStore(store.path, write=False)
     assert set(stored(other)[0]) == set(members("function")[representatives("function")[4000]])
 
 

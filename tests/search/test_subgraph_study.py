@@ -20,10 +20,12 @@ from heavy import heavy_imports
 import images.digits
 from analysis.figures import draw_subgraphs, subgraph
 from analysis.figures.style import styled
-from analysis.tables.subgraph import lines, read, verdict, write
+from analysis.tables import subgraph as tables
+from analysis.tables.subgraph import lines, read, verdict
 from common.cli import run
 from common.errors import BadInput
-from common.files import gzip_bytes, write_json
+from common.files import gzip_bytes
+from common.formats import write_json
 from search.cli import app
 from tests.conftest import Command, Fork
 
@@ -220,13 +222,14 @@ def test_the_table_says_whether_the_student_wins(tmp_path: Path, lead: float, sa
     assert frame.loc["l1", "distilled"] == pytest.approx(80 + 1 + 0.05 / 3 + lead + 0.02)
     assert frame.loc["l1", "vanilla"] == pytest.approx(frame.loc["l1", "distilled"] - 2)
     assert said in verdict(lines(cuts[1]))
-    paths = write(cuts, tmp_path / "made", "digits")
+    paths = tables.table(tables.frame(cuts), cuts, "digits").write(tmp_path / "made")
     assert sorted(path.suffix for path in paths) == [".csv", ".md", ".tex"]
     page = (tmp_path / "made.md").read_text()
     assert "| edges, 1,000 | the teacher, shallower | none | – |" in page
     assert page.count("random subgraph of equal size") == 2
     first = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in write(cuts, tmp_path / "made", "digits")] == first
+    again = tables.table(tables.frame(cuts), cuts, "digits").write(tmp_path / "made")
+    assert [path.read_bytes() for path in again] == first
 
 
 def test_subgraphs_of_another_size_are_not_said_to_be_of_equal_size(tmp_path: Path) -> None:
@@ -246,7 +249,7 @@ def test_files_of_another_form_are_refused_in_one_line(tmp_path: Path) -> None:
     made_up(tmp_path, 0)
     assert read("cifar10", tmp_path) == []
     (tmp_path / "digits-edges-1000.csv").write_text("seed,kind\n0,l1\n")
-    with pytest.raises(BadInput, match=r"cannot read .*digits-edges-1000.json with its .csv \(no distilled\)"):
+    with pytest.raises(BadInput, match=r"cannot read .*digits-edges-1000.csv \(no column 'network'\)"):
         read("digits", tmp_path)
 
 

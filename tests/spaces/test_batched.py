@@ -19,6 +19,7 @@ from probe.batched import Group, GroupProbe
 from probe.needs import BACKWARD, READS_BATCH
 from probe.network import Probe
 from proxies import registry
+from proxies.registry import create
 from proxies.testing import DEGENERATE, ORDINARY, make_batch
 from spaces.draw import Draw
 from spaces.nb201.batched import Batched
@@ -180,7 +181,7 @@ def no_network() -> torch.nn.Module:
 
 
 def scores(together: int, proxies: Sequence[str], chosen: Sequence[int]) -> tuple[Worker, list[Outcome]]:
-    worker = NoiseSetup(benchmark("digits"), tuple(proxies), (), None, "cpu", together=together)()
+    worker = NoiseSetup(benchmark("digits"), tuple(map(create, proxies)), (), None, "cpu", together=together)()
     by_init: dict[str, list[int]] = {}
     for number, proxy in enumerate(worker.proxies):
         by_init.setdefault(proxy.init, []).append(number)

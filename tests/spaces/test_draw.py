@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from common.errors import BadUsage
-from spaces.draw import INITS, Draw
+from spaces.draw import INITS, Draw, NestedDraw
 from spaces.nb201.cell import CONV1, CONV3, Cell, cells
 from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
@@ -180,3 +180,24 @@ def test_building_does_not_depend_on_the_global_random_state(backbone: type[nn.M
 def test_an_unknown_initialisation_is_bad_usage_with_a_suggestion() -> None:
     with pytest.raises(BadUsage, match="did you mean 'kaiming'"):
         Draw(0, "kaimng")
+
+
+# networks of unequal widths
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_a_nested_draw_has_the_first_of_the_widest_layers_weights(init: str) -> None:
+    draw = Draw(3, init)
+    nested = NestedDraw(draw, 6)
+    wide, narrow = nested.conv("here", 6, 6, 3), nested.conv("here", 2, 4, 3)
+    assert torch.equal(wide.weight, Draw(3, init).conv("here", 6, 6, 3).weight)
+    scale = 1.0 if init == "gaussian" else math.sqrt(6 / 2)
+    torch.testing.assert_close(narrow.weight, wide.weight[:4, :2] * scale)
+    assert narrow.weight.is_contiguous(memory_format=torch.channels_last)
+    assert nested.conv("here", 2, 4, 3) is narrow is NestedDraw(draw, 6).conv("here", 2, 4, 3)
+    assert not torch.equal(nested.conv("there", 2, 4, 3).weight, narrow.weight)
+    assert nested.bn("norm", 4) is not nested.bn("norm", 2)
+    head, whole = nested.linear("head", 2, 10), nested.linear("head", 6, 10)
+    torch.testing.assert_close(head.weight, whole.weight[:, :2] * scale)
+    assert head.weight.is_contiguous()
+    assert head.bias.shape == (10,)

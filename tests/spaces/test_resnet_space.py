@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.benchmarks import ResNetTeacher, benchmark
+from bench.benchmarks import benchmark
 from bench.measure.speed import NoiseSetup
 from bench.plan import Pass, select
+from bench.teachers import ResNetTeacher
 from bench.worker import Worker
 from common.errors import BadUsage
 from proxies import registry
@@ -176,7 +177,7 @@ def test_the_teacher_is_none_of_the_students() -> None:
 
 @cache
 def tiny_worker() -> Worker:
-    return NoiseSetup(TINY, tuple(registry.known()), (), None, "cpu")()
+    return NoiseSetup(TINY, tuple(map(registry.create, registry.known())), (), None, "cpu")()
 
 
 @cache

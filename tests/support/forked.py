@@ -52,8 +52,10 @@ def _work(work: Callable[..., object], arguments: tuple[Any, ...], folder: Path,
 
 
 def python(*words: str) -> None:
-    """What `python WORDS` does, words of `-m`, in a folder that holds modules: its own come before all others."""
-    assert words[0] == "-m", words
+    """What `python WORDS` does, of a script or of `-m`, in a folder that holds modules: its own come before others."""
     sys.path.insert(0, os.getcwd())
-    sys.argv = [*words[1:]]
-    runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    sys.argv = [*words[1:]] if words[0] == "-m" else [*words]
+    if words[0] == "-m":
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(words[0], run_name="__main__")

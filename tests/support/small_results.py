@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.read.labels import TABLES, load_labels
-from analysis.studies.leaderboard import lines, write
+from analysis.studies.leaderboard import lines
+from analysis.tables.leaderboard import frame, table
 from bench.benchmarks import benchmark
 from bench.plan import select
-from common.files import gzip_bytes, write_json, write_whole
+from common.files import gzip_bytes, write_whole
+from common.formats import write_csv, write_json, write_text
 from distill.tables import AccuracyTable, table_path, write_table
 from spaces.nb201.space import NB201
 
@@ -22,6 +24,13 @@ SEEDS = (0, 1)
 UNSCORED = CELLS[3]
 """The cell that nwot has no score of."""
 HOSTILE = '</script><img src=x onerror="alert(1)"> & <b>bold</b> | "pipe"'
+
+SETS = [
+    {"proxy": proxy, "set": which, "n": n, "spearman": rho, "spearman_low": rho - 0.1, "spearman_high": rho + 0.1}
+    for proxy, rhos in {"nwot": (0.91, 0.8), "plain": (math.nan, math.nan), "snip": (0.95, 0.7)}.items()
+    for which, n, rho in zip(("all", "functions"), (12345, 30), rhos, strict=True)
+]
+"""A table that has a definition, as its file holds it."""
 
 FIGURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200"><circle cx="150" cy="100" r="50"/></svg>'
 
@@ -59,13 +68,10 @@ def small_results(folder: Path) -> Path:
     for kind in TABLES:
         labels = load_labels(kind, "digits", folder / "accuracies")
         found = lines(folder / "scores", benchmark("digits"), labels, "functions")
-        write(found, folder / "tables" / f"leaderboard-digits-{kind}", f"digits, {kind}: made up.")
-    piped = HOSTILE.replace("|", r"\|")
-    rows = ["|  | number |", "|---|---:|", f"| {piped} | 10 [9, 11] |", "| b | – |", "| c | 9.5* |"]
-    study = "\n".join([f"A study of {HOSTILE}", "in two lines.", "", *rows, ""])
-    write_whole(folder / "tables/study-digits.csv", b"what,number\nany,1\n")
-    write_whole(folder / "tables/study-digits.md", study.encode())
-    write_whole(folder / "tables/other.csv", b'name,count\n"x, y",10\nz,\nw,9\n')
+        table(frame(found), f"digits, {kind}: made up.").write(folder / "tables" / f"leaderboard-digits-{kind}")
+    write_csv(folder / "tables/sets-digits.csv", pd.DataFrame(SETS))
+    write_csv(folder / "tables/study-digits.csv", pd.DataFrame({"what": [HOSTILE, "b"], "number": ["10", ""]}))
+    write_text(folder / "tables/other.csv", 'name,count\n"x, y",10\nz,\nw,9\n')
     write_whole(folder / "figures/digits-distilled-ranking.svg", FIGURE)
     write_json(folder / "costs/digits.json", {"torch": "9.9", "device": "abacus"})
     return folder

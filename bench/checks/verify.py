@@ -53,7 +53,7 @@ def verify(
     store.check()
     verdicts = []
     for proxy in proxies:
-        worker: Worker = Setup(benchmark, (proxy.label,), files, data, device)()
+        worker: Worker = Setup(benchmark, (proxy,), files, data, device)()
         stored = store.scores(benchmark.name, proxy, benchmark.teacher.record())
         if not stored:
             raise BadInput(f"{store.path} has no scores of {name_of(proxy, benchmark)} on {benchmark.name}")

@@ -1,0 +1,86 @@
+"""The command line of an installed copy: what to do first, and the command lines of the rooms below it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from analysis.cli import app as analysis
+from bench.cli import app as bench
+from bench.cli import list_command, run_command
+from common.cli import application
+from distill.cli import app as distill
+from diswot_bench import __version__
+from search.cli import app as search
+
+DISTILLED = "distilled"
+Against = Annotated[
+    str, typer.Option(help="distilled, vanilla, gain, or a CSV file with cell|index|arch and accuracy.")
+]
+
+app = application("Zero-cost proxies on NAS-Bench-201, judged by distilled accuracy.", completion=True)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Zero-cost proxies on NAS-Bench-201, judged by distilled accuracy."""
+
+
+def _with_table(score: Callable[..., None]) -> Callable[..., None]:
+    """`bench run`, and behind it the table of `analysis correlate`: what `make bench` runs."""
+
+    @functools.wraps(score)
+    def run(against: str, **given: Any) -> None:
+        from analysis.cli import correlate_command
+        from bench.plan import labelled_modes
+
+        benchmark, code = given["benchmark"], 0
+        try:
+            score(**given)
+        except SystemExit as end:
+            if end.code != 3:  # finished, and some cells have no score: the table says how many
+                raise
+            code = 3
+        if against != DISTILLED or DISTILLED in labelled_modes(benchmark):
+            correlate_command(
+                [given["proxies"]],
+                benchmark,
+                against,
+                cells=given["cells"] if given["cells"] != "all" else None,
+                store=given["store"],
+                teacher=given["teacher"],
+                proxy_module=given["proxy_module"],
+            )
+        else:
+            print(
+                f"{benchmark} has no distilled accuracies to judge by: `diswot-bench analysis correlate "
+                f"{given['proxies']} --benchmark {benchmark} --against FILE` takes other ones",
+                file=sys.stderr,
+            )
+        sys.exit(code)
+
+    own = inspect.Parameter("against", inspect.Parameter.KEYWORD_ONLY, default=DISTILLED, annotation=Against)
+    signature = inspect.signature(score, eval_str=True)
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
+    return run
+
+
+app.command("run")(_with_table(run_command))
+app.command("list")(list_command)
+for name, room in (("bench", bench), ("analysis", analysis), ("distill", distill), ("search", search)):
+    app.add_typer(room, name=name)

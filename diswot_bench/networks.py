@@ -1,0 +1,176 @@
+"""Scores of networks of one's own: any `torch.nn.Module`, on images and labels that are handed in."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pandas as pd
+import torch
+from torch import nn
+
+from bench.worker import failure
+from common.errors import BadInput, BadUsage
+from common.files import content_hash
+from images.base import Batch
+from proxies import registry
+from proxies.base import NotApplicable, Population, Proxy
+from proxies.module import ModuleScore, observed_teacher, score_modules
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def score(
+    proxy: str | Proxy,
+    model: nn.Module,
+    images: torch.Tensor | np.ndarray,
+    labels: torch.Tensor | np.ndarray | Sequence[int],
+    *,
+    teacher: nn.Module | None = None,
+    init: str | None = None,
+    seed: int = 0,
+    stages: Sequence[str] | None = None,
+    second: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> float:
+    """The score of an nn.Module by a proxy; larger is better. The network is afterwards what it was.
+
+    `images` float [B, C, H, W], normalised as the network wants them, and `labels` int [B] are its batch; it is
+    observed in training mode, on the device that it is on. `teacher` is read as it is, in its own mode: trained ones in
+    evaluation mode.
+    `init` draws the weights anew (`default`, `kaiming`, `gaussian`) on a copy, or leaves them for every proxy
+    (`given`); None leaves them for proxies that declare no initialisation of their own. `seed` draws those weights,
+    noise and dropout. `stages` names the modules whose outputs are feature maps (None: found by the rule of
+    docs/guides/your-network.md); `second` is another batch, (images, labels), for proxies that read two.
+
+    Raises NotApplicable, with the reason, where the proxy has no meaning for the network, BadUsage for an unknown
+    name and BadInput for images and labels that do not fit. What else is to be known of a score, a share of weights
+    without gradient for instance, is a warning.
+    """
+    chosen = registry.create(proxy) if isinstance(proxy, str) else proxy
+    batch = _batch(images, labels)
+    options = _options(init, seed, stages, second) | {"teacher": teacher}
+    (found,) = score_modules([chosen], model, batch, **options).values()
+    if isinstance(found, NotApplicable):
+        raise found
+    for note in found.notes:
+        warnings.warn(f"{chosen.label}: {note}", stacklevel=2)
+    return found.value
+
+
+def score_all(
+    proxies: str | Iterable[str | Proxy],
+    models: Mapping[str, nn.Module],
+    images: torch.Tensor | np.ndarray,
+    labels: torch.Tensor | np.ndarray | Sequence[int],
+    *,
+    teacher: nn.Module | None = None,
+    init: str | None = None,
+    seed: int = 0,
+    stages: Mapping[str, Sequence[str]] | None = None,
+    second: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> pd.DataFrame:
+    """A DataFrame with a row for each (network, proxy): `score`, `status`, `reason`.
+
+    `proxies` as the command line takes them (`nwot,snip`, `all`, a list); `stages` by network; the rest as `score`.
+    `status` is `ok`, `nonfinite`, `not_applicable`, `oom` or `error`, and `reason` says why there is no score, or what
+    is to be known of it. Proxies that rank networks among each other (`vkdnw_aggregate`) rank those handed in.
+    `frame["score"].unstack()` is a table of networks and proxies.
+    """
+    if not isinstance(models, Mapping) or not models:
+        raise BadUsage("score_all: hand in networks by name, {'a': network, ...}")
+    chosen = _chosen(proxies)
+    parts = [part for one in chosen if isinstance(one, Population) for part in registry.parts(one)]
+    read = list({one.label: one for one in (*chosen, *parts) if isinstance(one, Proxy)}.values())
+    batch = _batch(images, labels)
+    options = _options(init, seed, None, second)
+    if teacher is not None:
+        options["teacher"] = observed_teacher(teacher, batch, read, seed=seed)
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    for name, model in models.items():
+        own = options | ({"stages": stages[name]} if stages and name in stages else {})
+        for label, found in _scored(read, model, batch, own).items():
+            rows[str(name), label] = _row(found)
+    for one in chosen:
+        if isinstance(one, Population):
+            rows |= _ranked(one, list(map(str, models)), rows)
+    wanted = [(str(name), one.label) for name in models for one in chosen]
+    index = pd.MultiIndex.from_tuples(wanted, names=["network", "proxy"])
+    return pd.DataFrame([rows[key] for key in wanted], index).astype({"score": float})
+
+
+def _chosen(proxies: str | Iterable[str | Proxy]) -> list[Proxy | Population]:
+    if isinstance(proxies, str):
+        return registry.choose(proxies)
+    found: list[Proxy | Population] = []
+    for one in proxies:
+        found += registry.choose(one) if isinstance(one, str) else [one]
+    if not found:
+        raise BadUsage("no proxy named: give one, several, or all")
+    return found
+
+
+def _batch(images: Any, labels: Any) -> Batch:
+    pixels, numbers = torch.as_tensor(images), torch.as_tensor(labels)
+    if pixels.ndim != 4 or not pixels.is_floating_point() or not len(pixels):
+        raise BadInput(
+            f"images are {pixels.dtype} {list(pixels.shape)}: hand in floating point [B, C, H, W], normalised as the "
+            "network wants them"
+        )
+    if numbers.shape != (len(pixels),) or numbers.is_floating_point() or numbers.dtype == torch.bool:
+        raise BadInput(f"labels are {numbers.dtype} {list(numbers.shape)}: hand in whole numbers [{len(pixels)}]")
+    if not pixels.isfinite().all():
+        raise BadInput("images hold NaN or infinity")
+    numbers = numbers.long()
+    return Batch(pixels, numbers, content_hash([pixels.detach().cpu().numpy(), numbers.cpu().numpy()]))
+
+
+def _options(
+    init: str | None, seed: int, stages: Sequence[str] | None, second: tuple[torch.Tensor, torch.Tensor] | None
+) -> dict[str, Any]:
+    return {"init": init, "seed": seed, "stages": stages, "second": None if second is None else _batch(*second)}
+
+
+Found: TypeAlias = ModuleScore | NotApplicable | tuple[str, str]
+"""A score, why there is none, or (status, reason) of a failure."""
+
+
+def _scored(proxies: Sequence[Proxy], model: nn.Module, batch: Batch, options: dict[str, Any]) -> dict[str, Found]:
+    """By label; where something fails, one proxy at a time, so that it fails alone."""
+    try:
+        return dict(score_modules(proxies, model, batch, **options))
+    except BadUsage:
+        raise
+    except Exception as error:  # a proxy may fail in any way, and a network too
+        if len(proxies) == 1:
+            return {proxies[0].label: failure(error)}
+    return {label: found for proxy in proxies for label, found in _scored([proxy], model, batch, options).items()}
+
+
+def _row(found: Found) -> dict[str, object]:
+    if isinstance(found, NotApplicable):
+        return {"score": math.nan, "status": "not_applicable", "reason": str(found)}
+    if not isinstance(found, ModuleScore):
+        status, reason = found
+        return {"score": math.nan, "status": status, "reason": reason}
+    if not math.isfinite(found.value):
+        return {"score": math.nan, "status": "nonfinite", "reason": str(found.value)}
+    return {"score": found.value, "status": "ok", "reason": "; ".join(found.notes)}
+
+
+def _ranked(
+    population: Population, names: Sequence[str], rows: Mapping[tuple[str, str], Mapping[str, object]]
+) -> dict[tuple[str, str], dict[str, object]]:
+    """The rows of a proxy that ranks networks among each other: of those that all of its parts have a score of."""
+    labels = [part.label for part in registry.parts(population)]
+    columns = pd.DataFrame({label: [rows[name, label]["score"] for name in names] for label in labels}, names)
+    combined = population.combine(columns.dropna()).reindex(names)
+    found: dict[tuple[str, str], dict[str, object]] = {}
+    for name in names:
+        lacking = [label for label in labels if rows[name, label]["status"] != "ok"]
+        reason = f"no score of its part {lacking[0]}: {rows[name, lacking[0]]['reason']}" if lacking else ""
+        status = "not_applicable" if lacking else "ok"
+        found[name, population.label] = {"score": combined[name], "status": status, "reason": reason}
+    return found

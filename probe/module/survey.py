@@ -1,0 +1,347 @@
+"""What is known of a network before its images are looked at: layers, stages, blocks, where its class scores are.
+
+A network is recorded for two images and for three: the dimension that grows is that of the images.
+
+A *stage* ends where the pixels become half as many or fewer. Its map is the last one before that which everything
+behind is computed from, with no way around it: what a residual block puts out, not what is inside of it. What comes
+behind a global pooling is no stage. Tokens [B, N, C] are the pixels of a map of C channels, class tokens left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from common.errors import BadInput, unknown
+from probe.calls import LAYERS, Kind
+from probe.module.recorder import IMAGES, Node, Recorder, tensors
+
+EXTRA_TOKENS = 8
+"""As many tokens may stand in front of those of a map."""
+
+
+class Map(NamedTuple):
+    """Where a feature map is put out, and how it lies there."""
+
+    number: int
+    """Of the call."""
+    channels: int
+    """Their dimension."""
+    size: tuple[int, int]
+    """Pixels, [H, W]."""
+    extra: int = 0
+    """Tokens in front of the pixels."""
+
+    def of(self, value: torch.Tensor) -> torch.Tensor:
+        """The map [B, C, H, W] in what the call puts out."""
+        if value.ndim == 4:
+            return value.movedim(self.channels, 1)
+        return value.movedim(self.channels, 1)[:, :, self.extra :].unflatten(2, self.size)
+
+
+class Block(NamedTuple):
+    """A block: the calls that make what it reads and what it puts out, and the dimension of the channels in each."""
+
+    input: tuple[int, int]
+    output: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The calls of a network in the order in which they come, and what they are to those who read it."""
+
+    nodes: list[Node]
+    images: list[int | None]
+    """Dimension of the images in what each call puts out; None where there is none of their number."""
+    logits: int
+    choice: int
+    """Which of the tensors that are returned are the logits."""
+    classes: int
+    classifier: int | None
+    """The call of the last linear layer, if it reads one vector for each image."""
+    stages: tuple[Map, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def direct(self) -> bool:
+        """Whether the logits are what the last linear layer puts out."""
+        return self.classifier == self.logits
+
+    def kinds(self, *kinds: Kind) -> dict[int, Node]:
+        """The calls of these kinds."""
+        return {number: node for number, node in enumerate(self.nodes) if node.kind in kinds}
+
+    def names(self, *kinds: Kind) -> str:
+        """What they are called, for reasons: `gelu, softmax`; empty where there are none."""
+        return ", ".join(sorted({node.name for node in self.kinds(*kinds).values()}))
+
+
+class Recording(NamedTuple):
+    """One run: the calls, what was returned, and for each module by name what its runs read and put out."""
+
+    recorder: Recorder
+    returned: Any
+    modules: Mapping[str, Sequence[tuple[int | None, int | None]]]
+
+
+def logits_of(returned: Any, choice: int = 0) -> torch.Tensor:
+    """The logits in what a network returns: a tensor, its part named `logits`, or one of its tensors."""
+    if isinstance(returned, torch.Tensor):
+        return returned
+    named = returned.get("logits") if isinstance(returned, Mapping) else getattr(returned, "logits", None)
+    if isinstance(named, torch.Tensor):
+        return named
+    found = list(_returned(returned))
+    return found[choice if choice < len(found) else 0]
+
+
+def _returned(returned: Any) -> Iterator[torch.Tensor]:
+    return tensors(returned if isinstance(returned, Mapping | tuple | list) else vars(returned))
+
+
+def survey(
+    network: nn.Module,
+    two: Recording,
+    three: Recording,
+    stages: Sequence[str] | None = None,
+    blocks: Sequence[str] | None = None,
+) -> Survey:
+    """What runs on two and on three images say. Raises BadInput where there are no logits, or no module of a name."""
+    recorder = two.recorder
+    nodes = recorder.nodes
+    images = _images(nodes, three.recorder.nodes)
+    choice, logits = _logits(network, two, nodes)
+    live = _live(nodes, logits)
+    _mark_bends(nodes)
+    layers = [number for number, node in enumerate(nodes) if node.kind in LAYERS and number in live]
+    for node in nodes[layers[-1] if layers else 0 :]:
+        if node.kind is Kind.ATTENTION:  # behind the last layer it makes probabilities
+            node.kind = None
+    heads = [n for n in layers if nodes[n].kind is Kind.LINEAR and images[n] == 0 and _ndim(nodes[n]) == 2]
+    cuts = _cuts(nodes, live)
+    maps = _maps(nodes, images, cuts, layers[0] if layers else len(nodes))
+    said = _named_stages(nodes, two, maps, stages) if stages else _ends(nodes, [maps[n] for n in cuts if n in maps])
+    shape = nodes[logits].shape
+    assert shape is not None
+    return Survey(
+        nodes,
+        images,
+        logits,
+        choice,
+        shape[1],
+        heads[-1] if heads else None,
+        tuple(said),
+        tuple(_blocks(network, nodes, images, two, cuts, blocks)),
+    )
+
+
+def _ndim(node: Node) -> int:
+    return 0 if node.shape is None else len(node.shape)
+
+
+def _images(two: Sequence[Node], three: Sequence[Node]) -> list[int | None]:
+    if [node.name for node in two] != [node.name for node in three]:
+        return [None] * len(two)
+    return [_grown(a.shape, b.shape) for a, b in zip(two, three, strict=True)]
+
+
+def _grown(two: torch.Size | None, three: torch.Size | None) -> int | None:
+    if two is None or three is None or len(two) != len(three):
+        return None
+    grown = [dim for dim, (a, b) in enumerate(zip(two, three, strict=True)) if a != b]
+    return grown[0] if len(grown) == 1 and (two[grown[0]], three[grown[0]]) == (2, 3) else None
+
+
+def _logits(network: nn.Module, run: Recording, nodes: Sequence[Node]) -> tuple[int, int]:
+    """Which of the tensors that are returned are the logits, and the call that made them."""
+    found = list(_returned(run.returned)) if not isinstance(run.returned, torch.Tensor) else []
+    flat = [place for place, one in enumerate(found) if one.ndim == 2]
+    last = max((number for number, node in enumerate(nodes) if node.kind is Kind.LINEAR), default=None)
+    of_last = [place for place in flat if run.recorder.number(found[place]) == last]
+    choice = (of_last or flat or [0])[0]
+    wanted = "return class scores [images, classes], or something with these as `logits`"
+    if not isinstance(run.returned, torch.Tensor) and not found and not _has_logits(run.returned):
+        raise BadInput(f"{type(network).__name__} returns {type(run.returned).__name__} without a tensor: {wanted}")
+    logits = logits_of(run.returned, choice)
+    number = run.recorder.number(logits)
+    if logits.ndim != 2 or logits.shape[0] != 2 or number is None or number == IMAGES:
+        raise BadInput(f"{type(network).__name__} returns {list(logits.shape)} for 2 images: {wanted}")
+    if not isinstance(run.returned, torch.Tensor) and len(flat) > 1 and not of_last and not _has_logits(run.returned):
+        raise BadInput(f"{type(network).__name__} returns {len(flat)} tensors that may be class scores: {wanted}")
+    return choice, number
+
+
+def _has_logits(returned: Any) -> bool:
+    return "logits" in returned if isinstance(returned, Mapping) else hasattr(returned, "logits")
+
+
+def _mark_bends(nodes: Sequence[Node]) -> None:
+    """A sigmoid or tanh that multiplies a map of its size is part of an activation made by hand, as x sigmoid(x)."""
+    for node in nodes:
+        if node.name == "mul":
+            for number in node.inputs:
+                while number != IMAGES and nodes[number].name in ("add", "mul") and len(nodes[number].inputs) == 1:
+                    number = nodes[number].inputs[0]
+                if nodes[number].name in ("sigmoid", "tanh") and nodes[number].shape == node.shape:
+                    nodes[number].kind = Kind.BEND
+
+
+def _live(nodes: Sequence[Node], logits: int) -> set[int]:
+    """The calls that the logits depend on."""
+    found, open_ends = {logits}, [logits]
+    while open_ends:
+        inputs = set(nodes[open_ends.pop()].inputs) - found - {IMAGES}
+        found |= inputs
+        open_ends += inputs
+    return found
+
+
+def _cuts(nodes: Sequence[Node], live: set[int]) -> list[int]:
+    """The calls that no way from the images to the logits goes around, in their order."""
+    last_use: dict[int, int] = {}
+    for number in sorted(live):
+        last_use |= dict.fromkeys(nodes[number].inputs, number)
+    far, cuts = last_use.get(IMAGES, IMAGES), []
+    for number in sorted(live):
+        if far <= number:
+            cuts.append(number)
+        far = max(far, last_use.get(number, number))
+    return cuts
+
+
+def _maps(nodes: Sequence[Node], images: Sequence[int | None], cuts: Sequence[int], first: int) -> dict[int, Map]:
+    """The calls from the first layer on that put out one map, or tokens, for each image."""
+    found, recent, cut = {}, None, set(cuts)
+    for number, node in enumerate(nodes):
+        if number < first or images[number] != 0 or node.shape is None:
+            continue
+        if _ndim(node) == 4 and node.channels in (1, 3):
+            height, width = (node.shape[dim] for dim in range(1, 4) if dim != node.channels)
+            found[number] = Map(number, node.channels, (height, width))
+            recent = (height, width) if number in cut else recent
+        elif _ndim(node) == 3:
+            channels = node.channels if node.channels in (1, 2) else 2
+            grid = _grid(node.shape[3 - channels], recent)
+            if grid is not None:
+                found[number] = Map(number, channels, *grid)
+    return found
+
+
+def _grid(tokens: int, recent: tuple[int, int] | None) -> tuple[tuple[int, int], int] | None:
+    """The map that so many tokens are, and how many stand in front of it: the latest map's size, or a square."""
+    if recent is not None and 0 <= tokens - math.prod(recent) <= EXTRA_TOKENS:
+        return recent, tokens - math.prod(recent)
+    for extra in (0, 1):
+        side = math.isqrt(tokens - extra)
+        if side > 1 and side**2 == tokens - extra:
+            return (side, side), extra
+    return None
+
+
+def _ends(nodes: Sequence[Node], maps: Sequence[Map]) -> list[Map]:
+    """The last map before the pixels become half as many or fewer (or twice as many), up to a global pooling."""
+    ends: list[Map] = []
+    for each in maps:
+        name = nodes[each.number].name
+        if name == "pad":
+            continue
+        if each.size == (1, 1) and any(part in name for part in ("pool", "mean")):
+            break
+        now, before = math.prod(each.size), math.prod(ends[-1].size) if ends else 0
+        if before / 2 < now < 2 * before:
+            ends[-1] = each
+        else:
+            ends.append(each)
+    return ends
+
+
+def _put_out(run: Recording, kind: str, name: str) -> int:
+    """The call that makes what a module puts out when it last runs. Raises BadInput without a module that runs."""
+    if name not in run.modules:
+        raise unknown(f"{kind} (a module that runs)", name, run.modules)
+    number = run.modules[name][-1][1]
+    if number is None or number == IMAGES:
+        raise BadInput(f"{kind} '{name}' puts out nothing that depends on the images: name another module")
+    return number
+
+
+def _named_stages(
+    nodes: Sequence[Node], run: Recording, maps: Mapping[int, Map], names: Sequence[str]
+) -> Iterator[Map]:
+    for name in names:
+        number = _put_out(run, "stage", name)
+        if number not in maps:
+            shape = nodes[number].shape
+            raise BadInput(f"stage '{name}' puts out {list(shape or [])} for 2 images, which is no map: name another")
+        yield maps[number]
+
+
+def _blocks(
+    network: nn.Module,
+    nodes: Sequence[Node],
+    images: Sequence[int | None],
+    run: Recording,
+    cuts: Sequence[int],
+    names: Sequence[str] | None,
+) -> Iterator[Block]:
+    """The blocks named; those of a list `blocks` of the network, from its second on; or those that are found."""
+
+    def end(number: int | None) -> tuple[int, int] | None:
+        if number == IMAGES:
+            return IMAGES, 1
+        if number is None or images[number] != 0 or _ndim(nodes[number]) not in (3, 4):
+            return None
+        channels = nodes[number].channels
+        return number, channels if channels is not None else (1 if _ndim(nodes[number]) == 4 else 2)
+
+    own = getattr(network, "blocks", None)
+    if names is None and isinstance(own, list):
+        called = {module: name for name, module in network.named_modules()}
+        outputs = [end(_put_out(run, "block", called[module])) for module in own]
+        pairs = list(pairwise(outputs))
+    else:
+        wanted = _found_blocks(network, run, cuts) if names is None else names
+        for name in wanted:
+            _put_out(run, "block", name)
+        pairs = [(end(run.modules[name][-1][0]), end(run.modules[name][-1][1])) for name in wanted]
+        if names is not None and not all(one is not None for pair in pairs for one in pair):
+            raise BadInput("blocks: each has to read a map, or tokens, and to put out one: name other modules")
+    for before, after in pairs:
+        if before is not None and after is not None:
+            yield Block(before, after)
+
+
+def _found_blocks(network: nn.Module, run: Recording, cuts: Sequence[int]) -> list[str]:
+    """Modules in lists that hold two layers or more and that everything passes through, as residual blocks do.
+
+    One that holds others gives way to them if they have more than half of its weights: a stage to its blocks.
+    """
+    through = {IMAGES, *cuts}
+    lists = nn.Sequential | nn.ModuleList
+    inside = {
+        f"{name}.{number}" if name else number
+        for name, module in network.named_modules()
+        if isinstance(module, lists)
+        for number in module._modules
+    }
+    sizes = {
+        name: sum(parameter.numel() for parameter in module.parameters() if parameter.ndim > 1)
+        for name, module in network.named_modules()
+        if name in inside
+        and not isinstance(module, lists)
+        and sum(parameter.ndim > 1 for parameter in module.parameters()) > 1
+        and len(run.modules.get(name, ())) == 1
+        and through.issuperset(number if number is not None else IMAGES - 1 for number in run.modules[name][0])
+    }
+    chosen: list[str] = []
+    for name in reversed(sizes):  # those inside come behind
+        within = [other for other in chosen if other.startswith(f"{name}.")]
+        if 2 * sum(sizes[other] for other in within) <= sizes[name]:
+            chosen = [other for other in chosen if other not in within] + [name]
+    return [name for name in sizes if name in chosen]

@@ -1,0 +1,121 @@
+"""Running a network of somebody's so that afterwards it is what it was.
+
+It runs on stand-ins: tensors of their own that share its parameters' memory, and copies of its buffers. So gradients
+and running statistics land elsewhere. Its modes and other attributes are put back, and what it draws (dropout,
+stochastic depth) comes from the score's seed, not from the random states of the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn.parameter import is_lazy
+
+from common.errors import BadInput
+
+
+class Untouched:
+    """A network that is run without a trace. Raises BadInput for one that cannot be looked into."""
+
+    def __init__(self, network: nn.Module, seed: int) -> None:
+        compiled = getattr(network, "_orig_mod", network)  # what torch.compile was given
+        assert isinstance(compiled, nn.Module)
+        self.network = compiled
+        self.seed = seed
+        called = type(self.network).__name__
+        if any(isinstance(module, torch.jit.ScriptModule) for module in self.network.modules()):
+            raise BadInput(f"{called} is a TorchScript module, whose calls cannot be seen: give the network it was of")
+        parameters = dict(self.network.named_parameters())
+        if any(is_lazy(parameter) for parameter in parameters.values()):
+            raise BadInput(f"{called} has parameters without a shape yet: run it once on an image")
+        self.parameters = {name: parameter.detach() for name, parameter in parameters.items()}
+        free = [name for name, parameter in parameters.items() if parameter.requires_grad]
+        self.trainable = free or list(parameters)
+        """Names of the parameters that training changes; all of them where the network is frozen as a whole."""
+        self.buffers = {name: buffer.detach() for name, buffer in self.network.named_buffers()}
+
+    @property
+    def placed(self) -> torch.Tensor:
+        """A tensor as the network's: of its device and floating type."""
+        tensors = [*self.parameters.values(), *self.buffers.values()]
+        return next((tensor for tensor in tensors if tensor.is_floating_point()), torch.zeros(()))
+
+    def __call__(
+        self,
+        images: torch.Tensor,
+        parameters: Mapping[str, torch.Tensor] | None = None,
+        buffers: Mapping[str, torch.Tensor] | None = None,
+        training: bool = True,
+        watch: AbstractContextManager[Any] | None = None,
+    ) -> Any:
+        """What the network returns for `images`, with the tensors given in place of its own, while `watch` looks on.
+
+        Buffers are copied, and have the device and, of floats, the type of the images.
+        """
+        held = {**self.buffers, **(buffers or {})}
+        copies = {
+            name: buffer.to(images.device, images.dtype if buffer.is_floating_point() else None, copy=True)
+            for name, buffer in held.items()
+        }
+        with as_it_was(self.network), drawn_by(self.seed):
+            for module in self.network.modules():
+                module.training = training
+            with watch or nullcontext():
+                return functional_call(self.network, {**(parameters or self.parameters), **copies}, (images,))
+
+
+@contextmanager
+def as_it_was(network: nn.Module) -> Iterator[None]:
+    """Put back every attribute of every module: modes, counters, what was kept for later."""
+    before = [
+        (vars(module), dict(vars(module)), [(held, dict(held)) for held in _held(module)])
+        for module in network.modules()
+    ]
+    try:
+        yield
+    finally:
+        for attributes, values, holders in before:
+            for held, tensors in holders:
+                held.clear()
+                held.update(tensors)
+            attributes.clear()
+            attributes.update(values)
+
+
+def _held(module: nn.Module) -> list[dict[str, Any]]:
+    return [module._parameters, module._buffers, module._modules]
+
+
+@contextmanager
+def drawn_by(seed: int) -> Iterator[None]:
+    """Draw by a score's seed, in torch, NumPy and Python, and put the random states back."""
+    key = int.from_bytes(hashlib.blake2b(f"{seed}/forward".encode(), digest_size=4).digest(), "little")
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    of_numpy, of_python = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(key)
+            np.random.seed(key)
+            random.seed(key)
+            yield
+    finally:
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether it was memory: on a CPU torch reports a failed allocation as a plain RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line of at most 200 characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

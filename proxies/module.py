@@ -1,0 +1,138 @@
+"""Scores of any `nn.Module`: proxies read a probe of it (probe/module/) as they read one of a network of a space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypedDict, Unpack
+
+from torch import nn
+
+from common.errors import unknown
+from images.base import Batch
+from probe.module.probe import ModuleProbe, observe, placed
+from probe.module.subject import Strayed, Subject
+from probe.needs import needs_of
+from proxies.base import NotApplicable, Proxy
+from spaces.inits import INITS
+
+GIVEN = "given"
+"""The initialisation that leaves all weights as they are."""
+
+
+class ModuleScore(NamedTuple):
+    """A score, larger is better, and what is to be known of it: weights without a gradient, a batch in halves."""
+
+    value: float
+    notes: tuple[str, ...] = ()
+
+
+class Options(TypedDict, total=False):
+    """How networks of one's own are scored."""
+
+    teacher: nn.Module | ModuleProbe | None
+    """Keeps its weights, and the mode that it is in. For many students: one probe, of `observed_teacher`."""
+    init: str | None
+    """Draws the weights anew for all proxies (`spaces.inits.INITS`), or for none (`given`). None: for those that
+    declare an initialisation other than `default`."""
+    seed: int
+    """Draws weights, noise, and dropout."""
+    stages: Sequence[str] | None
+    """Modules whose outputs are read as feature maps, in place of those that are found."""
+    blocks: Sequence[str] | None
+    """Modules that are read as blocks, in place of those that are found."""
+    second: Batch | None
+    """For proxies that compare two batches; without, they get the halves of the batch."""
+
+
+def score_module(proxy: Proxy, network: nn.Module, batch: Batch, **options: Unpack[Options]) -> ModuleScore:
+    """The score of a network, observed in training mode, which afterwards is what it was.
+
+    Raises NotApplicable where the proxy has no meaning for it, BadInput where network, images and labels do not fit.
+    """
+    (found,) = score_modules([proxy], network, batch, **options).values()
+    if isinstance(found, NotApplicable):
+        raise found
+    return found
+
+
+def score_modules(
+    proxies: Iterable[Proxy], network: nn.Module, batch: Batch, **options: Unpack[Options]
+) -> dict[str, ModuleScore | NotApplicable]:
+    """The scores of a network by the labels of the proxies, or why there is none; proxies share passes.
+
+    As `score_module` scores them one at a time.
+    """
+    proxies, init, second = list(proxies), options.get("init"), options.get("second")
+    if init not in (None, GIVEN, *INITS):
+        raise unknown("initialisation", str(init), (GIVEN, *INITS))
+    teacher, seed = options.get("teacher"), options.get("seed", 0)
+    if isinstance(teacher, nn.Module):
+        teacher = observed_teacher(teacher, batch, proxies, seed=seed)
+    subject = Subject(network, batch.images, seed, options.get("stages"), options.get("blocks"))
+    passes: dict[_Pass, list[Proxy]] = {}
+    for proxy in proxies:
+        passes.setdefault(_pass(proxy, init, second), []).append(proxy)
+    found: dict[str, ModuleScore | NotApplicable] = {}
+    for shared, readers in passes.items():
+        first, other = _halves(batch) if shared.halved else (batch, second)
+        probe = observe(subject, first, {need for proxy in readers for need in proxy.needs}, shared.init, other)
+        found |= {proxy.label: _judged(proxy, probe, teacher, shared.halved) for proxy in readers}
+    return {proxy.label: found[proxy.label] for proxy in proxies}
+
+
+def observed_teacher(
+    network: nn.Module,
+    batch: Batch,
+    readers: Iterable[Proxy],
+    *,
+    seed: int = 0,
+    stages: Sequence[str] | None = None,
+) -> ModuleProbe:
+    """The probe of a teacher for the proxies that read one: its passes are run once, whatever is held against it."""
+    subject = Subject(network, batch.images, seed, stages, training=network.training)
+    needs = {need for proxy in readers if "teacher" in proxy.needs for need in proxy.needs}
+    return ModuleProbe(subject, placed(batch, subject), needs)
+
+
+class _Pass(NamedTuple):
+    """What proxies have in common that read one probe."""
+
+    init: str | None
+    halved: bool
+    twice: bool
+    """Whether it is differentiated twice: attention then runs in parts, which moves the last digits of all else."""
+
+
+def _pass(proxy: Proxy, init: str | None, second: Batch | None) -> _Pass:
+    declared = None if proxy.init == "default" else proxy.init
+    drawn = None if init == GIVEN or not proxy.needs else init or declared
+    return _Pass(drawn, second is None and bool(needs_of("second", proxy.needs)), "hessian_gradient" in proxy.needs)
+
+
+def _halves(batch: Batch) -> tuple[Batch, Batch | None]:
+    """The first and the second half of a batch; of one image there is none."""
+    half = len(batch.labels) // 2
+    if not half:
+        return batch, None
+    parts = (slice(0, half), slice(half, 2 * half))
+    first, second = (Batch(batch.images[part], batch.labels[part], f"{batch.hash}/{part.start}") for part in parts)
+    return first, second
+
+
+def _judged(
+    proxy: Proxy, student: ModuleProbe, teacher: ModuleProbe | None, halved: bool
+) -> ModuleScore | NotApplicable:
+    if "teacher" in proxy.needs and teacher is None:
+        return NotApplicable(f"{proxy.name} compares a student with a teacher: give one")
+    remarks = student.subject.remarks
+    remarks.clear()
+    try:
+        try:
+            value = float(proxy.score(student, teacher or student))
+        except Strayed:  # what was known of the network is right by now
+            remarks.clear()
+            value = float(proxy.score(student, teacher or student))
+    except NotApplicable as reason:
+        return reason
+    notes = ["the two batches are the halves of the one given"] if halved else []
+    return ModuleScore(value, (*notes, *remarks))

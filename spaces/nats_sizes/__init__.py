@@ -1,0 +1,1 @@
+"""NATS-Bench's size space: one cell, five places, eight widths at each."""

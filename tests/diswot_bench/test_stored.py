@@ -1,0 +1,182 @@
+"""What the library hands out is what the files hold, and what it says of them is what SciPy says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import diswot_bench as db
+from bench.benchmarks import benchmark
+from bench.runner import Request, execute
+from bench.store import ScoreStore
+from distill.tables import read_table, table_path
+from proxies.registry import known, populations
+
+
+def test_importing_the_library_loads_nothing_heavy(environment: dict[str, str], tmp_path: Path) -> None:
+    code = "import sys, diswot_bench; print([name for name in ('torch', 'pandas', 'numpy') if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_every_name_is_there_and_no_other() -> None:
+    assert [getattr(db, name).__name__ for name in db.__all__] == list(db.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'scoer'"):
+        db.scoer  # noqa: B018
+
+
+def test_proxies_and_benchmarks_are_those_of_the_registries() -> None:
+    found = db.proxies()
+    assert set(found.index) == {*known(), *populations()}
+    assert found.loc["diswot", "needs"] == ", ".join(known()["diswot"].needs)
+    assert db.benchmarks().loc["digits", ["space", "architectures", "batch"]].tolist() == ["nb201", 15625, 64]
+
+
+def test_accuracies_are_those_of_the_table() -> None:
+    rows = read_table(table_path("digits", "distilled", Path(__file__).parents[2] / "results/accuracies")).rows
+    found = db.accuracies("digits")
+    assert len(found.stack()) == (rows["status"] == "ok").sum()
+    for row in rows.head(20).itertuples():
+        assert found.loc[row.cell, row.seed] == row.test
+    assert np.allclose(db.accuracies("digits", "gain"), found - db.accuracies("digits", "vanilla"))
+
+
+def test_published_scores_are_found_from_any_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = db.scores("digits", "diswot:variant=paper, nwot")
+    assert list(found) == ["diswot:variant=paper", "nwot"]
+    assert found.index.names == ["cell", "seed"]
+    with pytest.raises(db.BadInput, match="no scores of nwot:init=gaussian on digits are published"):
+        db.scores("digits", "nwot:init=gaussian")
+    with pytest.raises(db.BadUsage, match="did you mean 'nwot'"):
+        db.scores("digits", ["nwott"])
+
+
+def test_scores_of_a_store_are_those_that_a_run_made(tmp_path: Path) -> None:
+    path = tmp_path / "scores.sqlite"
+    store = ScoreStore(path)
+    execute(Request(benchmark("digits"), ("params", "nwot"), (0, 1), limit=4), store)
+    entries = store.scores("digits", known()["nwot"]())
+    store.close()
+    found = db.scores("digits", store=path)
+    assert sorted(found) == ["nwot", "params"]
+    for entry in entries:
+        for row in entry.rows:
+            score = found.loc[(row.cell, entry.seed), "nwot"]
+            assert score == row.score or (row.score is None and np.isnan(score))
+    with pytest.raises(db.BadInput, match="no scores of snip"):
+        db.scores("digits", "snip", store=path)
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[pd.DataFrame, pd.DataFrame]:
+    accuracies = db.accuracies("digits")
+    few = accuracies.iloc[:80]
+    few.attrs.update(accuracies.attrs)
+    return db.scores("digits", "diswot,nwot"), few
+
+
+def test_correlations_are_scipys(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    scores, accuracies = sample
+    found = db.correlate(scores, accuracies)
+    assert list(found.index) == ["diswot", "nwot", "params", "flops"]
+    truth = accuracies.mean(axis=1)
+    for name in ("diswot", "nwot"):
+        mean = scores[name].unstack().mean(axis=1, skipna=False).reindex(truth.index)
+        both = mean.notna()
+        assert found.loc[name, "n"] == both.sum()
+        assert found.loc[name, "failed"] == (~both).sum()
+        assert found.loc[name, "spearman"] == pytest.approx(stats.spearmanr(mean[both], truth[both]).statistic)
+        assert found.loc[name, "kendall"] == pytest.approx(stats.kendalltau(mean[both], truth[both]).statistic)
+        assert found.loc[name, "spearman_low"] < found.loc[name, "spearman"] < found.loc[name, "spearman_high"]
+    both = scores["diswot"].unstack().mean(axis=1).reindex(truth.index).notna()
+    assert found.loc["diswot", "over_params"] == pytest.approx(
+        found.loc["diswot", "spearman"] - found.loc["params", "spearman"]
+    )
+    assert both.all()
+    assert 0.9 < found.attrs["ceiling"] < 1
+
+
+def test_a_score_of_ones_own_is_judged_by_cell(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    _, accuracies = sample
+    truth = accuracies.mean(axis=1)
+    found = db.correlate(pd.Series(-truth, name="backwards"), accuracies, baselines=False)
+    assert found["spearman"].to_dict() == {"backwards": pytest.approx(-1)}
+    assert db.correlate({"itself": truth}, truth).attrs["ceiling"] is None
+    assert db.correlate(pd.Series(truth, name="params"), truth).index.to_list() == ["params", "flops"]
+
+
+def test_what_cannot_be_judged_is_told_in_a_line(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    scores, accuracies = sample
+    with pytest.raises(db.BadInput, match="not indexed by cell"):
+        db.correlate(pd.Series([1.0, 2.0], index=["a", "b"], name="x"), accuracies)
+    with pytest.raises(db.BadInput, match="only 2 labelled cells"):
+        db.correlate(accuracies.iloc[:2, 0], accuracies)
+    with pytest.raises(db.BadUsage, match="accuracies of digits and scores of cifar100"):
+        db.correlate(scores, accuracies, "cifar100")
+
+
+def test_a_foreign_module_in_the_way_is_named(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "common.py").write_text("")
+    code = "import diswot_bench as db\ntry:\n    db.proxies()\nexcept ImportError as error:\n    print(error)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"{tmp_path / 'common.py'} stands in the way of the package 'common'")
+
+
+SCRIPT = """
+from pathlib import Path
+from bench.benchmarks import benchmark
+from bench.runner import Request, execute
+from bench.store import ScoreStore
+print(execute(Request(benchmark("digits"), ("params",), (0,), limit=8, workers=2), ScoreStore(Path("s.sqlite"))).ok)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["a file", "standard input"])
+def test_a_script_without_a_guard_runs_with_workers(how: str, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    words, given = (["script.py"], None) if how == "a file" else (["-"], SCRIPT)
+    done = subprocess.run(
+        [sys.executable, *words], input=given, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "8\n"
+
+
+def test_a_proxy_of_the_script_itself_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    own = 'from proxies.params import Params\nclass Mine(Params):\n    name = "mine"\n'
+    script = own + SCRIPT.replace('"params",', "Mine(),").replace(
+        "print(execute(", "from common.errors import BadUsage\ntry:\n    print(execute("
+    )
+    script += "except BadUsage as error:\n    print(error)\n"
+    done = subprocess.run(
+        [sys.executable, "-"], input=script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "the proxy mine is defined in the script that runs it: move it to a file of its own" in done.stdout, (
+        done.stderr
+    )
+
+
+def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) -> None:
+    ended = command("diswot_bench", "run", "params", "--limit", 5, "--cells", "labelled", "--workers", 1)
+    assert ended.code == 0, ended.err
+    assert "5 of 5 scores" in ended.out
+    assert "ceiling: labels of two seeds agree" in ended.out
+    assert command("diswot_bench", "--version").out == f"{db.__version__}\n"
+    assert "subgraph" in command("diswot_bench", "search", "--help").out
+    unlabelled = command("diswot_bench", "run", "params", "--benchmark", "cifar100", "--limit", 5, "--workers", 1)
+    assert unlabelled.code == 0
+    assert "cifar100 has no distilled accuracies to judge by" in unlabelled.err
+    assert "unknown proxy" in command("diswot_bench", "run", "parms").error

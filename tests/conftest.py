@@ -21,6 +21,7 @@ from common.reproducible import keep_memory
 
 ROOT = Path(__file__).parents[1]
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch is not imported yet; threads of two workers would spin
 hypothesis.settings.register_profile("no deadline", deadline=None)  # timing is never asserted
 hypothesis.settings.load_profile("no deadline")
 keep_memory()  # as every worker does

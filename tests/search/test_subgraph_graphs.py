@@ -39,7 +39,7 @@ def descent(graph: Graph, budget: int, seed: int) -> torch.Tensor:
     gates = torch.ones(len(graph.names))
     for step in range(3000):
         noise = torch.randn(len(gates), generator=draw)
-        after = shrunk(gates - 0.02 * noise, 2e-4 * step * graph.prices()) * (gates > 0)
+        after = shrunk(gates - 0.02 * noise, 2e-3 * step * graph.prices()) * (gates > 0)
         settled = graph.settled(gates, after, budget)
         assert not ((gates == 0) & (settled > 0)).any(), "a closed gate opened again"
         gates = settled

@@ -291,6 +291,10 @@ ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 }
 
 
+SETTINGS = ("another fingerprint", "another record", "no record", "settings in a list", "a proxy of another name")
+"""What only a store has to know: tables read the rows, and the hash of the file that they are in."""
+
+
 @pytest.mark.parametrize("case", ENTRIES)
 def test_no_manifest_that_no_export_writes_is_restored_or_tabled(
     command: Command, tmp_path: Path, published: Path, case: str
@@ -303,8 +307,9 @@ def test_no_manifest_that_no_export_writes_is_restored_or_tabled(
     assert expected in ended.error
     assert ended.code == 1
     assert ScoreStore(tmp_path / "ours.sqlite").overview() == []
-    with pytest.raises(BadInput, match="scores/digits"):
-        _tabled(tmp_path)
+    if case not in SETTINGS:
+        with pytest.raises(BadInput, match="scores/digits"):
+            _tabled(tmp_path)
 
 
 def test_what_is_sound_is_restored_and_tabled(command: Command, tmp_path: Path, published: Path) -> None:

@@ -291,7 +291,7 @@ ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 }
 
 
-SETTINGS = ("another fingerprint", "another record", "no record", "settings in a list", "a proxy of another name")
+FOR_STORES = ("another fingerprint", "another record", "no record", "settings in a list", "a proxy of another name")
 """What only a store has to know: tables read the rows, and the hash of the file that they are in."""
 
 
@@ -307,7 +307,7 @@ def test_no_manifest_that_no_export_writes_is_restored_or_tabled(
     assert expected in ended.error
     assert ended.code == 1
     assert ScoreStore(tmp_path / "ours.sqlite").overview() == []
-    if case not in SETTINGS:
+    if case not in FOR_STORES:
         with pytest.raises(BadInput, match="scores/digits"):
             _tabled(tmp_path)
 

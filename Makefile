@@ -115,7 +115,7 @@ speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one
 test: $(VENV)/.dev  ## the whole test suite
 	@$(RUN) -m pytest -n 2 --dist worksteal
 
-test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop: under a minute on two cores
+test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop
 	@$(RUN) -m pytest -n 2 --dist worksteal -m 'not slow'
 
 lint: $(VENV)/.dev  ## ruff and mypy

@@ -18,7 +18,7 @@ from bench.identity import called
 from bench.store import Merged, Row, ScoreStore, StoredRow
 from common.errors import BadInput
 from common.files import json_hash, together
-from common.formats import read_json, read_records, reading, write_json, write_records
+from common.formats import read_json, read_records, reading, whole, write_json, write_records
 from proxies.base import Proxy
 
 MANIFEST = "manifest.json"
@@ -181,7 +181,7 @@ def _score(text: str) -> float | str | None:
 
 def _lines(path: Path, entry: dict[str, Any]) -> list[dict[str, str]]:
     with reading(path, "its manifest lists it; restore it"):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(whole(path)).hexdigest()
     if digest != entry["sha256"]:
         raise BadInput(f"{path} is not the file that its manifest lists: {AGAIN}")
     return read_records(path, AGAIN)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,16 @@ def content_hash(arrays: Iterable[np.ndarray]) -> str:
 def json_hash(value: Any) -> str:
     """SHA-256 of the canonical JSON form (sorted keys, no spaces); 64 hex digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a regular file. Raises OSError for anything else: a pipe is waited for, a device has no end."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "a pipe or a device, and no regular file", str(path))
+    return found.st_size
 
 
 class _Finished(NamedTuple):

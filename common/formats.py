@@ -9,21 +9,35 @@ import csv
 import gzip
 import io
 import json
+import pickletools
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from common.errors import BadInput
-from common.files import gzip_bytes, write_whole
+from common.files import gzip_bytes, size_of, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RESTORE = "restore it"
 """The remedy where no command makes the file again."""
+
+MOST_TEXT = 16 * 2**20
+"""Bytes of the largest text or JSON file that is read: as Python's objects it takes some twenty times as much."""
+MOST_CSV = 64 * 2**20
+"""Bytes of the largest table that is read, and of what is packed in it."""
+MOST_VALUES = 8_000_000
+MOST_COLUMNS = 1000
+MOST_PICKLE = 4 * 2**20
+"""Bytes of the pickle in a file of tensors, which says what the tensors are; the numbers lie beside it."""
+MOST_MADE = 256 * 2**20
+"""Bytes that the calls in such a pickle may make."""
+_PICKLES = 5
 
 _DAMAGED = (
     OSError,
@@ -72,10 +86,35 @@ def _demand(names: Iterable[str], found: Iterable[str], what: str = "") -> None:
             raise ValueError(f"no {what}'{name}'")
 
 
+def whole(path: Path, most: int = MOST_CSV) -> bytes:
+    """The bytes of a regular file. Raises OSError, and ValueError for more than `most`."""
+    return path.read_bytes() if size_of(path) <= most else _too_large(most)
+
+
+def unzipped(data: bytes) -> bytes:
+    """What gzip has packed. Raises OSError, EOFError or zlib.error, and ValueError for more than `MOST_CSV` bytes."""
+    with gzip.open(io.BytesIO(data)) as packed:
+        return _bounded(packed, MOST_CSV)
+
+
+def _bounded(file: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
+    """All that a file has left, which may be less than what it unpacks to. Raises ValueError for more than `most`."""
+    data = file.read(most + 1)
+    return data if len(data) <= most else _too_large(most)
+
+
+def _too_large(most: int) -> bytes:
+    raise ValueError(f"it holds more than {most:,} bytes")
+
+
+def _text(path: Path) -> str:
+    return whole(path, MOST_TEXT).decode("utf-8-sig")
+
+
 def read_text(path: Path, remedy: str = RESTORE) -> str:
-    """The text of a file in UTF-8. Raises BadInput."""
+    """The text of a file in UTF-8, without the mark that some programs put in front of it. Raises BadInput."""
     with reading(path, remedy):
-        return path.read_text(encoding="utf-8")
+        return _text(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -86,7 +125,7 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path, remedy: str = RESTORE, keys: Iterable[str] = ()) -> dict[str, Any]:
     """The object in a JSON file. Raises BadInput, also where it lacks one of `keys`."""
     with reading(path, remedy):
-        return _object(json.loads(path.read_text(encoding="utf-8")), keys)
+        return _object(json.loads(_text(path)), keys)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -102,9 +141,34 @@ def read_csv(path: Path, remedy: str = RESTORE, columns: Iterable[str] = (), **o
     import pandas as pd
 
     with reading(path, remedy):
-        found = pd.read_csv(path, **options)
+        data = _table(path)
+        try:
+            found = pd.read_csv(io.BytesIO(data), encoding="utf-8-sig", **options)
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
         _demand(columns, map(str, found.columns), "column ")
         return found
+
+
+def _table(path: Path) -> bytes:
+    """What a CSV file holds, unpacked as its name says. Raises OSError, EOFError and ValueError."""
+    from pandas.io.common import get_handle
+
+    if size_of(path) > MOST_CSV:
+        _too_large(MOST_CSV)
+    try:
+        with get_handle(path, "rb", compression="infer", is_text=False) as opened:
+            data = _bounded(opened.handle, MOST_CSV)
+    except (OSError, EOFError, ValueError):
+        raise
+    except Exception as error:  # each way of packing has errors of its own, and one may lack its library
+        raise ValueError(str(error)) from error
+    if data.count(b",") + data.count(b"\n") > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values")
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""))
+    if len(next(filter(None, lines), ())) > MOST_COLUMNS:
+        raise ValueError(f"it has more than {MOST_COLUMNS:,} columns")
+    return data
 
 
 def write_csv(path: Path, frame: pd.DataFrame, **options: Any) -> None:
@@ -115,8 +179,10 @@ def write_csv(path: Path, frame: pd.DataFrame, **options: Any) -> None:
 def read_records(path: Path, remedy: str = RESTORE) -> list[dict[str, str]]:
     """The rows of a CSV file, text by column, read without pandas. Raises BadInput, also for rows of unequal length."""
     with reading(path, remedy):
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+        data = whole(path)
+        text = (unzipped(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        if text.count(",") + text.count("\n") > MOST_VALUES:
+            raise ValueError(f"it holds more than {MOST_VALUES:,} values")
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
         if not lines:
             raise ValueError("it is empty")
@@ -152,6 +218,7 @@ def read_tensors(path: Path, remedy: str = RESTORE, keys: Iterable[str] = (), de
     import torch
 
     with reading(path, remedy):
+        check_tensors(path)
         try:
             found = torch.load(path, weights_only=True, map_location=device)
         except OSError:
@@ -159,6 +226,50 @@ def read_tensors(path: Path, remedy: str = RESTORE, keys: Iterable[str] = (), de
         except Exception as error:  # half a dozen kinds for a damaged file, some with the advice to trust it
             raise ValueError("PyTorch cannot load it") from error
         return _object(found, keys)
+
+
+def check_tensors(path: Path) -> None:
+    """Raises OSError, or ValueError, for a file of `torch.save` that asks for more memory than it takes on disk.
+
+    Such a file holds its tensors as they are: what is packed could unpack to anything.
+    """
+    size = size_of(path)
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            file.seek(0)
+            _check_calls(file)
+            return
+        try:
+            archive = zipfile.ZipFile(file)
+            parts = archive.infolist()
+        except Exception as error:  # a damaged one raises half a dozen kinds
+            raise ValueError(str(error)) from error
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or sum(p.file_size for p in parts) > size:
+            raise ValueError("it is packed, as torch.save never does")
+        for part in parts:
+            if part.filename.endswith(".pkl"):
+                if part.file_size > MOST_PICKLE:
+                    _too_large(MOST_PICKLE)
+                _check_calls(archive.open(part))
+
+
+def _check_calls(file: IO[bytes]) -> None:
+    """Raises ValueError where the calls that a file's pickles make could add up to more than `MOST_MADE` bytes.
+
+    One call makes no more than a copy of the longest text. There are five pickles in a row in a file from before
+    PyTorch 1.6, and where they end early PyTorch will tell.
+    """
+    longest = calls = left = 0
+    with suppress(Exception):  # a damaged one raises nearly anything
+        for _ in range(_PICKLES):
+            for left, (code, said, _) in enumerate(pickletools.genops(file)):
+                calls += code.name == "REDUCE"
+                if isinstance(said, str | bytes):
+                    longest = max(longest, len(said))
+                if left > MOST_PICKLE:
+                    break
+    if longest * calls > MOST_MADE or left > MOST_PICKLE:
+        raise ValueError("its pickle makes more than the file holds")
 
 
 def write_tensors(path: Path, value: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from torch import nn
 
 from common import modules
 from common.errors import BadInput, BadUsage
+from common.files import size_of
+from common.formats import check_tensors
 from distill.recipe_name import OWN_TEACHER
 from spaces.draw import Draw
 from spaces.nb201.cell import cell_at, resolve
@@ -89,11 +91,13 @@ def load_weights(network: nn.Module, file: str | Path) -> nn.Module:
     """
     path = Path(file).expanduser()
     try:
+        _check_size(path, network)
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             state = load_file(path)
         else:
+            check_tensors(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
     except ModuleNotFoundError:
@@ -102,3 +106,14 @@ def load_weights(network: nn.Module, file: str | Path) -> nn.Module:
         reason = str(error).split("\n")[0].rstrip(": ") or type(error).__name__
         raise BadInput(f"cannot take the weights of {path} ({reason}): save a state dict of this network") from error
     return network
+
+
+def _check_size(path: Path, network: nn.Module) -> None:
+    """Raises ValueError for a file that holds more than the network's weights, were they twice as precise."""
+    most = 2 * sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values()) + _BESIDE
+    if (size := size_of(path)) > most:
+        raise ValueError(f"{size:,} bytes, and the weights of this network have at most {most:,}")
+
+
+_BESIDE = 16 * 2**20
+"""Bytes that a file of weights may have beside them: names, and what its format needs."""

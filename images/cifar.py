@@ -6,26 +6,25 @@ images in different orders, so the same seed draws other images from another sou
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from common.errors import BadInput, unknown
 from images.base import DataSet, Split, draw
+from images.parquet import SIZE, Table, library, read_parquet, reason
 from images.pickles import read_batch
 
-SIZE = 32
 COUNTS = {"train": 50_000, "test": 10_000}
 """Official images, as many of each class."""
+MOST = sum(COUNTS.values())
+"""Images that are read at all before they are counted by class."""
 SUBSET = "-subset"
 """Behind a name: any part of the data set, under a name of its own."""
 HOLD_OUT_SEED = 201
@@ -123,7 +122,7 @@ class Cifar(DataSet):
         if self._files is None:
             rows = _from_hub(self._whole, part)
         elif (files := self._files[part])[0].suffix == ".parquet":
-            rows = _from_parquet(self._facts.column, files)
+            rows = read_parquet(files, self._facts.column, MOST)
         else:
             rows = _from_batches(self._facts.key, files)
         labels, where = rows.labels, rows.where
@@ -176,47 +175,6 @@ class _Arrays:
         return Split(self.images[indices], self.labels[indices])
 
 
-@dataclass
-class _Table:
-    """Rows of parquet: `encoded` is an arrow column with the bytes of PNG or WebP files, decoded when taken."""
-
-    where: str
-    labels: np.ndarray
-    encoded: Any
-
-    def take(self, indices: np.ndarray) -> Split:
-        from PIL import Image
-
-        images = np.empty((len(indices), 3, SIZE, SIZE), np.uint8)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a huge image is not decoded
-            for row, index in enumerate(indices):
-                try:
-                    # trying all formats takes 1.6 times as long, and for some of them Pillow runs other programs
-                    picture = Image.open(io.BytesIO(self.encoded[index].as_py()), formats=("PNG", "WEBP"))
-                    found = f"{picture.size[0]}x{picture.size[1]} {picture.mode}"
-                    if found == "32x32 RGB":  # so its header says
-                        images[row] = np.asarray(picture).transpose(2, 0, 1)
-                except Exception as error:  # decoders of damaged images raise nearly anything
-                    message = f"cannot decode an image of {self.where} ({_text(error)}): get the files again"
-                    raise BadInput(message) from error
-                if found != "32x32 RGB":
-                    raise BadInput(f"{self.where} has an image of {found}, not 32x32 RGB: get the files again")
-        return Split(images, self.labels[indices])
-
-
-def _text(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        library = name.partition(".")[0]
-        raise BadInput(f"CIFAR needs the library {library!r}: pip install 'diswot-bench[cifar]'") from error
-
-
 def _find(name: str, data: Path) -> dict[str, list[Path]]:
     """The files of `train` and `test`: parquet in data/NAME or data, else torchvision's in data/FOLDER or data."""
     facts = FACTS[name]
@@ -252,52 +210,23 @@ def _check_shards(folder: Path, part: str, files: list[Path]) -> None:
         raise BadInput(f"{folder} does not have all shards of one {part} set, only {names}: get the files again")
 
 
-def _from_parquet(column: str, files: list[Path]) -> _Rows:
-    pa, pq, _ = _library("pyarrow"), _library("pyarrow.parquet"), _library("PIL.Image")
-    schema = pa.schema({"img": pa.struct({"bytes": pa.binary(), "path": pa.string()}), column: pa.int64()})
-    tables = []
-    for path in files:
-        try:
-            with pq.ParquetFile(path) as file:
-                names = file.schema_arrow.names
-                if missing := set(schema.names) - set(names):
-                    raise BadInput(
-                        f"{path} has no column {' or '.join(sorted(missing))} (it has: {', '.join(names)}): "
-                        "is it another data set?"
-                    )
-                table = file.read(columns=schema.names)
-        except (pa.ArrowException, OSError) as error:
-            raise BadInput(f"cannot read {path} ({_text(error)}): get the file again") from error
-        try:
-            flat = table.select(schema.names).cast(schema).flatten()
-        except (pa.ArrowException, ValueError) as error:
-            kinds = f"img {table.schema.field('img').type}, {column} {table.schema.field(column).type}"
-            wanted = f"img must be a struct of bytes and path, {column} whole numbers"
-            raise BadInput(f"{path} has columns of other types ({kinds}): {wanted}") from error
-        if flat.column("img.bytes").null_count or flat.column(column).null_count:
-            raise BadInput(f"{path} has rows without image bytes or without label: get the file again")
-        tables.append(flat)
-    table = pa.concat_tables(tables)
-    return _Table(str(files[0].parent), table.column(column).to_numpy(), table.column("img.bytes"))
-
-
 def _from_batches(key: str, files: list[Path]) -> _Rows:
-    batches = [read_batch(path, key, SIZE) for path in files]
+    batches = [read_batch(path, key, SIZE, MOST) for path in files]
     labels = np.concatenate([batch.labels for batch in batches])
     return _Arrays(str(files[0].parent), labels, np.concatenate([batch.images for batch in batches]))
 
 
 def _from_hub(name: str, part: str) -> _Rows:
     """Fetched once and kept in the library's own cache, from which it is read without a network."""
-    datasets, _ = _library("datasets"), _library("PIL.Image")
+    datasets, _ = library("datasets"), library("PIL.Image")
     facts = FACTS[name]
     try:
         with _quiet(facts.hub):
             dataset = datasets.load_dataset(facts.hub, split=part)
     except Exception as error:  # the network, hub and file layers have no error class in common
-        reason = "no connection, and no copy in its cache" if isinstance(error, ConnectionError) else _text(error)
+        why = "no connection, and no copy in its cache" if isinstance(error, ConnectionError) else reason(error)
         raise BadInput(
-            f"cannot get {name} from the Hugging Face hub ({reason}): "
+            f"cannot get {name} from the Hugging Face hub ({why}): "
             f"pass --data DIR with {name}/train-*.parquet and {name}/test-*.parquet, or with {facts.folder}/"
         ) from error
     if not isinstance(dataset.features.get("img"), datasets.Image) or facts.column not in dataset.features:
@@ -305,7 +234,7 @@ def _from_hub(name: str, part: str) -> _Rows:
         raise BadInput(f"{facts.hub} on the hub has no images 'img' with '{facts.column}' ({found}): pass --data DIR")
     # the arrow format gives the rows of the data set, whatever part of its table they are
     table = dataset.with_format("arrow")[:].flatten()
-    return _Table(facts.hub, table.column(facts.column).to_numpy(), table.column("img.bytes"))
+    return Table(facts.hub, table.column(facts.column).to_numpy(), table.column("img.bytes"))
 
 
 @contextmanager

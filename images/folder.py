@@ -19,7 +19,7 @@ import numpy as np
 
 from common import results
 from common.errors import BadInput, BadUsage
-from common.files import json_hash
+from common.files import json_hash, size_of
 from common.formats import write_json
 from images.base import Split
 from images.own import VAL_SHARE, Constants, OwnImages, by_content, held_out
@@ -34,6 +34,10 @@ TEST_SHARE = 5
 """A fifth of the images of each class is `test`, where there is no folder `train`."""
 PASSED_OVER = ("thumbs.db", "desktop.ini")
 """What Windows puts into folders; elsewhere such files begin with a dot, and all that do are passed over."""
+MOST_SIDE = 4096
+"""Pixels of the largest side; networks here see a few hundred."""
+MOST_BYTES = 3 * MOST_SIDE**2 + 2**20
+"""Of a file: an image of that side, not compressed, and what may be said of it."""
 _CHUNK = 256
 _VERSION = 1
 """Raise it when the same files are to give other constants."""
@@ -223,6 +227,8 @@ def _apart(files: list[_File], share: int) -> tuple[list[_File], list[_File]]:
 
 def _read(path: Path) -> bytes:
     try:
+        if (size := size_of(path)) > MOST_BYTES:
+            raise BadInput(f"{path} has {size:,} bytes, and an image at most {MOST_BYTES:,}: make it smaller")
         return path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path} ({error.strerror}): make it readable, or remove it") from error
@@ -254,6 +260,8 @@ def _wrong(picture: Image.Image, data: bytes, side: int | None) -> str:
     width, height = picture.size
     if side is None and width != height:
         return f"is {width}x{height} pixels: make all images square, and of one size"
+    if side is None and width > MOST_SIDE:
+        return f"is {width}x{height} pixels: make all images of at most {MOST_SIDE}x{MOST_SIDE}"
     if side is not None and (width, height) != (side, side):
         return f"is {width}x{height} pixels, and the first image {side}x{side}: make all images of one size"
     if picture.mode not in ("RGB", "L"):

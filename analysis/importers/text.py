@@ -11,6 +11,7 @@ from typing import Any
 from analysis.importers.source import Row, Source, reason
 from analysis.read.accuracies import percent, read_rows
 from common.errors import BadInput, BadUsage
+from common.formats import read_text
 from spaces.nb201.cell import resolve
 from spaces.nb201.space import NB201
 from spaces.resnet.space import RESNET, Depths
@@ -28,9 +29,10 @@ def read_diswot_json(file: Path) -> Source:
             raise BadInput(f"{file} names {twice!r} twice: keep one accuracy a cell")
         return dict(pairs)
 
+    text = read_text(file, "expected {index: accuracy}")
     try:
-        content = json.loads(file.read_text(), object_pairs_hook=unique)
-    except (ValueError, OSError, RecursionError) as error:
+        content = json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"cannot read {file} as JSON ({reason(error)}): expected {{index: accuracy}}") from error
     if not isinstance(content, dict) or not content:
         raise BadInput(f"{file} is not an object of {{index: accuracy}}: take DisWOT's file, or another format")
@@ -51,10 +53,7 @@ _DEPTHS = re.compile(r"(\[?[1357](?:, ?| ?)[1357](?:, ?| ?)[1357]\]?)[\s,:]+(\S+
 
 def read_resnet_depths(file: Path) -> Source:
     """A line a network: depth code as `713`, `7,1,3` or `[7, 1, 3]`, then the accuracy."""
-    try:
-        lines = file.read_text().splitlines()
-    except (ValueError, OSError) as error:
-        raise BadInput(f"cannot read {file} as text ({reason(error)})") from error
+    lines = read_text(file, "expected a depth code and an accuracy on each line").splitlines()
     found: dict[int, float] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

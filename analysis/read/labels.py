@@ -14,7 +14,7 @@ from analysis.read.accuracies import read_rows
 from bench.benchmarks import benchmark as named
 from bench.benchmarks import names
 from common.errors import BadInput, BadUsage
-from common.formats import reading
+from common.formats import read_text, reading
 from common.shipped import here_or_shipped
 from distill.recipe_name import RecipeName
 from distill.recipes import MODES
@@ -106,8 +106,9 @@ def _recipe_beside(path: Path) -> dict[str, Any]:
     beside = recipe_path(path)
     if not path.name.endswith(".csv.gz") or not beside.is_file():
         return {}
-    with reading(beside, f"restore it, the recipe of {path.name}"):
-        content = json.loads(beside.read_text(encoding="utf-8"))
+    remedy = f"restore it, the recipe of {path.name}"
+    with reading(beside, remedy):
+        content = json.loads(read_text(beside, remedy))
     recipe = content.get("recipe") if isinstance(content, dict) else None  # else somebody else's file
     return recipe if isinstance(recipe, dict) else {}
 

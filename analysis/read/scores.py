@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import math
@@ -21,7 +20,7 @@ from bench.plan import select
 from bench.published import AGAIN, read_manifest
 from common import results
 from common.errors import BadInput
-from common.formats import reading
+from common.formats import reading, unzipped, whole
 from common.shipped import here_or_shipped
 from proxies import registry
 
@@ -69,13 +68,11 @@ def _files(folder: Path, benchmark: str, chosen: Callable[[str], bool]) -> dict[
 def _rows(path: Path, sha256: str, cells: int) -> pd.DataFrame:
     """The rows of a file that has this content, of a space of so many cells. Raises BadInput."""
     with reading(path, AGAIN):
-        data = path.read_bytes()
+        data = whole(path)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("it is not the file that its manifest lists")
-        whole = {"cell": "int64", "seed": "int64"}
-        rows = pd.read_csv(
-            io.BytesIO(gzip.decompress(data)), dtype=whole, keep_default_na=False, na_values={"score": [""]}
-        )
+        integers = {"cell": "int64", "seed": "int64"}
+        rows = pd.read_csv(io.BytesIO(unzipped(data)), dtype=integers, keep_default_na=False, na_values={"score": [""]})
         if rows.duplicated(["cell", "seed"]).any():
             raise ValueError("a cell has two rows of one seed")
         rows = rows.astype({"score": float, "status": str, "reason": str})[[*COLUMNS]]

@@ -164,7 +164,7 @@ def test_python_2_file(tmp_path: Path) -> None:
     reference = pickle.loads(written, encoding="latin1")  # the format written here is the real one
     np.testing.assert_array_equal(reference["data"], data)
     (tmp_path / "batch").write_bytes(written)
-    batch = read_batch(tmp_path / "batch", "labels", 16)
+    batch = read_batch(tmp_path / "batch", "labels", 16, 100)
     np.testing.assert_array_equal(batch.images, data.reshape(-1, 3, 16, 16))
     assert batch.labels.tolist() == labels.tolist()
 

@@ -47,10 +47,19 @@ class Benchmark:
     images: str = ""
     """Data set, if it is not that of the benchmark's name."""
 
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
     @property
     def data_set(self) -> str:
         """Name of the data set."""
         return self.images or self.name
+
+
+def _check_name(name: str) -> None:
+    """Raises BadUsage for a name that no file or folder can have."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise BadUsage(f"a benchmark cannot be called '{name}': use letters, digits, -, _ and .")
 
 
 def _paper_size(name: str, classes: int, size: int) -> Benchmark:
@@ -66,8 +75,7 @@ def of_images(
     Networks have its number of classes and its size of images, and are else those of NAS-Bench-201, with the teacher
     that has the same size. Raises BadUsage for a name that no file can have, and what loading the data set raises.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
-        raise BadUsage(f"a benchmark cannot be called '{name}': use letters, digits, -, _ and .")
+    _check_name(name)
     found, called = (load(data_set), data_set) if isinstance(data_set, str) else (data_set, data_set.name)
     skeleton = CellSkeleton(channels, cells_per_stage, found.classes, found.size)
     return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton), NB201, batch=batch, images=called)

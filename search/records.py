@@ -98,7 +98,8 @@ def name_of(settings: dict[str, Any]) -> str:
         told["shorter"] = settings["evaluation"]["shorter"]["accuracy"]
     told |= {what: f"{most:.10g}" for what, most in settings["limits"].items()}
     name = f"{settings['benchmark']}-{settings['objective']}-{settings['method']}".replace(":", ".")
-    return "".join([name, *(f".{what}={value}" for what, value in told.items())])
+    name = "".join([name, *(f".{what}={value}" for what, value in told.items())])
+    return name.replace("/", "%2F").replace("\\", "%5C")  # a proxy's field may hold anything
 
 
 def write(runs: Sequence[Found], settings: dict[str, Any], folder: Path) -> Path:

@@ -266,8 +266,8 @@ def labels(tmp_path: Path) -> Path:
     [
         ("cell,acc\n1,2\n", 1, "has no accuracy column: expected one of accuracy, test, found cell, acc"),
         ("net,accuracy\n1,2\n", 1, "has no cell column"),
-        ("cell,accuracy\n1,2\n99999,3\n", 1, "labels.csv, line 3: cell index 99999 is out of range"),
-        ("cell,accuracy\n1,good\n", 1, "holds something that is not a number"),
+        ("cell,accuracy\n1,2\n99999,3\n", 1, "labels.csv, line 3, column 'cell': cell index 99999 is out of range"),
+        ("cell,accuracy\n1,good\n", 1, "labels.csv, line 2, column 'accuracy': 'good' is not a number"),
         ("cell,accuracy\n1,2\n1,3\n", 1, "more than once"),
         ("", 1, "cannot read"),
         ("cell,accuracy\n1,2\n1,2,3\n", 1, "cannot read"),

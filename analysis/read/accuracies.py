@@ -59,11 +59,10 @@ def read_rows(path: Path, space: Space) -> pd.DataFrame:
     for column in sorted({value, "val", "seed"} & set(frame)):
         if f"{column}.1" in frame:  # what pandas calls the second of a name
             raise BadInput(f"{path} has two columns '{column}': keep one")
-        numbers = pd.api.types.is_numeric_dtype(frame[column]) and not pd.api.types.is_bool_dtype(frame[column])
-        if not numbers or np.isinf(frame[column]).any():
-            raise BadInput(f"{path}: column '{column}' holds something that is not a number")
+        _check_numbers(path, frame[column])
     if "seed" in frame and not pd.api.types.is_integer_dtype(frame["seed"]):
-        raise BadInput(f"{path}: column 'seed' holds something that is not a whole number")
+        seeds = frame["seed"]
+        raise _wrong(path, seeds, seeds.isna() | (seeds % 1 != 0), "a whole number")
     columns = {
         "cell": _indices(path, frame[keys], space),
         "seed": frame.get("seed", 0),
@@ -87,14 +86,36 @@ def read_rows(path: Path, space: Space) -> pd.DataFrame:
     return rows
 
 
+def _check_numbers(path: Path, column: pd.Series) -> None:
+    """Raises BadInput, with the line, where a column holds something else than finite numbers and nothing."""
+    import numpy as np
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        words = column.astype(str)
+        raise _wrong(path, column, column.notna() & pd.to_numeric(words, errors="coerce").isna(), "a number")
+    if np.isinf(column).any():
+        raise _wrong(path, column, np.isinf(column), "a finite number")
+
+
+def _wrong(path: Path, column: pd.Series, wrong: pd.Series, wanted: str) -> BadInput:
+    """The error that names the first wrong row of a column, or its first row where each alone would do."""
+    at = int(wrong.to_numpy().argmax())
+    return BadInput(f"{path}, line {at + 2}, column '{column.name}': {str(column.iloc[at])!r} is not {wanted}")
+
+
 def _indices(path: Path, names: pd.DataFrame, space: Space) -> list[int]:
     by_string = {str(space.at(index)): index for index in range(len(space))} if "arch" in names else {}
+
+    def index(line: int, column: str, name: str) -> int:
+        try:
+            return by_string[name] if name in by_string else space.resolve(str(name))
+        except BadUsage as error:
+            raise BadInput(f"{path}, line {line}, column '{column}': {error}") from error
+
     indices: list[int] = []
     for line, row in enumerate(names.itertuples(index=False), start=2):
-        try:
-            found = {by_string[name] if name in by_string else space.resolve(str(name)) for name in row}
-        except BadUsage as error:
-            raise BadInput(f"{path}, line {line}: {error}") from error
+        found = {index(line, column, name) for column, name in zip(names, row, strict=True)}
         if len(found) > 1:
             raise BadInput(
                 f"{path}, line {line}: {' and '.join(map(repr, row))} are different cells of the space '{space.name}'"

@@ -291,20 +291,34 @@ MALFORMED = "|nor_conv_3x3~0|+|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|no
     [
         ("name,accuracy\n3,1\n", "has no cell column: expected one of cell, index, arch, found name, accuracy"),
         ("index,acc\n3,1\n", "has no accuracy column: expected one of accuracy, test, found index, acc"),
-        ("index,accuracy\n3,1\n4,good\n", "column 'accuracy' holds something that is not a number"),
-        (f"arch,accuracy\n{cell_at(0)},1\n{MALFORMED},2\n", "line 3: malformed cell .*node 2"),
-        (f"arch,accuracy\n{str(cell_at(0)).replace('skip_connect', 'skip', 1)},1\n", "line 2: .*unknown operation"),
-        ("index,accuracy\n3,1\n4,1\n15625,2\n", "line 4: cell index 15625 is out of range: .* 0 to 15624"),
-        ("index,accuracy\n-1,1\n", "line 2: cell index -1 is out of range"),
+        ("index,accuracy\n3,1\n4,good\n", "line 3, column 'accuracy': 'good' is not a number"),
+        ("index,accuracy\n3,1\n4,\n5,71.2%\n", "line 4, column 'accuracy': '71.2%' is not a number"),
+        ("index,accuracy\n3,1\n4,inf\n", "line 3, column 'accuracy': 'inf' is not a finite number"),
+        ("index,accuracy\n3,True\n4,False\n", "line 2, column 'accuracy': 'True' is not a number"),
+        ("index,val,accuracy\n3,60,70\n4,x,70\n", "line 3, column 'val': 'x' is not a number"),
+        ("index,accuracy\n9785.0,60\n", "line 2, column 'index': malformed cell '9785.0'"),
+        ("cell,accuracy\n3,60\n1.0,70\n", "line 3, column 'cell': malformed cell '1.0'"),
+        ("cell,accuracy\n3,60\n,70\n", "line 3, column 'cell': malformed cell 'nan'"),
+        ("cell,seed,accuracy\n3,1.0,70\n", "line 2, column 'seed': '1.0' is not a whole number"),
+        (f"arch,accuracy\n{cell_at(0)},1\n{MALFORMED},2\n", "line 3, column 'arch': malformed cell .*node 2"),
+        (
+            f"arch,accuracy\n{str(cell_at(0)).replace('skip_connect', 'skip', 1)},1\n",
+            "line 2, column 'arch': .*unknown operation",
+        ),
+        (
+            "index,accuracy\n3,1\n4,1\n15625,2\n",
+            "line 4, column 'index': cell index 15625 is out of range",
+        ),
+        ("index,accuracy\n-1,1\n", "line 2, column 'index': cell index -1 is out of range"),
         ("index,accuracy\n3,1\n4,1\n3,2\n", r"names cell 3 \(\|.*\) more than once: keep one row a cell"),
         (f"cell,accuracy\n3,1\n{cell_at(3)},2\n", "names cell 3 .* more than once"),
         (
             "index,seed,accuracy\n3,7,1\n3,8,1\n3,7,2\n",
             "names cell 3 .* more than once with seed 7: keep one row a cell and seed",
         ),
-        ("index,seed,accuracy\n3,7.5,1\n", "column 'seed' holds something that is not a whole number"),
-        ("index,seed,accuracy\n3,,1\n3,2,1\n", "column 'seed' holds something that is not a whole number"),
-        ("index,seed,accuracy\n3,x,1\n", "column 'seed' holds something that is not a number"),
+        ("index,seed,accuracy\n3,7.5,1\n", "line 2, column 'seed': '7.5' is not a whole number"),
+        ("index,seed,accuracy\n3,,1\n3,2,1\n", "line 2, column 'seed': 'nan' is not a whole number"),
+        ("index,seed,accuracy\n3,x,1\n", "line 2, column 'seed': 'x' is not a number"),
         (f"index,arch,accuracy\n3,{cell_at(3)},1\n4,{cell_at(5)},1\n", "line 3: '4' and '.*' are different cells"),
         ("cell,index,accuracy\n3,4,1\n", "line 2: '3' and '4' are different cells of the space 'nb201'"),
         ("", "cannot read .*: expected CSV"),
@@ -343,7 +357,7 @@ def test_a_file_damaged_in_the_middle_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_an_empty_cell_is_blamed_on_its_own_line(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="line 3: "):
+    with pytest.raises(BadInput, match="line 3, column 'index': "):
         load_labels(csv(tmp_path, "index,accuracy\n3,1\n,2\n5,3\n"), "digits")
 
 

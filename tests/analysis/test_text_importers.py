@@ -171,7 +171,7 @@ def test_a_csv_file_keeps_its_seeds(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (f"index,arch,accuracy\n0,{cell_at(0)},50\n3,{cell_at(4)},50\n", "line 3: '3' and .* are different cells"),
-        ("index,accuracy\n15625,50\n", "line 2: cell index 15625 is out of range"),
+        ("index,accuracy\n15625,50\n", "line 2, column 'index': cell index 15625 is out of range"),
         ("index,accuracy\n3,0.5\n4,1.0\n", "look like fractions"),
         ("index,accuracy\n3,50\n4,100.5\n", "cell 4, seed 0: 100.5 is not an accuracy in percent"),
         ("index,accuracy,val\n3,50,-1\n", "cell 3, seed 0: -1.* is not an accuracy in percent"),

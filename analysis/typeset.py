@@ -1,12 +1,13 @@
 """Tables as people read them: CSV with everything, Markdown for pages, LaTeX (booktabs) for papers.
 
 A `Table` holds numbers, and columns that say how they are shown; a `Typeset` is text alone. A number that is not known
-is a dash, everywhere.
+is a dash, everywhere. Names come from others: each format shows them as they are, whatever they mean in it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -37,9 +38,25 @@ _LATEX = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "–": "--",
     "±": r"$\pm$",
 }
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+"""What would end a line, or shows nothing."""
+_MARKUP = re.compile(
+    r"""[\\`|]                  # escapes, code, cells
+    | <(?=[A-Za-z/!?])          # tags and links
+    | &(?=\#|[A-Za-z]\w*;)      # characters by name or number
+    | (?<![^\W_])_|_(?![^\W_])  # emphasis; inside a word it is none
+    | ~(?=~)|(?<=~)~            # struck out
+    | \](?=[\[(:])|\[(?=[\]^])  # links, and what they lead to
+    """,
+    re.VERBOSE,
+)
+"""Where Markdown would begin something in a cell; one star alone begins nothing."""
 
 
 def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
@@ -164,7 +181,7 @@ class Table:
         """Write `path` with the endings .csv (the frame, `ROUNDED` decimals), .md and .tex (what a page shows)."""
         target = path.with_name(f"{path.name}.csv")
         with together():
-            write_csv(target, self.frame.round(ROUNDED))
+            write_csv(target, _for_spreadsheets(self.frame.round(ROUNDED)))
             return [target, *self.typeset().write(path)]
 
 
@@ -194,7 +211,7 @@ class Typeset:
     def markdown(self) -> str:
         """The caption as a paragraph, then a pipe table."""
         rule = "|" + "---|" * self.words + "---:|" * (len(self.head) - self.words)
-        lines = [self.caption, "", _row(self.head), rule, *map(_row, self.rows)]
+        lines = [_paragraph(self.caption), "", _row(self.head), rule, *map(_row, self.rows)]
         return "\n".join(lines) + "\n"
 
     def latex(self, label: str) -> str:
@@ -225,12 +242,45 @@ class Typeset:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(_in_markdown, cells)) + " |"
+
+
+def _in_markdown(text: str) -> str:
+    text = _MARKUP.sub(r"\\\g<0>", _BREAKS.sub(" ", text))
+    return text.replace("*", r"\*") if text.count("*") > 1 else text
+
+
+def _paragraph(text: str) -> str:
+    """A caption, whose own words may be code; it is one paragraph, and no tag or link begins in it."""
+    text = re.sub(r"<(?=[A-Za-z/!?])|\](?=[\[(:])", r"\\\g<0>", _BREAKS.sub(" ", text)).strip()
+    return re.sub(r"^(\d*)(?=[#>+=~|*_.)-])", r"\1\\", text)
 
 
 def _ampersands(cells: Sequence[str]) -> str:
-    return " & ".join(map(_escaped, cells)) + r" \\"
+    line = " & ".join(map(_escaped, cells))
+    # behind the end of a row, what stands in brackets and a star belong to that
+    return re.sub(r"^[\[*]", r"{\g<0>}", line) + r" \\"
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in _BREAKS.sub(" ", text))
+
+
+def _for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with an apostrophe before text, heads too, that a spreadsheet would take for a formula."""
+    shown = frame.copy()
+    for column in frame.columns:
+        if frame[column].dtype.kind not in "biuf":
+            shown[column] = frame[column].map(_no_formula)
+    return shown.rename(columns=_no_formula)
+
+
+def _no_formula(value: Any) -> Any:
+    """Numbers stay as they are, whatever sign they have."""
+    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") and value and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", text, re.ASCII) is not None

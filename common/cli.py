@@ -38,7 +38,9 @@ def run(app: typer.Typer) -> None:
         print(f"error: {_told(error)}", file=sys.stderr)
         sys.exit(1)
     except BadInput as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # what it quotes may have several lines
+        print(
+            f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr
+        )  # what it quotes may have several lines
         sys.exit(error.exit_code)
     except sqlite3.Error as error:
         print(f"error: {told(error)}", file=sys.stderr)
@@ -124,11 +126,17 @@ def choose_device(name: str) -> str:
     return name
 
 
+def printable(text: str) -> str:
+    """The text with what moves a cursor or changes colours spelled out: names and reasons come from others."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
 def print_table(columns: list[str], rows: list[list[object]]) -> None:
     """Print a table for people on standard output; numbers to the right, nothing cut off."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width: lines are as long as they need to be
@@ -136,7 +144,7 @@ def print_table(columns: list[str], rows: list[list[object]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         numeric = all(isinstance(row[number], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(printable(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(Text(printable(str(value))) for value in row))
     console.print(table)

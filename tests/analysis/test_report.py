@@ -415,3 +415,17 @@ def test_the_command_writes_the_page_and_says_where(command: Command, results: P
     assert ended.code == 0
     assert ended.out.startswith(f"wrote {tmp_path / 'new/report.html'}")
     assert (tmp_path / "new/report.html").read_bytes().startswith(b"<!doctype html>")
+
+
+ODD = ["<script>alert(1)</script>", '" onmouseover="x', "</td><td>", "{{ 7 * 7 }}", "=1+1", "&amp;", "]]>", "<!--"]
+
+
+@pytest.mark.parametrize("said", ODD)
+def test_whatever_a_table_says_is_text_in_heads_too(results: Path, tmp_path: Path, said: str) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    pd.DataFrame({"proxy": [said], said: ["-1"]}).to_csv(folder / "tables" / "other-digits.csv", index=False)
+    made = Tree(page.render(contents(folder), BUNDLE)).root
+    table = next(one for one in made.all("table") if said in [each.text for each in one.all("td")])
+    assert [each.text for each in table.all("th")] == ["proxy", said]
+    assert [each.text for each in table.all("td")] == [said, "-1"]

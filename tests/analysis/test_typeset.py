@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from analysis.typeset import (
     DASH,
@@ -30,7 +31,13 @@ from analysis.typeset import (
     words,
 )
 
-text = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8)
+MEANT = ["|", "\\", "`", "*", "_", "<b>", "&lt;", "](x)", "[", "~~", "%", "$", "{", "\n", "=1", "#", "http://x.y", "–"]
+"""What means something in one of the formats."""
+text = st.lists(
+    st.one_of(st.sampled_from(MEANT), st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=3)),
+    min_size=1,
+    max_size=5,
+).map("".join)
 
 
 def cells(width: int) -> st.SearchStrategy[list[str]]:
@@ -38,32 +45,85 @@ def cells(width: int) -> st.SearchStrategy[list[str]]:
 
 
 tables = st.integers(1, 4).flatmap(lambda width: st.builds(Typeset, text, cells(width), st.lists(cells(width))))
-COMMANDS = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^"}
+READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+def _line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f]+", " ", text).strip()
 
 
 @given(tables)
-def test_markdown_reads_back(table: Typeset) -> None:
-    caption, blank, head, rule, *rows = table.markdown().splitlines()
-    assert (caption, blank) == (table.caption, "")
-    read = [[cell.replace(r"\|", "|") for cell in re.split(r" (?<!\\)\| ", row[2:-2])] for row in (head, *rows)]
-    assert read == [list(row) for row in (table.head, *table.rows)]
-    assert rule.count("-|") == 0 or rule.startswith("|---|")
-    assert rule.count("|") == len(table.head) + 1
+def test_markdown_shows_what_was_said(table: Typeset) -> None:
+    """By another program's reading of it: text, and nothing else, in as many cells."""
+    tokens = READER.parse(table.markdown())
+    inner = [token for token in tokens if token.type == "inline"][-len(table.head) * (len(table.rows) + 1) :]
+    assert {part.type for token in inner for part in token.children} <= {"text"}
+    found = ["".join(part.content for part in token.children) for token in inner]
+    assert found == [_line(cell) for row in (table.head, *table.rows) for cell in row]
+    assert sum(token.type == "tr_open" for token in tokens) == len(table.rows) + 1
+
+
+@given(text)
+def test_a_caption_is_one_paragraph_without_tags_and_links(caption: str) -> None:
+    tokens = READER.parse(Typeset(caption, ["a"], [["1"]]).markdown())
+    assert [token.type for token in tokens][:4] in (
+        ["paragraph_open", "inline", "paragraph_close", "table_open"],
+        ["table_open", "thead_open", "tr_open", "th_open"],  # of nothing but breaks
+    )
+    inner = {part.type for token in tokens[:3] for part in token.children or []}
+    assert not inner & {"html_inline", "link_open", "image", "softbreak", "hardbreak"}
+
+
+WRITTEN = {
+    r"\textbackslash{}": "\\",
+    r"\textasciitilde{}": "~",
+    r"\textasciicircum{}": "^",
+    r"\textless{}": "<",
+    r"\textgreater{}": ">",
+    r"\textbar{}": "|",
+    r"$\pm$": "±",
+    "{[}": "[",
+    "{*}": "*",
+}
 
 
 @given(tables)
-def test_latex_reads_back(table: Typeset) -> None:
+def test_latex_shows_what_was_said(table: Typeset) -> None:
     lines = table.latex("tab:x").splitlines()
+    head = lines[lines.index(r"\toprule") + 1]
     body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
-    read = [[_plain(cell) for cell in line.removesuffix(r" \\").split(" & ")] for line in body]
-    assert read == [list(row) for row in table.rows]
+    read = [[_plain(cell).strip() for cell in line.removesuffix(r" \\").split(" & ")] for line in (head, *body)]
+    assert read == [[_line(cell).replace("–", "--") for cell in row] for row in (table.head, *table.rows)]
+    assert not any(line.startswith(("[", "*")) for line in (head, *body)), "it would belong to the row before"
     assert lines[4] == rf"\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}"
-    assert _plain(lines[2].removeprefix(r"\caption{").removesuffix("}")) == table.caption
+    caption = _plain(lines[2].removeprefix(r"\caption{").removesuffix("}"))
+    assert caption.strip() == _line(table.caption).replace("–", "--")
 
 
 def _plain(text: str) -> str:
-    pattern = "|".join([*map(re.escape, COMMANDS), r"\\[&%$#_{}]"])
-    return re.sub(pattern, lambda found: COMMANDS.get(found[0], found[0][1:]), text)
+    pattern = "|".join([*map(re.escape, WRITTEN), r"\\[&%$#_{}]"])
+    assert not re.search(r"[\\&%$#_{}~^<>|]", re.sub(pattern, "", text)), "it means something"
+    return re.sub(pattern, lambda found: WRITTEN.get(found[0], found[0][1:]), text)
+
+
+@given(st.lists(text, min_size=1, max_size=3, unique=True), text)
+def test_a_spreadsheet_takes_no_text_for_a_formula(
+    tmp_path_factory: pytest.TempPathFactory, heads: list[str], said: str
+) -> None:
+    frame = pd.DataFrame({head: [f"{sign}{said}" for sign in ("", "=", "+", "-", "@", "\t")] for head in heads})
+    frame["n"] = [-1.5, 2, 3, 4, 5, math.inf]
+    path = tmp_path_factory.mktemp("formula") / "a"
+    Table(frame, "", []).write(path)
+    written = pd.read_csv(f"{path}.csv", dtype=str, keep_default_na=False, header=None).to_numpy().tolist()
+    for cell in (cell for row in written for cell in row[:-1]):
+        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")) or re.fullmatch(r"[+-][\d.]+", cell)
+    assert [row[-1] for row in written] == ["n", "-1.5", "2.0", "3.0", "4.0", "5.0", "inf"]
+
+
+@pytest.mark.parametrize("number", ["-1", "+0.5", "-1e-300", "-.5", "-inf", "+nan", "12", "0.12 [–, –]"])
+def test_numbers_stay_numbers(tmp_path: Path, number: str) -> None:
+    Table(pd.DataFrame({"a": [number]}), "", []).write(tmp_path / "a")
+    assert (tmp_path / "a.csv").read_text() == f"a\n{number}\n".replace("0.12 [–, –]", '"0.12 [–, –]"')
 
 
 def test_both_files_are_written_beside_each_other(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     **dict.fromkeys(NO_ROOM, "free some space there"),
+    errno.EFBIG: "raise the limit of file sizes, `ulimit -f`",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EISDIR: "that is a folder, choose another name",
 }

@@ -28,8 +28,8 @@ def open_database(
     Unless `write`, the file has to be there and stays as it is, also where neither it nor its folder can be written.
 
     Raises BadInput for a missing file (unless `write`), a file or folder that cannot be written (if `write`), a file
-    that is not a database, one made by a newer version, and one that another program keeps locked. A transaction is on
-    disk when its commit returns, or not at all.
+    that is not a database, one made by a newer version, and one that another program keeps locked. A transaction
+    whose commit has returned survives a kill; after a power cut the latest ones may be missing, and the file is sound.
     """
     existed, made = path.exists(), _check_path(path, write)
     _opened.append(path)

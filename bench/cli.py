@@ -20,6 +20,7 @@ from bench.options import (
     Proxies,
     Store,
     TeacherName,
+    extended,
     placement,
     resolve,
 )
@@ -63,10 +64,8 @@ def run_command(
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
     from bench.runner import Request, execute
-    from bench.store import ScoreStore
 
     where, count = placement(device, workers, executor)
-    opened = ScoreStore(store)
     request = Request(
         benchmark=setting,
         proxies=tuple(chosen),
@@ -82,8 +81,8 @@ def run_command(
         address=address,
         together=together,
     )
-    summary = execute(request, opened)
-    opened.close()
+    with extended(store) as opened:
+        summary = execute(request, opened)
     print(f"{summary.ok} of {summary.wanted} scores in {store}, {summary.passes} passes in {summary.seconds:.1f} s")
     if summary.failed:
         print(
@@ -202,19 +201,17 @@ def merge_command(
 ) -> None:
     """Add the scores of other stores, or published ones. Exit code 1 if one of a cell differs: the own one stays."""
     from bench.published import restore
-    from bench.store import ScoreStore
     from common.errors import BadInput
 
     for path in others:
         if not path.exists():
             raise BadInput(f"{path}: no such store")
-    opened = ScoreStore(store)
     differing = 0
-    for path in others:
-        found = restore(opened, path) if path.is_dir() else opened.merge(path)
-        print(f"{path}: {found.ok} scores and {found.failed} cells without one added to {store}")
-        differing += found.differing
-    opened.close()
+    with extended(store) as opened:
+        for path in others:
+            found = restore(opened, path) if path.is_dir() else opened.merge(path)
+            print(f"{path}: {found.ok} scores and {found.failed} cells without one added to {store}")
+            differing += found.differing
     if differing:
         raise BadInput(f"{differing} scores are not those of {store}, which stay: `python -m bench verify` tells whose")
 

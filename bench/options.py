@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,11 @@ import typer
 from common import modules, results
 from common.cli import choose_device
 from common.errors import BadInput
+from common.files import remove_empty
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
+    from bench.store import ScoreStore
     from proxies.base import Proxy
 
 
@@ -91,6 +94,29 @@ def resolve(
     setting = with_backbone(named(benchmark), backbone)
     chosen = create_all(proxies, tuple(modules or ()))
     return chosen, with_teacher(setting, teacher)  # last: a trained teacher is loaded
+
+
+@contextmanager
+def extended(path: Path) -> Iterator[ScoreStore]:
+    """The ScoreStore to write into, closed behind the block; a new one into which an error let nothing come is removed.
+
+    Raises BadInput as the store does.
+    """
+    from bench.store import ScoreStore
+
+    made = [folder for folder in path.parents if not folder.exists()]
+    there = path.exists()
+    store = ScoreStore(path)
+    try:
+        yield store
+    except BadInput:
+        empty = not there and not store.overview()
+        store.close()
+        if empty:
+            path.unlink()
+            remove_empty(made)
+        raise
+    store.close()
 
 
 def device_and_workers(device: str, workers: int | None) -> tuple[str, int]:

@@ -42,10 +42,15 @@ READERS: dict[str, tuple[str, ...]] = {
 }
 """A command for each kind of file that a user names."""
 
-GIVEN = [(reader, what) for reader in READERS for what in FILES]
+SLOW = "trainings"
+GIVEN = [
+    pytest.param(reader, what, id=f"{reader}, {what}", marks=pytest.mark.slow if reader == SLOW else ())
+    for reader in READERS
+    for what in FILES
+]
 
 
-@pytest.mark.parametrize(("reader", "what"), GIVEN, ids=[f"{reader}, {what}" for reader, what in GIVEN])
+@pytest.mark.parametrize(("reader", "what"), GIVEN)
 def test_bad_input_is_one_line(command: Command, tmp_path: Path, reader: str, what: str) -> None:
     name = "given.py" if reader == "a module" else "given"
     content = FILES[what]

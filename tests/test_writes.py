@@ -228,6 +228,7 @@ def test_a_page_that_cannot_be_written_stays_as_it_was(command: Command, tmp_pat
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_trainings_that_could_be_written_are_kept(command: Command, tmp_path: Path) -> None:
     """In the store, for the next try."""
     words = WRITING["trainings"]

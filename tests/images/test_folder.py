@@ -321,5 +321,8 @@ def test_a_data_set_has_one_folder(tmp_path: Path) -> None:
         load("folder")
     with pytest.raises(BadUsage, match=r"^'folder:' lacks a folder: write folder:DIR$"):
         load("folder:")
+    for name in ("~/own", str(tmp_path)):
+        with pytest.raises(BadUsage, match=f"^'{name}' is no data set: .* are written folder:{name}$"):
+            load(name)
     with pytest.raises(BadUsage, match="unknown data set 'folders'"):
         load("folders:own")

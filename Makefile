@@ -32,7 +32,7 @@ RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick lint format setup wheel clean
+.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick fuzz lint format setup wheel clean
 
 help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -117,6 +117,10 @@ test: $(VENV)/.dev  ## the whole test suite
 
 test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop
 	@$(RUN) -m pytest -n 2 --dist worksteal -m 'not slow'
+
+fuzz: $(VENV)/.dev  ## a coverage-guided fuzzer on every parser: make fuzz MINUTES=60
+	@$(RUN) -m pip install -q -c constraints.txt atheris
+	@$(RUN) tests/fuzz/run.py --minutes $(or $(MINUTES),60)
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	@$(RUN) -m ruff check .

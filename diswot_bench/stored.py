@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from analysis.studies.correlate import Result, judge
 from analysis.studies.over_params import Beside, beside
 from bench import benchmarks as settings
 from bench.store import ScoreStore
+from common.database import told
 from common.errors import BadInput, BadUsage
 from proxies import registry
 from proxies.base import Proxy
@@ -128,6 +130,8 @@ def _stored(setting: Benchmark, wanted: Sequence[str] | None, path: Path) -> dic
             if columns:
                 found[name] = pd.DataFrame(columns, dtype=float)
         return found
+    except sqlite3.Error as error:
+        raise BadInput(told(error, path)) from error
     finally:
         opened.close()
 

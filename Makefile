@@ -142,7 +142,7 @@ sbom: $(VENV)/.core $(VENV)/.tools  ## dist/sbom.json: what is installed, with v
 	@ls dist/sbom.json
 
 audit: $(VENV)/.core $(VENV)/.tools  ## known weaknesses of what is installed, asked of PyPI's database
-	@$(VENV)/tools/bin/pip-audit --skip-editable --path $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	@$(VENV)/tools/bin/pip-audit --strict --skip-editable --path $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 $(VENV)/.core: setup.cfg pyproject.toml constraints.txt
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)

@@ -32,7 +32,7 @@ RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick lint format setup wheel clean
+.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick fuzz lint format setup wheel sbom audit clean
 
 help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -118,6 +118,10 @@ test: $(VENV)/.dev  ## the whole test suite
 test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop
 	@$(RUN) -m pytest -n 2 --dist worksteal -m 'not slow'
 
+fuzz: $(VENV)/.dev  ## a coverage-guided fuzzer on every parser: make fuzz MINUTES=60
+	@$(RUN) -m pip install -q -c constraints.txt atheris
+	@$(RUN) tests/fuzz/run.py --minutes $(or $(MINUTES),60)
+
 lint: $(VENV)/.dev  ## ruff and mypy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -132,6 +136,13 @@ setup: $(VENV)/.core  ## only the installation
 wheel: $(VENV)/.core  ## dist/*.whl of what is committed, and of nothing else that lies around
 	@tree=$$(mktemp -d) && git archive HEAD | tar -x -C "$$tree" && \
 		$(RUN) -m pip wheel -q --no-deps --wheel-dir dist "$$tree" && rm -r "$$tree" && ls dist/*.whl
+
+sbom: $(VENV)/.core $(VENV)/.tools  ## dist/sbom.json: what is installed, with versions and licences, as CycloneDX
+	@mkdir -p dist && $(VENV)/tools/bin/cyclonedx-py environment $(RUN) --output-reproducible -o dist/sbom.json
+	@ls dist/sbom.json
+
+audit: $(VENV)/.core $(VENV)/.tools  ## known weaknesses of what is installed, asked of PyPI's database
+	@$(VENV)/tools/bin/pip-audit --strict --skip-editable --path $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 $(VENV)/.core: setup.cfg pyproject.toml constraints.txt
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
@@ -159,6 +170,11 @@ $(VENV)/.report: $(VENV)/.core
 
 $(VENV)/.dev: $(VENV)/.core
 	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,ray,report,search,dev]'
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.core  # apart, so that they are not among what they list
+	@$(PYTHON) -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/pip install -q cyclonedx-bom==7.5.0 pip-audit==2.10.1
 	@touch $@
 
 clean:  ## remove the installation and what tools left

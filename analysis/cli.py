@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +42,7 @@ def correlate_command(
         typer.Option(help="all, valid, unique, functions, labelled or a file; default: what labels are of."),
     ] = None,
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
-    figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.FIGURES,
+    figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.SCATTERS,
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
     proxy_module: Modules = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output; no figures.")] = False,
@@ -249,6 +250,12 @@ def _print(found: list[Result], title: str, cells: str, labelled: int) -> None:
         if result.worst is not None:
             rows.append(["  failed ranked last", result.worst.n, "", *_said(result.worst), ""])
     print_table(["proxy", "n", "coverage", "Kendall", "Spearman", "95 % interval", "Pearson", "seeds"], rows)
+    if len({result.correlation.n for result in found}) > 1:
+        print(
+            "note: n differs, and the cells move a correlation: compare two proxies on the same ones, or each with "
+            "params below",
+            file=sys.stderr,
+        )
 
 
 def _print_beside(found: list[Beside]) -> None:

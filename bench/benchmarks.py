@@ -49,6 +49,16 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        sizes = {name: getattr(self.skeleton, name, None) for name in ("channels", "classes", "size")}
+        for name, size in (sizes | {"batch": self.batch}).items():
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                raise BadUsage(
+                    f"the benchmark '{self.name}' has {name} {size!r}: wanted is a whole number of 1 or more"
+                )
+        for name, kind in (("teacher", Teacher), ("space", Space)):
+            if not isinstance(found := getattr(self, name), kind):
+                held = type(found).__name__
+                raise BadUsage(f"the benchmark '{self.name}' has a {held} as its {name}: wanted is a {kind.__name__}")
 
     @property
     def data_set(self) -> str:
@@ -73,10 +83,18 @@ def of_images(
     """A benchmark of cells on images of one's own: a data set, or its name for `images.load`, as `folder:~/birds`.
 
     Networks have its number of classes and its size of images, and are else those of NAS-Bench-201, with the teacher
-    that has the same size. Raises BadUsage for a name that no file can have, and what loading the data set raises.
+    that has the same size. Raises BadUsage for a name that no file can have, BadInput for images whose side is no
+    multiple of 4, and what loading the data set raises.
     """
     _check_name(name)
     found, called = (load(data_set), data_set) if isinstance(data_set, str) else (data_set, data_set.name)
+    if found.size % 4:
+        raise BadInput(
+            f"images of {called} are {found.size} pixels wide: networks of NAS-Bench-201 halve their maps twice, so "
+            f"crop or resize them to a multiple of 4, {found.size - found.size % 4 or 4} say"
+        )
+    if not isinstance(cells_per_stage, int) or cells_per_stage < 1:
+        raise BadUsage(f"the benchmark '{name}' has cells_per_stage {cells_per_stage!r}: wanted is 1 or more")
     skeleton = CellSkeleton(channels, cells_per_stage, found.classes, found.size)
     return Benchmark(name, skeleton, CellTeacher(_BEST_ON_CIFAR100, skeleton), NB201, batch=batch, images=called)
 
@@ -173,25 +191,14 @@ def _other_teacher(setting: Benchmark, name: str) -> Teacher:
     if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
         return _trained(name, setting.name)
     if is_own(name):
-        return _own(name)
+        return OwnTeacher.at(name)
+    if name.endswith(".py"):
+        raise BadUsage(f"--teacher {name}: say which function of it returns the network, {name}:FUNCTION")
     cell = str(_cell(name))
     try:
         return setting.teacher.with_cell(cell)
     except BadUsage as reason:
         raise BadUsage(f"--teacher {name}: students of {setting.name} have {reason}") from None
-
-
-def _own(name: str) -> OwnTeacher:
-    from distill.networks import own_network
-    from distill.teachers import weights_hash
-
-    found, again = (weights_hash(own_network(name)) for _ in range(2))
-    if found != again:
-        raise BadInput(
-            f"--teacher {name}: it has other weights each time it is made: load them from a file, or draw them from a "
-            "seeded generator"
-        )
-    return OwnTeacher(name, found)
 
 
 def _trained(name: str, benchmark: str) -> TrainedTeacher:

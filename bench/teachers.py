@@ -29,7 +29,7 @@ class Teacher(ABC):
     """A fixed network beside the students. Subclasses say what it is; `name` is what people call it."""
 
     name: str = field(default="default", compare=False, kw_only=True)
-    """What --teacher takes, `default` for a benchmark's own. Equal teachers may have two names."""
+    """`default` for a benchmark's own. Equal teachers may have two names."""
 
     drawn = True
     """Whether its weights come from the seed and the initialisation of a pass."""
@@ -39,6 +39,11 @@ class Teacher(ABC):
     """Whether it has a small and a thin form, as students have."""
     architecture = _NO_CELL
     """The cell that it is."""
+
+    @property
+    def option(self) -> str:
+        """What --teacher takes for it."""
+        return self.name
 
     def record(self) -> dict[str, Any]:
         """All that can change a score, as its identity holds it."""
@@ -121,13 +126,34 @@ class OwnTeacher(Teacher):
 
     place: str
     hash: str
-    """Content hash of its weights."""
+    """Content hash of its weights, modules and their modes."""
 
     drawn = False
     of_space = False
 
+    @staticmethod
+    def at(place: str) -> OwnTeacher:
+        """The teacher that the function of a place returns.
+
+        Raises BadInput as `own_network`, and for a network that is another each time it is made.
+        """
+        from distill.networks import own_network
+        from distill.teachers import network_hash
+
+        found, again = (network_hash(own_network(place)) for _ in range(2))
+        if found != again:
+            raise BadInput(
+                f"--teacher {place}: it has other weights each time it is made: load them from a file, or draw them "
+                "from a seeded generator"
+            )
+        return OwnTeacher(place, found)
+
+    @property
+    def option(self) -> str:
+        return self.place
+
     def record(self) -> dict[str, Any]:
-        """The function's name and the weights' hash; the folder of the file changes nothing."""
+        """The function's name and the hash; the folder of the file changes nothing."""
         from distill.recipe_name import short_name
 
         return {"kind": "own", "name": short_name(self.place), "hash": self.hash}
@@ -135,10 +161,10 @@ class OwnTeacher(Teacher):
     def network(self, skeleton: Skeleton, draw: Draw, sees: str, build: Build) -> nn.Module:
         """The network that the function returns."""
         from distill.networks import own_network
-        from distill.teachers import weights_hash
+        from distill.teachers import network_hash
 
         network = own_network(self.place)
-        if weights_hash(network) != self.hash:
+        if network_hash(network) != self.hash:
             raise BadInput(f"the teacher '{self.place}' was changed while it was in use: start again")
         return network.to(draw.device)
 

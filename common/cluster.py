@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import socket
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import BadInput
@@ -63,7 +65,21 @@ def run(
         ray.shutdown()
 
 
+MODE, TOKEN, TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+"""Environment variables of Ray: `token` where a cluster asks for one, the token, the file that it is in."""
+_EXPORT = f"export {MODE}=token and {TOKEN_FILE}=FILE, the file with the token that its machines were started with"
+
+
+def _has_token() -> bool:
+    """Whether Ray finds a token: in the environment, in the file that it names, or in the home folder."""
+    file = os.environ.get(TOKEN_FILE) or "~/.ray/auth_token"
+    return bool(os.environ.get(TOKEN)) or Path(file).expanduser().is_file()
+
+
 def _connect(address: str | None) -> Any:
+    # `ray start` takes a token for granted where it finds one, `ray.init` only where it is told to
+    if MODE not in os.environ and _has_token():
+        os.environ[MODE] = "token"
     try:
         import ray
     except ModuleNotFoundError:
@@ -72,8 +88,13 @@ def _connect(address: str | None) -> Any:
         if found := re.fullmatch(r"([^:/]+):(\d+)", address or ""):  # Ray itself would try for minutes
             socket.create_connection((found[1], int(found[2])), timeout=10).close()
         ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.ERROR)
+    except ray.exceptions.AuthenticationError as error:
+        raise BadInput(f"{MODE} is token, and there is no token: {_EXPORT}") from error
     except (OSError, ValueError, RuntimeError) as error:
         where = f"at {address}" if address else "on this machine"
+        if str(error).startswith("Failed to connect to Ray cluster"):  # something listens there
+            takes = "does not take this token" if _has_token() else "answers nobody without a token, or is none"
+            raise BadInput(f"the Ray cluster {where} {takes}: {_EXPORT}") from error
         raise BadInput(f"no Ray cluster {where} ({error}): `ray start --head` starts one") from error
     return ray
 

@@ -22,7 +22,7 @@ from torch import nn
 
 import images
 from common.errors import BadInput, BadUsage, unknown
-from common.files import content_hash, together
+from common.files import content_hash, json_hash, together
 from common.formats import read_json, read_tensors, reading, write_json, write_tensors
 from distill.networks import network, own_network
 from distill.recipe_name import is_own, short_name
@@ -142,6 +142,18 @@ def weights_hash(network: nn.Module) -> str:
     return content_hash([np.char.encode(names), *(state[name].cpu().numpy() for name in names)])
 
 
+def network_hash(network: nn.Module) -> str:
+    """Content hash of an nn.Module of somebody's own: its weights, and each module's name, class, text and mode.
+
+    A batch norm in training mode gives other numbers than one in evaluation mode, and so does another activation.
+    """
+    modules = [
+        (name, type(module).__qualname__, module.extra_repr(), module.training)
+        for name, module in network.named_modules()
+    ]
+    return json_hash({"weights": weights_hash(network), "modules": modules})
+
+
 def _values(network: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict less the batch norms' step counters, which no forward pass reads."""
     return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
@@ -206,7 +218,7 @@ def load_teacher(name: str, folder: Path = FOLDER) -> Teacher:
     if is_own(name):
         network = own_network(name).cpu()
         answering = _Answering(network).eval().requires_grad_(False)
-        return Teacher(answering, weights_hash(network), {"name": short_name(name)})
+        return Teacher(answering, network_hash(network), {"name": short_name(name)})
     if name.startswith("random:"):
         plan = spec(name.removeprefix("random:"))
         network = plan.build().eval().requires_grad_(False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import io
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -41,6 +43,16 @@ def options(
     """Zero-cost proxies on NAS-Bench-201, judged by distilled accuracy."""
 
 
+def _check(against: str, benchmark: str) -> None:
+    """Read the labels before a run that may take an hour. Raises BadInput and BadUsage."""
+    from analysis.read.labels import load_labels
+    from bench.benchmarks import benchmark as named
+
+    named(benchmark)
+    with contextlib.redirect_stderr(io.StringIO()):  # what is to be known of them is told with the table
+        load_labels(against, benchmark)
+
+
 def _with_table(score: Callable[..., None]) -> Callable[..., None]:
     """`bench run`, and behind it the table of `analysis correlate`: what `make bench` runs."""
 
@@ -50,6 +62,8 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
         from bench.plan import labelled_modes
 
         benchmark, code = given["benchmark"], 0
+        if against != DISTILLED:
+            _check(against, benchmark)
         try:
             score(**given)
         except SystemExit as end:

@@ -33,6 +33,7 @@ def score(
     init: str | None = None,
     seed: int = 0,
     stages: Sequence[str] | None = None,
+    blocks: Sequence[str] | None = None,
     second: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> float:
     """The score of an nn.Module by a proxy; larger is better. The network is afterwards what it was.
@@ -42,16 +43,19 @@ def score(
     evaluation mode.
     `init` draws the weights anew (`default`, `kaiming`, `gaussian`) on a copy, or leaves them for every proxy
     (`given`); None leaves them for proxies that declare no initialisation of their own. `seed` draws those weights,
-    noise and dropout. `stages` names the modules whose outputs are feature maps (None: found by the rule of
-    docs/guides/your-network.md); `second` is another batch, (images, labels), for proxies that read two.
+    noise and dropout. `stages` names the modules whose outputs are feature maps, `blocks` those that are read as blocks
+    (None: found by the rules of docs/guides/your-network.md); `second` is another batch, (images, labels), for proxies
+    that read two.
 
     Raises NotApplicable, with the reason, where the proxy has no meaning for the network, BadUsage for an unknown
     name and BadInput for images and labels that do not fit. What else is to be known of a score, a share of weights
     without gradient for instance, is a warning.
     """
     chosen = registry.create(proxy) if isinstance(proxy, str) else proxy
+    if not isinstance(chosen, Proxy):
+        raise BadUsage(f"score: {chosen!r} is no proxy: give a name, or a Proxy")
     batch = _batch(images, labels)
-    options = _options(init, seed, stages, second) | {"teacher": teacher}
+    options = _options(init, seed, stages, blocks, second) | {"teacher": teacher}
     (found,) = score_modules([chosen], model, batch, **options).values()
     if isinstance(found, NotApplicable):
         raise found
@@ -70,11 +74,13 @@ def score_all(
     init: str | None = None,
     seed: int = 0,
     stages: Mapping[str, Sequence[str]] | None = None,
+    blocks: Mapping[str, Sequence[str]] | None = None,
     second: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> pd.DataFrame:
     """A DataFrame with a row for each (network, proxy): `score`, `status`, `reason`.
 
-    `proxies` as the command line takes them (`nwot,snip`, `all`, a list); `stages` by network; the rest as `score`.
+    `proxies` as the command line takes them (`nwot,snip`, `all`, a list); `stages` and `blocks` by network; the rest
+    as `score`.
     `status` is `ok`, `nonfinite`, `not_applicable`, `oom` or `error`, and `reason` says why there is no score, or what
     is to be known of it. Proxies that rank networks among each other (`vkdnw_aggregate`) rank those handed in.
     `frame["score"].unstack()` is a table of networks and proxies.
@@ -85,12 +91,12 @@ def score_all(
     parts = [part for one in chosen if isinstance(one, Population) for part in registry.parts(one)]
     read = list({one.label: one for one in (*chosen, *parts) if isinstance(one, Proxy)}.values())
     batch = _batch(images, labels)
-    options = _options(init, seed, None, second)
+    options = _options(init, seed, None, None, second)
     if teacher is not None:
         options["teacher"] = observed_teacher(teacher, batch, read, seed=seed)
     rows: dict[tuple[str, str], dict[str, object]] = {}
     for name, model in models.items():
-        own = options | ({"stages": stages[name]} if stages and name in stages else {})
+        own = options | {"stages": (stages or {}).get(name), "blocks": (blocks or {}).get(name)}
         for label, found in _scored(read, model, batch, own).items():
             rows[str(name), label] = _row(found)
     for one in chosen:
@@ -109,11 +115,14 @@ def _chosen(proxies: str | Iterable[str | Proxy]) -> list[Proxy | Population]:
         found += registry.choose(one) if isinstance(one, str) else [one]
     if not found:
         raise BadUsage("no proxy named: give one, several, or all")
+    for entry in found:
+        if not isinstance(entry, Proxy | Population):
+            raise BadUsage(f"score_all: {entry!r} is no proxy: give names, or Proxy objects")
     return found
 
 
 def _batch(images: Any, labels: Any) -> Batch:
-    pixels, numbers = torch.as_tensor(images), torch.as_tensor(labels)
+    pixels, numbers = _tensor("images", images), _tensor("labels", labels)
     if pixels.ndim != 4 or not pixels.is_floating_point() or not len(pixels):
         raise BadInput(
             f"images are {pixels.dtype} {list(pixels.shape)}: hand in floating point [B, C, H, W], normalised as the "
@@ -127,10 +136,33 @@ def _batch(images: Any, labels: Any) -> Batch:
     return Batch(pixels, numbers, content_hash([pixels.detach().cpu().numpy(), numbers.cpu().numpy()]))
 
 
+def _tensor(what: str, values: Any) -> torch.Tensor:
+    """A tensor on a device that holds values. Raises BadInput."""
+    try:
+        found = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{what} are a {type(values).__name__} ({reason}): hand in a tensor or an array") from error
+    if found.is_meta or found.is_complex():
+        raise BadInput(
+            f"{what} are {found.dtype} on the device '{found.device}': hand in real numbers, on a CPU or GPU"
+        )
+    return found
+
+
 def _options(
-    init: str | None, seed: int, stages: Sequence[str] | None, second: tuple[torch.Tensor, torch.Tensor] | None
+    init: str | None,
+    seed: int,
+    stages: Sequence[str] | None,
+    blocks: Sequence[str] | None,
+    second: tuple[torch.Tensor, torch.Tensor] | None,
 ) -> dict[str, Any]:
-    return {"init": init, "seed": seed, "stages": stages, "second": None if second is None else _batch(*second)}
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise BadUsage(f"seed is {seed!r}: give a whole number of 0 or more")
+    if second is not None and not (isinstance(second, Sequence) and len(second) == 2):
+        raise BadUsage(f"second is a {type(second).__name__}: give a pair, (images, labels)")
+    other = None if second is None else _batch(*second)
+    return {"init": init, "seed": seed, "stages": stages, "blocks": blocks, "second": other}
 
 
 Found: TypeAlias = ModuleScore | NotApplicable | tuple[str, str]
@@ -163,14 +195,18 @@ def _row(found: Found) -> dict[str, object]:
 def _ranked(
     population: Population, names: Sequence[str], rows: Mapping[tuple[str, str], Mapping[str, object]]
 ) -> dict[tuple[str, str], dict[str, object]]:
-    """The rows of a proxy that ranks networks among each other: of those that all of its parts have a score of."""
+    """The rows of a proxy that ranks networks among each other: of those that all of its parts have a score of.
+
+    One network has nothing to be ranked among.
+    """
     labels = [part.label for part in registry.parts(population)]
     columns = pd.DataFrame({label: [rows[name, label]["score"] for name in names] for label in labels}, names)
     combined = population.combine(columns.dropna()).reindex(names)
+    alone = "it ranks networks among each other: hand in more than one" if combined.notna().sum() < 2 else ""
     found: dict[tuple[str, str], dict[str, object]] = {}
     for name in names:
         lacking = [label for label in labels if rows[name, label]["status"] != "ok"]
-        reason = f"no score of its part {lacking[0]}: {rows[name, lacking[0]]['reason']}" if lacking else ""
-        status = "not_applicable" if lacking else "ok"
-        found[name, population.label] = {"score": combined[name], "status": status, "reason": reason}
+        reason = f"no score of its part {lacking[0]}: {rows[name, lacking[0]]['reason']}" if lacking else alone
+        value, status = (math.nan, "not_applicable") if reason else (combined[name], "ok")
+        found[name, population.label] = {"score": value, "status": status, "reason": reason}
     return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
+from analysis.read.accuracies import check_percent, percent
 from analysis.read.columns import BASELINES, counted, label_cells
 from analysis.read.labels import Labels, load_labels
 from analysis.read.scores import FOLDER, is_default, published
@@ -17,12 +20,19 @@ from analysis.studies.correlate import Result, judge
 from analysis.studies.over_params import Beside, beside
 from bench import benchmarks as settings
 from bench.store import ScoreStore
+from common.database import told
 from common.errors import BadInput, BadUsage
 from proxies import registry
 from proxies.base import Proxy
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
+
+SCORES, LABELS = "scores", "labels"
+"""Where the attributes of a DataFrame say what it holds."""
+GAIN = "gain"
+"""How a quantity begins that is a difference of accuracies."""
+_WANTED = "hand in what `scores` and `accuracies` give, or a Series by cell"
 
 
 def proxies() -> pd.DataFrame:
@@ -76,18 +86,25 @@ def scores(
     if wanted is not None:
         for name in wanted:
             if name not in found:
-                where = "published" if store is None else f"in {store}"
-                raise BadInput(f"no scores of {name} on {benchmark} are {where}: `diswot-bench run {name}` makes them")
+                raise _no_scores(f"no scores of {name} on {benchmark}", f"{name} --benchmark {benchmark}", store)
         found = {name: found[name] for name in wanted}
     if not found:
-        raise BadInput(f"no scores on {benchmark}: `diswot-bench run PROXY --benchmark {benchmark}` makes them")
-    return pd.DataFrame({name: frame.stack(future_stack=True) for name, frame in found.items()}).rename_axis(
-        ["cell", "seed"]
-    )
+        raise _no_scores(f"no scores on {benchmark}", f"PROXY --benchmark {benchmark}", store)
+    frame = pd.DataFrame({name: column.stack(future_stack=True) for name, column in found.items()})
+    frame.attrs[SCORES] = {"benchmark": benchmark}
+    return frame.rename_axis(["cell", "seed"])
+
+
+def _no_scores(what: str, run: str, store: str | Path | None) -> BadInput:
+    if store is not None:
+        return BadInput(f"{what} are in {store}: `diswot-bench run {run} --store {store}` makes them")
+    return BadInput(f"{what} are published: `diswot-bench run {run}` makes them; hand in its `store=` to read them")
 
 
 def _names(proxies: str | Iterable[str]) -> list[str]:
     """The names in one form; a name that means nothing raises BadUsage."""
+    if not isinstance(proxies, Iterable):
+        raise BadUsage(f"scores: {proxies!r} names no proxy: give a name, or several in a list")
     texts = proxies.split(",") if isinstance(proxies, str) else [str(name) for name in proxies]
     names = [text.strip() for text in texts if text.strip()]
     for name in names:
@@ -113,6 +130,8 @@ def _stored(setting: Benchmark, wanted: Sequence[str] | None, path: Path) -> dic
             if columns:
                 found[name] = pd.DataFrame(columns, dtype=float)
         return found
+    except sqlite3.Error as error:
+        raise BadInput(told(error, path)) from error
     finally:
         opened.close()
 
@@ -126,7 +145,7 @@ def accuracies(benchmark: str = "digits", kind: str = "distilled") -> pd.DataFra
     """
     labels = load_labels(kind, benchmark)
     frame = labels.by_seed.copy()
-    frame.attrs["labels"] = {
+    frame.attrs[LABELS] = {
         "benchmark": benchmark,
         "quantity": labels.quantity,
         "source": labels.source,
@@ -159,9 +178,7 @@ def correlate(
     setting = settings.benchmark(benchmark)
     labels = _labels(accuracies, setting)
     labelled = label_cells(labels, cells)
-    columns = {str(name): _mean(column) for name, column in _columns(scores).items()}
-    if not columns:
-        raise BadUsage("correlate: no scores were handed in")
+    columns = _columns(scores, setting)
     found: list[Result] = []
     tried = labelled.index
     for name, column in columns.items():
@@ -178,38 +195,93 @@ def correlate(
     return frame
 
 
-def _columns(scores: pd.DataFrame | pd.Series | Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+def _columns(scores: Any, setting: Benchmark) -> dict[str, pd.Series]:
+    """By name the mean score of each cell. Raises BadInput for what are not scores of this benchmark's cells."""
+    if not isinstance(scores, pd.DataFrame | pd.Series | Mapping):
+        raise BadInput(f"correlate: scores are a {type(scores).__name__}: {_WANTED}")
+    of = "" if isinstance(scores, Mapping) else scores.attrs.get(SCORES, {}).get("benchmark", setting.name)
+    if of not in ("", setting.name):
+        raise BadUsage(f"correlate: scores are of {of}, and judged would be those of {setting.name}: say benchmark=")
+    if isinstance(scores, pd.DataFrame) and not scores.columns.is_unique:
+        raise BadInput(f"correlate: two columns are called '{scores.columns[scores.columns.duplicated()][0]}'")
     if isinstance(scores, pd.Series):
-        return {str(scores.name or "score"): scores}
-    return {str(name): scores[name] for name in scores}
+        scores = {"score" if scores.name is None else scores.name: scores}
+    found = {str(name): _mean(str(name), scores[name], setting) for name in scores}
+    if not found:
+        raise BadUsage("correlate: no scores were handed in")
+    for name in BASELINES.keys() & found.keys():
+        own = found[name].dropna()
+        if not np.allclose(own, counted(name, setting, own.index), rtol=1e-6):
+            raise BadInput(
+                f"correlate: a column is called {name}, and is not the {name} of the networks of {setting.name}, "
+                "which stand beside every proxy: give it another name"
+            )
+    return found
 
 
-def _mean(column: pd.Series) -> pd.Series:
+def _mean(name: str, column: Any, setting: Benchmark) -> pd.Series:
     """By cell the mean over its seeds; NaN where one has none. Raises BadInput for what is not indexed by cell."""
-    if isinstance(column.index, pd.MultiIndex):
+    if not isinstance(column, pd.Series) or not pd.api.types.is_numeric_dtype(column.dtype):
+        raise BadInput(f"correlate: scores of {name} are no Series of numbers: {_WANTED}")
+    if isinstance(column.index, pd.MultiIndex) and list(column.index.names) == ["cell", "seed"]:
         by_seed = column.unstack("seed").dropna(axis=1, how="all")
-        column = by_seed.mean(axis=1, skipna=False)
-    if not pd.api.types.is_integer_dtype(column.index) or column.index.has_duplicates:
-        raise BadInput(f"correlate: scores of {column.name or 'a proxy'} are not indexed by cell, each once")
-    return column.astype(float)
+        column = by_seed.replace([math.inf, -math.inf], math.nan).mean(axis=1, skipna=False)
+    return _by_cell(f"scores of {name}", column, setting).astype(float)
 
 
-def _labels(accuracies: pd.DataFrame | pd.Series, setting: Benchmark) -> Labels:
-    about = accuracies.attrs.get("labels", {})
+def _by_cell(what: str, column: Any, setting: Benchmark) -> Any:
+    """The Series or DataFrame, if its index is of cells. Raises BadInput."""
+    index, cells = column.index, len(setting.space)
+    if isinstance(index, pd.MultiIndex) or not pd.api.types.is_integer_dtype(index) or index.has_duplicates:
+        raise BadInput(f"correlate: {what} are not indexed by cell, each once: {_WANTED}")
+    if isinstance(index, pd.RangeIndex) and len(index) != cells and index.start == 0 and index.step == 1:
+        raise BadInput(
+            f"correlate: {what} have the index 0 to {len(index) - 1} that pandas gives to rows without one: index "
+            "them by cell, pd.Series(values, index=cells)"
+        )
+    if len(index) and not 0 <= index.min() <= index.max() < cells:
+        raise BadInput(
+            f"correlate: {what} are of cells {index.min()} to {index.max()}, and {setting.name} has 0 to {cells - 1}"
+        )
+    return column
+
+
+def _labels(accuracies: Any, setting: Benchmark) -> Labels:
+    if not isinstance(accuracies, pd.DataFrame | pd.Series):
+        raise BadInput(f"correlate: accuracies are a {type(accuracies).__name__}: {_WANTED}")
+    about = accuracies.attrs.get(LABELS, {})
     by_seed = accuracies.to_frame(0) if isinstance(accuracies, pd.Series) else accuracies
-    if not pd.api.types.is_integer_dtype(by_seed.index) or by_seed.index.has_duplicates:
-        raise BadInput("correlate: accuracies are not indexed by cell, each once")
+    if not by_seed.columns.is_unique or not all(map(pd.api.types.is_numeric_dtype, by_seed.dtypes)):
+        raise BadInput("correlate: accuracies are no columns of numbers, a column a seed")
+    _by_cell("accuracies", by_seed, setting)
     if about.get("benchmark", setting.name) != setting.name:
         raise BadUsage(
             f"correlate: accuracies of {about['benchmark']} and scores of {setting.name} are of two benchmarks"
         )
+    quantity = about.get("quantity", "accuracy, %")
+    if not quantity.startswith(GAIN):
+        _check_percent(by_seed)
     return Labels(
-        about.get("quantity", "accuracy"),
+        quantity,
         by_seed.astype(float).dropna(how="all"),
         about.get("of_functions", False),
         about.get("source", "handed in"),
         setting.space,
     )
+
+
+def _check_percent(by_seed: pd.DataFrame) -> None:
+    """Accuracies by cell and seed follow the rules of files of them. Raises BadInput."""
+    values = by_seed.stack().dropna()
+    for cell, seed in values[~values.between(0, 100)].index[:1]:
+        try:
+            percent(float(values[cell, seed]), f"correlate: accuracies, cell {cell}")
+        except BadInput as error:
+            raise BadInput(
+                f"{error}; of differences say `frame.attrs['{LABELS}'] = {{'quantity': '{GAIN}'}}`"
+            ) from None
+    if len(values):
+        check_percent("correlate: accuracies", values.max())
 
 
 def _row(found: Result, over: Beside | None) -> dict[str, object]:

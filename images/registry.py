@@ -75,6 +75,8 @@ def load(name: str, data: Path | None = None) -> DataSet:
     if colon:
         data = Path(folder).expanduser()
     known = data_sets()
+    if name not in known and ("/" in name or Path(name).is_dir()):
+        raise BadUsage(f"'{name}' is no data set: images in a folder of one's own are written folder:{name}")
     if name not in known:
         raise unknown("data set", name, known)
     of = known[name]

@@ -29,10 +29,10 @@ def percent(value: object, where: str) -> float:
     return number
 
 
-def check_percent(path: Path, highest: float) -> None:
+def check_percent(where: Path | str, highest: float) -> None:
     """Refuse accuracies that are fractions, told by the highest of them. Raises BadInput."""
     if highest <= 1:
-        raise BadInput(f"{path}: no accuracy is above 1, so they look like fractions: give percent, 0 to 100")
+        raise BadInput(f"{where}: no accuracy is above 1, so they look like fractions: give percent, 0 to 100")
 
 
 def read_rows(path: Path, space: Space) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from analysis.read.labels import Labels
 from bench.benchmarks import Benchmark
 from bench.identity import name_of
 from bench.plan import LABELLED, select
-from bench.store import ScoreStore
+from bench.store import ScoreStore, StoredRow
+from common import modules
 from common.errors import BadInput
 from proxies import registry
 from proxies.base import Population, Proxy
@@ -43,13 +45,9 @@ def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Ser
     """
     teacher = benchmark.teacher.record()
     stored = ScoreStore(store, write=False).scores(benchmark.name, proxy, teacher)
-    if not any(row.status == "ok" for entry in stored for row in entry.rows):
-        name = name_of(proxy, benchmark)
-        option = f" --teacher {benchmark.teacher.name}" if name != proxy.label else ""
-        raise BadInput(
-            f"no scores of {name} on {benchmark.name} in {store}: "
-            f"run `python -m bench run {proxy.label} --benchmark {benchmark.name}{option}` first"
-        )
+    rows = [row for entry in stored for row in entry.rows]
+    if not any(row.status == "ok" for row in rows):
+        raise _no_scores(name_of(proxy, benchmark), benchmark, proxy, store, rows)
     columns = {entry.seed: pd.Series({row.cell: row.score for row in entry.rows}, dtype=float) for entry in stored}
     frame = pd.DataFrame(columns)
     sizes = {seed: len(column) for seed, column in columns.items()}
@@ -58,6 +56,21 @@ def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Ser
         print(f"note: {proxy.label} is judged on the cells that all its seeds have ({names})", file=sys.stderr)
     tried = set.intersection(*(set(column.index) for column in columns.values()))
     return frame[frame.index.isin(tried)].mean(axis=1, skipna=False), list(columns)
+
+
+def _no_scores(name: str, benchmark: Benchmark, proxy: Proxy, store: Path, rows: Sequence[StoredRow]) -> BadInput:
+    """Why nothing can be judged: nothing was tried, or none of what was has a score."""
+    options = f" --teacher {benchmark.teacher.option}" if name != proxy.label else ""
+    options += "".join(f" --module {file}" for file in modules.in_use())
+    if not rows:
+        return BadInput(
+            f"no scores of {name} on {benchmark.name} in {store}: "
+            f"run `python -m bench run {proxy.label} --benchmark {benchmark.name}{options}` first"
+        )
+    (reason, count), *_ = Counter(f"{row.status}, {row.reason}" for row in rows).most_common()
+    return BadInput(
+        f"{name} on {benchmark.name} was tried and has no score in {store}: of {len(rows)} rows {count} are {reason}"
+    )
 
 
 def combined(population: Population, means: Mapping[str, pd.Series], cells: Sequence[int]) -> pd.Series:

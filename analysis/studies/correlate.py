@@ -51,11 +51,18 @@ def _population_name(population: Population, benchmark: Benchmark, files: tuple[
 
 
 def judge(proxy: str, seeds: list[int], scores: pd.Series, labels: pd.Series, space: Space) -> Result:
-    """Correlate scores by cell with labels by cell. Raises BadInput where fewer than three cells have both."""
-    tried = pd.DataFrame({"score": scores.reindex(labels.index), "label": labels})[labels.index.isin(scores.index)]
+    """Correlate scores by cell with labels by cell; a score that is not finite is none.
+
+    Raises BadInput where fewer than three cells have both.
+    """
+    finite = scores.replace([math.inf, -math.inf], math.nan).reindex(labels.index)
+    tried = pd.DataFrame({"score": finite, "label": labels})[labels.index.isin(scores.index)]
     pairs = tried.dropna()
     if len(pairs) < 3:
-        raise BadInput(f"{proxy}: only {len(pairs)} labelled cells of this set have a score; score or label more cells")
+        raise BadInput(
+            f"{proxy}: only {len(pairs)} labelled cells of this set have a score: score more cells, `--cells labelled` "
+            "are those that have a label"
+        )
     failed = len(tried) - len(pairs)
     worst = _correlation(tried, "worst", space) if failed else None
     return Result(proxy, seeds, len(pairs) / len(labels), _correlation(tried, "drop", space), pairs, failed, worst)

@@ -143,8 +143,8 @@ def growth_command(
     address: Address = None,
     output: Annotated[Path, typer.Option(help="Folder of published rates.")] = results.SPEED,
 ) -> None:
-    """Time and memory of whole runs by number of cells, and of the first of them in batches of 16 to 256. Needs psutil
-    (`.[dev]`)."""
+    """Time and memory of whole runs by number of cells, and of the first of them in batches of 16 to 256. Needs
+    psutil, which is in the extra `dev`."""
     at_least_one("--workers", workers)
     try:
         sizes = [int(number) for number in cells.split(",")]

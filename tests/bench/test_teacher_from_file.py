@@ -67,6 +67,26 @@ def test_its_record_holds_the_weights_and_no_folder(file: Path, tmp_path: Path) 
     assert teacher_name("digits", record) == f"plain-{record['hash'][:8]}"
 
 
+def test_mode_and_activation_are_part_of_it(file: Path, tmp_path: Path) -> None:
+    changed = {
+        "as it was": FILE,
+        "evaluated": FILE.replace("return nn.Sequential(*layers)", "return nn.Sequential(*layers).eval()"),
+        "smooth": FILE.replace("nn.ReLU()", "nn.GELU()"),
+    }
+    hashes = {}
+    for name, text in changed.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(text)
+        hashes[name] = with_teacher(DIGITS, f"{tmp_path / name}/mine.py:plain").teacher.record()["hash"]
+    assert hashes["as it was"] == with_teacher(DIGITS, f"{file}:plain").teacher.record()["hash"]
+    assert len(set(hashes.values())) == 3
+
+
+def test_a_file_without_a_function_says_how_to_name_one(file: Path) -> None:
+    with pytest.raises(BadInput, match=r"say which function of it returns the network, .*mine\.py:FUNCTION"):
+        with_teacher(DIGITS, str(file))
+
+
 def test_one_that_is_drawn_anew_is_refused(file: Path) -> None:
     with pytest.raises(BadInput, match="has other weights each time it is made: load them from a file"):
         with_teacher(DIGITS, f"{file}:drawn_anew")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -120,3 +123,59 @@ def test_scores_are_those_of_one_process(machines: Any, tmp_path: Path) -> None:
         }
         store.close()
     assert rows["ray"] == rows["local"]
+
+
+# tokens
+
+
+CONNECT = """
+import sys
+from common.cluster import run
+from common.errors import BadInput
+from common.pool import Job
+try:
+    print(list(run(Job(int, divmod), [0], None, sys.argv[1], gpu=False)))
+except BadInput as error:
+    print(error)
+except ZeroDivisionError:
+    print("let in")
+"""
+
+
+def test_a_token_is_found_and_what_is_wrong_with_it_is_told(tmp_path: Path, environment: dict[str, str]) -> None:
+    token, other = tmp_path / "token", tmp_path / "other"
+    token.write_text("a" * 64)
+    other.write_text("b" * 64)
+    plain = {name: value for name, value in environment.items() if not name.startswith("RAY_")}
+    plain["HOME"] = str(tmp_path / "home")
+    command, port = Path(sys.executable).parent / "ray", str(random.Random(os.getpid()).randrange(20000, 30000))
+    mine = plain | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    words = ["start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
+    head = subprocess.Popen([command, *words], env=mine, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    drivers = {
+        "its token, and no mode": plain | {"RAY_AUTH_TOKEN_PATH": str(token)},
+        "another token": plain | {"RAY_AUTH_TOKEN_PATH": str(other)},
+        "no token": plain,
+        "a mode without a token": plain | {"RAY_AUTH_MODE": "token"},
+    }
+    try:
+        end = time.monotonic() + 600
+        while subprocess.run(
+            [command, "status", f"--address=127.0.0.1:{port}"], env=mine, capture_output=True, check=False
+        ).returncode:
+            assert time.monotonic() < end
+            time.sleep(0.5)
+        script = [sys.executable, "-c", CONNECT, f"127.0.0.1:{port}"]
+        running = {
+            name: subprocess.Popen(script, env=each, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            for name, each in drivers.items()
+        }
+        said = {name: each.communicate()[0].strip() for name, each in running.items()}
+    finally:
+        head.terminate()
+        head.wait()
+    export = "export RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE, the file with the token"
+    assert said["its token, and no mode"] == "let in"
+    assert f"127.0.0.1:{port} does not take this token: {export}" in said["another token"]
+    assert f"127.0.0.1:{port} answers nobody without a token, or is none: {export}" in said["no token"]
+    assert f"RAY_AUTH_MODE is token, and there is no token: {export}" in said["a mode without a token"]

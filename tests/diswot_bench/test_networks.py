@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,6 +117,39 @@ def test_what_does_not_fit_is_told_in_a_line(batch: tuple[torch.Tensor, torch.Te
         db.score("nwott", network(4), pixels, labels)
     with pytest.raises(db.BadUsage, match="hand in networks by name"):
         db.score_all("nwot", {}, pixels, labels)
+    with pytest.raises(db.BadUsage, match="3 is no proxy"):
+        db.score_all([3], {"a": network(4)}, pixels, labels)  # type: ignore[list-item]
+    with pytest.raises(db.BadUsage, match="None is no proxy"):
+        db.score(None, network(4), pixels, labels)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"second": torch.zeros(2)}, "second is a Tensor: give a pair"),
+        ({"images": "birds"}, "images are a str"),
+        ({"images": torch.zeros(8, 3, 12, 12, device="meta")}, "on the device 'meta'"),
+        ({"images": torch.zeros(8, 3, 12, 12, dtype=torch.complex64)}, "images are torch.complex64"),
+        ({"labels": None}, "labels are a NoneType"),
+        ({"labels": ["a", "b"]}, "labels are a list"),
+    ],
+    ids=["seed", "half", "second", "text", "meta", "complex", "none", "words"],
+)
+def test_options_that_mean_nothing_are_told_in_a_line(
+    options: dict[str, Any], said: str, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    given = {"images": batch[0], "labels": batch[1]} | options
+    with pytest.raises(db.BadInput, match=said):
+        db.score("nwot", network(4), **given)
+
+
+def test_one_network_is_ranked_among_nothing(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    row = db.score_all("vote", {"a": network(4)}, *batch, teacher=network(8)).loc["a", "vote"]
+    assert row["status"] == "not_applicable"
+    assert np.isnan(row["score"])
+    assert "hand in more than one" in row["reason"] or "no score of its part" in row["reason"]
 
 
 def test_a_network_that_fails_fails_alone(batch: tuple[torch.Tensor, torch.Tensor]) -> None:

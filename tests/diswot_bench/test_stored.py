@@ -60,6 +60,8 @@ def test_published_scores_are_found_from_any_folder(monkeypatch: pytest.MonkeyPa
         db.scores("digits", "nwot:init=gaussian")
     with pytest.raises(db.BadUsage, match="did you mean 'nwot'"):
         db.scores("digits", ["nwott"])
+    with pytest.raises(db.BadUsage, match="3 names no proxy"):
+        db.scores("digits", 3)  # type: ignore[arg-type]
 
 
 def test_scores_of_a_store_are_those_that_a_run_made(tmp_path: Path) -> None:
@@ -108,12 +110,13 @@ def test_correlations_are_scipys(sample: tuple[pd.DataFrame, pd.DataFrame]) -> N
 
 
 def test_a_score_of_ones_own_is_judged_by_cell(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    _, accuracies = sample
+    scores, accuracies = sample
     truth = accuracies.mean(axis=1)
     found = db.correlate(pd.Series(-truth, name="backwards"), accuracies, baselines=False)
     assert found["spearman"].to_dict() == {"backwards": pytest.approx(-1)}
     assert db.correlate({"itself": truth}, truth).attrs["ceiling"] is None
-    assert db.correlate(pd.Series(truth, name="params"), truth).index.to_list() == ["params", "flops"]
+    counted = db.correlate(scores["diswot"], accuracies).loc["params"]
+    assert db.correlate(db.scores("digits", "params"), accuracies).loc["params"].equals(counted)
 
 
 def test_what_cannot_be_judged_is_told_in_a_line(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -122,8 +125,69 @@ def test_what_cannot_be_judged_is_told_in_a_line(sample: tuple[pd.DataFrame, pd.
         db.correlate(pd.Series([1.0, 2.0], index=["a", "b"], name="x"), accuracies)
     with pytest.raises(db.BadInput, match="only 2 labelled cells"):
         db.correlate(accuracies.iloc[:2, 0], accuracies)
+    with pytest.raises(db.BadUsage, match="scores are of digits, and judged would be those of cifar100"):
+        db.correlate(scores, pd.Series(accuracies[0].to_dict()), "cifar100")
     with pytest.raises(db.BadUsage, match="accuracies of digits and scores of cifar100"):
-        db.correlate(scores, accuracies, "cifar100")
+        db.correlate({"mine": accuracies[0]}, accuracies, "cifar100")
+
+
+def _table(index: list[int], columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(np.arange(2.0 * len(index)).reshape(-1, 2), index, columns)
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (pd.Series(np.arange(30.0), name="mine"), "index 0 to 29 that pandas gives"),
+        (pd.Series([1.0, 2, 3], [3, 4, 99999999], name="mine"), "cells 3 to 99999999"),
+        (pd.Series([1.0, 2, 3], [-1, 4, 5], name="mine"), "cells -1 to 5"),
+        (pd.Series(["a", "b", "c"], [3, 4, 5], name="mine"), "no Series of numbers"),
+        (pd.Series([1.0, 2, 3], [3, 4, 5], name="params"), "a column is called params"),
+        (pd.Series([1.0, 2, 3], [3, 4, 5], name="flops"), "a column is called flops"),
+        (_table([3, 4, 5], ["a", "a"]), "two columns are called 'a'"),
+        (pd.DataFrame({"score": [1.0, 2.0]}, pd.MultiIndex.from_tuples([("a", "nwot"), ("b", "nwot")])), "not indexed"),
+        (np.arange(3.0), "scores are a ndarray"),
+        ([1.0, 2.0], "scores are a list"),
+        ({"mine": np.arange(3.0)}, "no Series of numbers"),
+        ({}, "no scores were handed in"),
+    ],
+)
+def test_scores_that_are_none_of_cells_are_refused(
+    scores: Any, said: str, sample: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    with pytest.raises(db.BadInput, match=said):
+        db.correlate(scores, sample[1])
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "said"),
+    [
+        (pd.Series([50.0, 60, 500], [3, 4, 5]), "cell 5: 500.0 is not an accuracy in percent"),
+        (pd.Series([50.0, 60, -3], [3, 4, 5]), "cell 5: -3.0 is not an accuracy in percent.* of differences say"),
+        (pd.Series([0.5, 0.6, 0.7], [3, 4, 5]), "look like fractions"),
+        (pd.Series(["50", "60", "70"], [3, 4, 5]), "no columns of numbers"),
+        (pd.Series([50.0, 60, 70]), "index 0 to 2"),
+        ([50.0, 60.0, 70.0], "accuracies are a list"),
+    ],
+)
+def test_accuracies_follow_the_rules_of_files(accuracies: Any, said: str) -> None:
+    with pytest.raises(db.BadInput, match=said):
+        db.correlate(pd.Series([1.0, 2, 3], [3, 4, 5], name="mine"), accuracies)
+
+
+def test_differences_of_ones_own_are_judged_where_they_say_so(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    gain = sample[1].mean(axis=1) - 80
+    gain.attrs["labels"] = {"quantity": "gain"}
+    assert db.correlate({"itself": gain}, gain).loc["itself", "spearman"] == pytest.approx(1)
+
+
+def test_scores_that_are_not_finite_have_failed(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    truth = sample[1].mean(axis=1)
+    scores = truth.copy()
+    scores.iloc[:3] = [np.inf, -np.inf, np.nan]
+    found = db.correlate({"mine": scores}, sample[1]).loc["mine"]
+    assert found[["n", "failed", "coverage"]].tolist() == [77, 3, 77 / 80]
+    assert found["spearman"] == pytest.approx(1)
 
 
 def test_a_foreign_module_in_the_way_is_named(environment: dict[str, str], tmp_path: Path) -> None:
@@ -176,6 +240,10 @@ def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) ->
     assert "ceiling: labels of two seeds agree" in ended.out
     assert command("diswot_bench", "--version").out == f"{db.__version__}\n"
     assert "subgraph" in command("diswot_bench", "search", "--help").out
+    early = command("diswot_bench", "run", "params", "--against", "foo", "--limit", 5, "--workers", 1)
+    assert early.code == 2
+    assert "neither distilled, vanilla, gain nor a file" in early.error
+    assert "scores" not in early.out, "labels are looked at first"
     unlabelled = command("diswot_bench", "run", "params", "--benchmark", "cifar100", "--limit", 5, "--workers", 1)
     assert unlabelled.code == 0
     assert "cifar100 has no distilled accuracies to judge by" in unlabelled.err

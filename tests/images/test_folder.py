@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bench.runner import Request, execute
 from bench.store import ScoreStore
 from common.errors import BadInput, BadUsage
 from images import load
+from images.arrays import ArrayImages
 from images.folder import ImageFolder
 from proxies.registry import create
 from spaces.nb201.skeleton import CellSkeleton
@@ -259,6 +261,30 @@ def test_a_benchmark_has_the_classes_and_the_size_of_its_images(
     assert of_images("birds", "folder:~/own").skeleton.classes == 3
 
 
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"channels": 0}, "channels 0"),
+        ({"channels": "8"}, "channels '8'"),
+        ({"channels": 4.5}, "channels 4.5"),
+        ({"cells_per_stage": 0}, "cells_per_stage 0"),
+        ({"batch": 4.5}, "batch 4.5"),
+        ({"batch": True}, "batch True"),
+    ],
+)
+def test_sizes_that_mean_nothing_are_told_by_name(tmp_path: Path, sizes: dict[str, Any], said: str) -> None:
+    write_folder(tmp_path / "own", {"a": 5, "b": 5}, side=12)
+    with pytest.raises(BadUsage, match=f"the benchmark 'birds' has {said}"):
+        of_images("birds", "folder:own", **sizes)
+
+
+def test_images_that_cannot_be_halved_twice_are_refused() -> None:
+    pixels = np.arange(20 * 3 * 14 * 14).reshape(20, 3, 14, 14).astype(np.uint8)
+    odd = ArrayImages("odd", pixels, np.arange(20) % 2)
+    with pytest.raises(BadInput, match=r"images of odd are 14 pixels wide.* a multiple of 4, 12 say"):
+        of_images("odd", odd)
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "folder:x", "-x", "a@b", "a,b", "á"])
 def test_a_benchmark_has_a_name_that_files_can_have(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadUsage, match="a benchmark cannot be called '"):
@@ -295,5 +321,8 @@ def test_a_data_set_has_one_folder(tmp_path: Path) -> None:
         load("folder")
     with pytest.raises(BadUsage, match=r"^'folder:' lacks a folder: write folder:DIR$"):
         load("folder:")
+    for name in ("~/own", str(tmp_path)):
+        with pytest.raises(BadUsage, match=f"^'{name}' is no data set: .* are written folder:{name}$"):
+            load(name)
     with pytest.raises(BadUsage, match="unknown data set 'folders'"):
         load("folders:own")

@@ -153,7 +153,7 @@ class ForwardProbe(Probe):
     @cached_property
     def _pass(self) -> Observed:
         found = self._seen.found
-        return Observed(self._output(found), self._seen.relus, {}, [])
+        return Observed(self._output(found), self._seen.relus, [], [])
 
     def _output(self, found: Pass) -> Output:
         """What a pass says of logits, pooled features and stages; what is not there is refused when it is read."""

@@ -105,7 +105,7 @@ class ModuleProbe(ForwardProbe):
             raise NotApplicable(f"it differentiates the network, which cannot be: {one_line(error)}") from error
 
     @cached_property
-    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], Sequence[torch.Tensor]]:
         wanted = not self.needs.isdisjoint(("gradients", "hessian_gradient"))
         leaves = self._leaves if wanted else {}
         edges = [gate.output.edge for gate in self._seen.gates]
@@ -117,7 +117,7 @@ class ModuleProbe(ForwardProbe):
         }
         rest = iter(found[len(leaves) :])
         self._of_gates = [None if edge is None else next(rest) for edge in edges]
-        return parameters, {}
+        return parameters, ()
 
     @property
     def gradients(self) -> dict[str, torch.Tensor]:

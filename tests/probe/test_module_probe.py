@@ -321,6 +321,14 @@ def test_blocks_are_found_or_named() -> None:
         assert probe(network, "blocks", blocks=["2"]).blocks
 
 
+@pytest.mark.parametrize("held", [[2, 2], [], [nn.ReLU()], [None]], ids=str)
+def test_a_list_called_blocks_may_be_about_something_else(held: list[Any]) -> None:
+    network = example("ResNet")
+    expected = probe(network, "blocks").blocks
+    vars(network)["blocks"] = held
+    assert all(one.equal(other) for one, other in zip(probe(network, "blocks").blocks, expected, strict=True))
+
+
 @pytest.mark.parametrize(("kind", "names"), [("ResNet", ["1.0", "1.1"]), ("ViT", ["blocks.0", "blocks.1"])])
 def test_block_gradients_are_those_of_each_block_alone(kind: str, names: list[str]) -> None:
     network = example(kind).double()

@@ -338,7 +338,7 @@ def test_without_need_the_images_are_no_leaf_and_no_output_is_kept() -> None:
 def test_what_was_differentiated_is_freed_with_the_probe() -> None:
     probe = make_probe(ORDINARY[1], make_batch(6), BACKWARD)
     assert all(getattr(probe, need) is not None for need in BACKWARD)
-    kept = weakref.ref(probe._pass.layers["classifier.weight"])
+    kept = weakref.ref(dict(probe._pass.layers)["classifier.weight"])
     gc.disable()  # by counting references, not when the collector comes by
     try:
         del probe

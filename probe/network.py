@@ -15,7 +15,7 @@ from distill.loss_terms import classifier_gradient
 from images.base import Batch
 from probe import each_image
 from probe.calls import Each, Watch
-from probe.needs import BACKWARD, READS_BATCH, needs_of
+from probe.needs import BACKWARD, NO_MAPS, READS_BATCH, NotApplicable, needs_of
 from probe.observed import BlockGradient, Observed, block_signs
 from probe.relus import ReluCode, ReluRecord
 from probe.stand_ins import run_with
@@ -189,11 +189,9 @@ class Probe:
 
     @property
     def _blocks(self) -> list[nn.Module]:
-        """The stem and the blocks behind it: cells and reductions, or residual blocks."""
+        """The stem and the blocks behind it: cells and reductions, or residual blocks; those a network lists."""
         blocks = getattr(self._network, "blocks", None)
-        if not isinstance(blocks, list):
-            raise LookupError(f"{type(self._network).__name__} has no blocks to record: it needs a list `blocks`")
-        return blocks
+        return blocks if isinstance(blocks, list) else []
 
     @cached_property
     def _pass(self) -> Observed:
@@ -208,7 +206,6 @@ class Probe:
                 output.requires_grad_()
             maps.append(output if differentiated else output.detach())
 
-        # first of all, since a network without blocks is refused
         blocks = self._blocks if differentiated or "blocks" in self.needs else []
         hooks = [block.register_forward_hook(keep) for block in blocks]
         if record.codes_wanted or record.kernel_wanted:
@@ -242,7 +239,10 @@ class Probe:
     def features(self) -> list[torch.Tensor]:
         """Feature maps [B, C_s, H_s, W_s] at the end of each stage; the last one is what gets pooled."""
         self._require("forward")
-        return [feature.detach() for feature in self._pass.output.features]
+        features = [feature.detach() for feature in self._pass.output.features]
+        if not features:
+            raise NotApplicable(NO_MAPS)
+        return features
 
     @property
     def relu_codes(self) -> list[ReluCode]:
@@ -347,7 +347,15 @@ class Probe:
     def blocks(self) -> list[torch.Tensor]:
         """Feature maps [B, C, H, W]: what the stem puts out, then every block behind it, cells and reductions."""
         self._require("blocks")
-        return [features.detach() for features in self._pass.blocks]
+        return [features.detach() for features in self._maps]
+
+    @property
+    def _maps(self) -> list[torch.Tensor]:
+        if not self._pass.blocks:
+            raise NotApplicable(
+                f"it reads the maps between blocks, and {type(self._network).__name__} has no list `blocks`"
+            )
+        return self._pass.blocks
 
     @property
     def block_gradients(self) -> list[BlockGradient]:
@@ -363,7 +371,7 @@ class Probe:
 
     @cached_property
     def _block_gradients(self) -> list[BlockGradient]:
-        maps, found = self._pass.blocks, []
+        maps, found = self._maps, []
         for number in range(1, len(maps)):
             signs = block_signs(self._batch.hash, number, maps[number])
             (gradient,) = self._derivatives([maps[number]], [maps[number - 1]], along=[signs])

@@ -20,7 +20,7 @@ from probe.module.survey import Survey
 from probe.needs import READS_BATCH, NotApplicable
 from probe.network import Probe
 from probe.observed import Observed
-from probe.relus import ReluCode, ReluRecord
+from probe.relus import NO_RECTIFIER, ReluCode, ReluRecord
 from spaces.output import Output
 from spaces.space import Member
 
@@ -174,13 +174,6 @@ class ForwardProbe(Probe):
         return pooled
 
     @property
-    def features(self) -> list[torch.Tensor]:
-        features = super().features
-        if not features:
-            raise NotApplicable("it reads feature maps, and none was found in this network: name stages")
-        return features
-
-    @property
     def classifier_weight(self) -> torch.Tensor:
         if self._known.classifier is None or not self._known.direct:
             raise NotApplicable(
@@ -201,7 +194,7 @@ class ForwardProbe(Probe):
             return f"it reads on which side of zero each rectifier is, and this network bends elsewhere too: {smooth}"
         rectifiers = self._known.kinds(*RECTIFIERS)
         if not rectifiers:
-            return "it reads rectifiers, and this network has none"
+            return NO_RECTIFIER
         folded = any(self._known.images[number] is None for number in rectifiers)
         return "it reads rectifiers image by image, and this network folds images into another dimension" * folded
 

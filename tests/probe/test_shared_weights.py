@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from stacks import StackSkeleton, drawn, space_probe
 from torch import nn
 
 from images.base import Batch
@@ -18,48 +19,15 @@ from probe.module.probe import module_probe
 from probe.needs import NEEDS
 from probe.network import Probe
 from probe.stand_ins import run_with
-from probe.views import views
 from proxies import registry
 from proxies.base import NotApplicable
 from proxies.module import ModuleScore, score_modules
-from proxies.testing import make_batch, make_noise
+from proxies.testing import make_batch
 from spaces.draw import Draw
 from spaces.output import Output
 from spaces.space import Skeleton
 
 EVERY = registry.create_all("all")
-
-
-@dataclass(frozen=True)
-class StackSkeleton(Skeleton):
-    """Of four convolutions."""
-
-    channels: int = 4
-    classes: int = 5
-    size: int = 8
-
-    @property
-    def width(self) -> int:
-        return self.channels
-
-    @property
-    def described(self) -> str:
-        return "four convolutions"
-
-    def record(self) -> dict[str, Any]:
-        return {}
-
-    def count_parameters(self, architecture: Any) -> int:
-        return 4
-
-    def count_multiply_adds(self, architecture: Any) -> int:
-        return 4
-
-    def count_layers(self, architecture: Any) -> int:
-        return 4
-
-    def most_parameters(self) -> int:
-        return 4
 
 
 class Stack(nn.Module):
@@ -94,7 +62,7 @@ class Stack(nn.Module):
 
 
 def stack(exact: bool = False, **how: bool) -> Stack:
-    network = Stack(StackSkeleton(), Draw(0, momentum=0.0), **how)
+    network = Stack(StackSkeleton(), drawn(), **how)
     return network.double() if exact else network
 
 
@@ -105,12 +73,7 @@ def exact_batch() -> Batch:
 
 def probe_of(network: nn.Module, batch: Batch, needs: Iterable[str], **how: bool) -> Probe:
     """As of a network of a space."""
-
-    def build(skeleton: Skeleton) -> nn.Module:
-        return Stack(skeleton, Draw(0, momentum=0.0), **how)
-
-    further = views(StackSkeleton(), len(batch.labels), lambda: make_batch(6, seed=1), make_noise, build)
-    return Probe(None, StackSkeleton(), lambda: network, lambda: batch, needs, further)  # type: ignore[arg-type]
+    return space_probe(partial(Stack, **how), batch, needs, network)
 
 
 def held(network: nn.Module) -> list[tuple[str, int, torch.dtype]]:
@@ -306,7 +269,7 @@ def test_modules_that_run_twice_are_seen_twice() -> None:
             pooled = x.mean((2, 3))
             return Output(self.classifier(pooled), pooled, (x,))
 
-    network = Twice(StackSkeleton(), Draw(0, momentum=0.0)).double()
+    network = Twice(StackSkeleton(), drawn()).double()
     name = "layers.3.0.weight"
     ours, own = of_space(network, "forward", "gate_gradients", "weights"), of_any(network, "gate_gradients", "weights")
     torch.testing.assert_close(ours.gate_gradients[name], own.gate_gradients[name])

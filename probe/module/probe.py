@@ -6,7 +6,11 @@ no meaning for it raises NotApplicable with the reason. What is different from a
 - Outputs may be a tensor, or something with `logits`, or a tuple or mapping that has them. One with `pooled` and
   `features` besides says its own. Else stages are found (survey.py) or named, and pooled features are what the last
   linear layer reads.
-- Weights are the parameters that convolutions and linear layers multiply by, whoever holds them.
+- Weights are the parameters that convolutions and linear layers multiply by, whoever holds them. One that several
+  layers hold is one weight.
+- `requires_grad` has no say: frozen parameters count as others do, and derivatives are those in all parameters. The
+  flags are afterwards what they were. A gradient that the network itself cuts off (`no_grad`, `detach`) stays zero, and
+  the score says so.
 - `second` is a batch that is given, `large` an image of 64 pixels, or of the batch's if they have more. `small` is the
   network itself, and there is no `thin` form. A network that says which member of a space it is
   (`spaces.space.Member`) has the space's counts and forms.
@@ -129,9 +133,15 @@ class ModuleProbe(ForwardProbe):
     def _silence(self) -> str:
         return silence(self._weights, self._loss_derivatives[0])
 
-    @cached_property
+    @property
     def gate_gradients(self) -> dict[str, torch.Tensor]:
         self._require("gate_gradients")
+        none = torch.zeros(())
+        self.remark(lambda: silence(self._weights, {name: self._gates.get(name, none) for name in self._weights}))
+        return self._gates
+
+    @cached_property
+    def _gates(self) -> dict[str, torch.Tensor]:
         sums: dict[str, torch.Tensor] = {}
         assert self._loss_derivatives is not None
         for gate, gradient in zip(self._seen.gates, self._of_gates, strict=True):

@@ -37,9 +37,6 @@ class Untouched:
         if any(is_lazy(parameter) for parameter in parameters.values()):
             raise BadInput(f"{called} has parameters without a shape yet: run it once on an image")
         self.parameters = {name: parameter.detach() for name, parameter in parameters.items()}
-        free = [name for name, parameter in parameters.items() if parameter.requires_grad]
-        self.trainable = free or list(parameters)
-        """Names of the parameters that training changes; all of them where the network is frozen as a whole."""
         self.buffers = {name: buffer.detach() for name, buffer in self.network.named_buffers()}
 
     @property

@@ -54,9 +54,9 @@ class Draw:
         self.device = torch.device(device)
         self._leaves: dict[str, nn.Module] = {}
 
-    def _key(self, position: str, *channels: int) -> str:
-        """What the leaf of so many channels at `position` is kept under."""
-        return position
+    def _key(self, position: str, *sizes: int) -> str:
+        """What the leaf of these sizes at `position` is kept under: networks of a draw may differ in width."""
+        return "/".join([position, *map(str, sizes)])
 
     def draw(self, position: str, shape: tuple[int, ...], fan_in: int) -> torch.Tensor:
         """The tensor at `position`: equal arguments give equal values, on every machine and in every order."""
@@ -70,7 +70,7 @@ class Draw:
 
     def conv(self, position: str, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
         """The convolution at `position`, padded to keep the size, without bias, channels last."""
-        key = self._key(position, channels_in, channels_out)
+        key = self._key(position, channels_in, channels_out, kernel, stride)
         if key not in self._leaves:
             conv = UndrawnConv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
             weight = self.draw(position, (channels_out, channels_in, kernel, kernel), channels_in * kernel**2)
@@ -123,8 +123,8 @@ class NestedDraw(Draw):
         self.widest = widest
         self._leaves = draw._leaves
 
-    def _key(self, position: str, *channels: int) -> str:
-        return "/".join([position, *map(str, channels)])
+    def _key(self, position: str, *sizes: int) -> str:
+        return f"nested {self.widest}/{super()._key(position, *sizes)}"
 
     def draw(self, position: str, shape: tuple[int, ...], fan_in: int) -> torch.Tensor:
         """The first of what the widest layer has: [:rows, :columns]."""

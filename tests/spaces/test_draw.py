@@ -201,3 +201,19 @@ def test_a_nested_draw_has_the_first_of_the_widest_layers_weights(init: str) -> 
     torch.testing.assert_close(head.weight, whole.weight[:, :2] * scale)
     assert head.weight.is_contiguous()
     assert head.bias.shape == (10,)
+
+
+def test_layers_of_two_shapes_at_one_position_are_two_layers() -> None:
+    def shapes(*order: tuple[int, int]) -> dict[tuple[int, int], torch.Size]:
+        draw = Draw(0)
+        found = {size: draw.conv_bn("a", 3, *size) for size in order}
+        assert all(pair.bn.num_features == size[0] for size, pair in found.items())
+        assert draw.conv("a", 3, *order[0]) is found[order[0]].conv, "the same layer is the same module"
+        return {size: pair.conv.weight.shape for size, pair in found.items()}
+
+    wide, narrow = (16, 1), (8, 3)
+    assert shapes(wide, narrow) == shapes(narrow, wide) == {wide: (16, 3, 1, 1), narrow: (8, 3, 3, 3)}
+    draw = Draw(0)
+    assert draw.linear("c", 32, 10).weight.shape == (10, 32)
+    assert draw.linear("c", 8, 10).weight.shape == (10, 8)
+    assert torch.equal(draw.linear("c", 8, 10).weight, Draw(0).linear("c", 8, 10).weight)

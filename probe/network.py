@@ -262,7 +262,7 @@ class Probe:
     @cached_property
     def _loss(self) -> torch.Tensor:
         with torch.set_grad_enabled(self._has_graph):
-            return F.cross_entropy(self._pass.output.logits, self._batch.labels)
+            return F.cross_entropy(self._pass.output.logits, self.labels)
 
     @property
     def loss(self) -> torch.Tensor:

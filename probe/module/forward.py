@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from common.errors import BadInput
 from images.base import Batch
 from probe.calls import LAYERS, RECTIFIERS, SMOOTH, Call
+from probe.module.door import Unlabelled
 from probe.module.recorder import IMAGES
 from probe.module.skeleton import Alone, ModuleSkeleton
 from probe.module.subject import Kept, Pass, Strayed, Subject
@@ -94,6 +95,12 @@ class ForwardProbe(Probe):
     @cached_property
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: self._given[0][name] for name in self.subject.layers}
+
+    @property
+    def labels(self) -> torch.Tensor:
+        if isinstance(self._batch, Unlabelled):
+            raise NotApplicable("it reads labels: give them with the images")
+        return super().labels
 
     def remark(self, say: Callable[[], str]) -> None:
         self.subject.remarks |= dict.fromkeys(filter(None, [say()]))

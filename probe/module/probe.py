@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from images.base import Batch
 from images.noise import noise
 from probe import each_image
 from probe.calls import Each
+from probe.module.door import check_network, checked, checked_needs
 from probe.module.forward import ForwardProbe, settled
 from probe.module.recorder import IMAGES
 from probe.module.subject import Subject
@@ -63,7 +65,7 @@ class ModuleProbe(ForwardProbe):
                 raise NotApplicable("it compares two batches of images: give a second")
             batch = self._second
         elif name == "noise":
-            batch = self._noise(name, len(batch.labels), self.image_shape)
+            batch = self._noise(name, len(batch.images), self.image_shape)
         elif name == "large":
             channels, *sides = self.image_shape
             height, width = (max(LARGE, side) for side in sides)
@@ -229,8 +231,8 @@ class ModuleProbe(ForwardProbe):
         self._require("weights")
         leaves = {name: self._leaves[name] for name in self.subject.layers}
         sums: dict[str, torch.Tensor] = {}
-        batch, (given, buffers) = self._batch, self._given
-        for image, label in zip(batch.images.split(1), batch.labels.split(1), strict=True):
+        given, buffers = self._given
+        for image, label in zip(self._batch.images.split(1), self.labels.split(1), strict=True):
             with torch.enable_grad():
                 logits = settled(partial(self.subject.follow, image, {**given, **leaves}, buffers)).logits
                 found = self._derived([F.cross_entropy(logits, label)], list(leaves.values()))
@@ -286,7 +288,7 @@ def _as_it_lies(map_: torch.Tensor, channels: int, ndim: int) -> torch.Tensor:
 def placed(batch: Batch, subject: Subject) -> Batch:
     """A batch where the network is, in its floating type."""
     like = subject.untouched.placed
-    return Batch(batch.images.to(like.device, like.dtype), batch.labels.to(like.device), batch.hash)
+    return replace(batch, images=batch.images.to(like.device, like.dtype), labels=batch.labels.to(like.device))
 
 
 def observe(
@@ -319,4 +321,6 @@ def module_probe(
     they are. `stages` and `blocks` name modules whose outputs are read as the maps of stages, and as blocks; without
     them they are found. Raises BadInput for a network that does not give class scores for the images.
     """
+    check_network(network)
+    needs, batch, second = checked_needs(needs), checked(batch), None if second is None else checked(second, "second")
     return observe(Subject(network, batch.images, seed, stages, blocks), batch, needs, init, second)

@@ -126,7 +126,11 @@ def survey(
     heads = [n for n in layers if nodes[n].kind is Kind.LINEAR and images[n] == 0 and _ndim(nodes[n]) == 2]
     cuts = _cuts(nodes, live)
     maps = _maps(nodes, images, cuts, layers[0] if layers else len(nodes))
-    said = _named_stages(nodes, two, maps, stages) if stages else _ends(nodes, [maps[n] for n in cuts if n in maps])
+    said = (
+        _named_stages(nodes, two, maps, stages)
+        if stages is not None
+        else _ends(nodes, [maps[n] for n in cuts if n in maps])
+    )
     shape = nodes[logits].shape
     assert shape is not None
     return Survey(

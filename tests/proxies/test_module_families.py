@@ -104,7 +104,7 @@ def test_sums_over_weights_and_derivatives_are_those_of_its_modules(name: str) -
     for label, value in expected.items():
         one = found[label]
         assert isinstance(one, ModuleScore), f"{label}: {one}"
-        assert one.value == pytest.approx(value, rel=1e-7, abs=1e-50), label
+        assert one.value == pytest.approx(value, rel=1e-7, abs=1e-14), label
 
 
 CONVOLUTIONAL = ["ResNet", "RegNet", "ConvNeXt", "MobileNetV2", "EfficientNet", "PoolFormer"]

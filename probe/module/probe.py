@@ -78,7 +78,7 @@ class ModuleProbe(ForwardProbe):
             return module_probe(network.rebuilt(skeleton, draw), batch, needs, seed=subject.seed)
         elif name == "thin":
             raise NotApplicable(
-                "it counts linear regions of a cell's network of one channel: this one has no such form"
+                "it counts linear regions of a cell's network of one channel, and this one has no such form"
             )
         else:
             self.remark(lambda: "the network itself stands for its small form, which only cells have")
@@ -162,6 +162,8 @@ class ModuleProbe(ForwardProbe):
     def _input_gradients(self) -> torch.Tensor:
         logits = self._pass.output.logits
         (gradient,) = self._derived([logits], [self._input], along=[torch.ones_like(logits)])
+        if gradient is None and not isinstance(self.subject.network, Member):  # which has its space's zeros
+            raise NotApplicable("it differentiates the logits in the images, and no derivative reaches them")
         return torch.zeros_like(self._input).flatten(1) if gradient is None else gradient.flatten(1)
 
     @cached_property

@@ -18,6 +18,7 @@ no meaning for it raises NotApplicable with the reason. What is different from a
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -39,7 +40,7 @@ from probe.module.forward import ForwardProbe, settled
 from probe.module.recorder import IMAGES
 from probe.module.subject import Subject
 from probe.module.survey import Block, Survey, logits_of
-from probe.module.untouched import as_it_was, one_line, ran_out_of_memory
+from probe.module.untouched import one_line, ran_out_of_memory
 from probe.needs import BACKWARD, NotApplicable
 from probe.network import Probe
 from probe.observed import BlockGradient, block_signs, silence
@@ -229,8 +230,10 @@ class ModuleProbe(ForwardProbe):
         return self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, each, keep))
 
     def sign_sums(self) -> dict[str, torch.Tensor]:
-        """Image by image, each alone in a batch."""
+        """Image by image, each alone in a batch; a member of a space as the space's networks."""
         self._require("weights")
+        if isinstance(self.subject.network, Member):
+            return each_image.sign_sums(self._copied, replace(self._batch, labels=self.labels))
         leaves = {name: self._leaves[name] for name in self.subject.layers}
         sums: dict[str, torch.Tensor] = {}
         given, buffers = self._given
@@ -244,13 +247,17 @@ class ModuleProbe(ForwardProbe):
                     sums[name] = sums[name] + signs if name in sums else signs
         return sums
 
+    @property
+    def _copied(self) -> nn.Module:
+        """The network as a space builds it: in training mode, nothing of it frozen."""
+        return copy.deepcopy(self.subject.network).train().requires_grad_(True)
+
     def logit_jacobian(self, tensors: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Once forward through the network for each weight; a member of a space as the space's networks."""
         self._require("weights")
         (given, buffers), images, found = self._given, self._batch.images, []
         if isinstance(self.subject.network, Member):
-            with as_it_was(self.subject.network):
-                return each_image.logit_jacobian(self.subject.network, images, tensors)
+            return each_image.logit_jacobian(self._copied, images, tensors)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             logits = self._evaluated(images, given, buffers)
             for name in list(given)[:tensors]:

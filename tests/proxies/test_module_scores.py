@@ -65,6 +65,18 @@ def test_a_cells_network_gets_the_cells_score_from_every_proxy(cell: str) -> Non
             assert one.value == pytest.approx(expected, rel=1e-6, nan_ok=True), proxy.name
 
 
+def test_a_frozen_cells_network_in_evaluation_gets_the_cells_score_too() -> None:
+    images, readers = make_batch(8), registry.create_all("gradsign,vkdnw,snip,grasp,zen,params,synflow")
+    network = CellNetwork(Cell.parse(ORDINARY[1]), SKELETON, Draw(0), "executed")
+    expected = score_modules(readers, network, images)
+    network.eval().requires_grad_(False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert score_modules(readers, network, images) == expected
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+
+
 # worked out by modules
 
 

@@ -137,7 +137,7 @@ class Group:
         seen, watch, relus = self._run
         features = tuple(stage.maps()[cell].detach() for stage in seen.features)
         output = Output(seen.logits[cell].detach(), seen.pooled[cell].detach(), features)
-        layers = self._of_layers(cell, [run.output for run in watch.runs]) if "gate_gradients" in self.needs else {}
+        layers = self._of_layers(cell, [run.output for run in watch.runs]) if "gate_gradients" in self.needs else []
         return Observed(output, _CellRelus(relus, cell), layers, [block.maps()[cell] for block in watch.blocks])
 
     def _derivatives(
@@ -172,18 +172,18 @@ class Group:
         ]
         return sorted(found, key=lambda layer: layer[0].parts[layer[3]].place)
 
-    def _of_layers(self, cell: int, values: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What stands at the place of each convolution's and the classifier's output, by the names of their weights."""
-        return {
-            f"{run.parts[part].layer}.weight": values[number][row].chunk(len(run.parts), -1)[part].movedim(-1, 1)
+    def _of_layers(self, cell: int, values: Sequence[torch.Tensor]) -> list[tuple[str, torch.Tensor]]:
+        """What stands at the place of each convolution's and the classifier's output, with its weight's name."""
+        return [
+            (f"{run.parts[part].layer}.weight", values[number][row].chunk(len(run.parts), -1)[part].movedim(-1, 1))
             for run, number, row, part in self._layers(cell)
             if run.parts[part].layer
-        }
+        ]
 
-    def loss_derivatives(self, cell: int) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    def loss_derivatives(self, cell: int) -> tuple[dict[str, torch.Tensor], Sequence[torch.Tensor]]:
         """d loss / d parameters and d loss / d outputs of convolutions and the classifier, as far as needed."""
         outputs, scales, shifts = self._loss_derivatives
-        of_outputs = self._of_layers(cell, outputs) if "gate_gradients" in self.needs else {}
+        of_outputs = self._of_layers(cell, outputs) if "gate_gradients" in self.needs else []
         parameters: dict[str, torch.Tensor] = {}
         if "gradients" in self.needs:
             _, watch, _ = self._run
@@ -202,7 +202,7 @@ class Group:
                     place = norm_of[number]
                     parameters[f"{norm}.weight"] = scales[place][row].chunk(len(run.parts))[part]
                     parameters[f"{norm}.bias"] = shifts[place][row].chunk(len(run.parts))[part]
-        return parameters, of_outputs
+        return parameters, [gradient for _, gradient in of_outputs]
 
     @cached_property
     def input_gradients(self) -> torch.Tensor:
@@ -263,7 +263,7 @@ class GroupProbe(Probe):
         return self._group.observed(self._number)
 
     @cached_property
-    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], Sequence[torch.Tensor]]:
         return self._group.loss_derivatives(self._number)
 
     @property

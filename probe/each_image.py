@@ -6,6 +6,8 @@ what a layer read and the derivative in what it put out make the derivative of e
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, instance_norm, pad
@@ -21,27 +23,28 @@ def sign_sums(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
     do in a batch: one forward and one backward pass for all images, to what the layers put out. Layers that do not
     reach the loss are left out; NaN where one of a layer's derivatives is.
     """
-    names = {module: name for name, module in network.named_modules()}
-    seen: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    seen: list[tuple[nn.Module, torch.Tensor, torch.Tensor]] = []
 
     def keep(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        seen[layer] = (inputs[0].detach(), output)
+        seen.append((layer, inputs[0].detach(), output))
 
-    hooks = [module.register_forward_hook(_each_alone) for module in names if isinstance(module, nn.BatchNorm2d)]
-    hooks += [module.register_forward_hook(keep) for module in names if isinstance(module, nn.Conv2d | nn.Linear)]
+    modules = list(network.modules())
+    hooks = [module.register_forward_hook(_each_alone) for module in modules if isinstance(module, nn.BatchNorm2d)]
+    hooks += [module.register_forward_hook(keep) for module in modules if isinstance(module, nn.Conv2d | nn.Linear)]
     try:
         with torch.enable_grad():
             loss = cross_entropy(network(batch.images).logits, batch.labels, reduction="sum")
-            outputs = [output for _, output in seen.values()]
+            outputs = [output for _, _, output in seen]
             gradients = torch.autograd.grad(loss, outputs, allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()
-    return {
-        f"{names[layer]}.weight": _signs(layer, input, gradient)
-        for (layer, (input, _)), gradient in zip(seen.items(), gradients, strict=True)
-        if gradient is not None  # else no weight of the layer reaches the loss
-    }
+    uses: dict[str, list[tuple[nn.Module, torch.Tensor, torch.Tensor]]] = {}
+    for (layer, input, _), gradient in zip(seen, gradients, strict=True):
+        if gradient is not None:  # else no weight of the layer reaches the loss
+            uses.setdefault(names[layer.get_parameter("weight")], []).append((layer, input, gradient))
+    return {name: sum_of_signs(reduce(torch.add, (_of_weights(*use) for use in found))) for name, found in uses.items()}
 
 
 def _each_alone(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
@@ -52,8 +55,8 @@ def _each_alone(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch
     return instance_norm(inputs[0], weight=norm.weight, bias=norm.bias, eps=norm.eps)
 
 
-def _signs(layer: nn.Module, input: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """For a layer's weights the sum over images of the sign of the loss's derivative in the weight.
+def _of_weights(layer: nn.Module, input: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """For each image the loss's derivative in a layer's weights, [B, *weight], that one of its uses adds.
 
     From what the layer read [B, C_in, ...], and the derivatives [B, C_out, ...] in what it put out.
     """
@@ -65,10 +68,8 @@ def _signs(layer: nn.Module, input: torch.Tensor, gradient: torch.Tensor) -> tor
         found = conv2d_weight(
             input.flatten(0, 1)[None], shape, gradient.flatten(0, 1)[None], stride, padding, groups=count
         )
-        of_weights = found.unflatten(0, (count, -1))
-    else:
-        of_weights = gradient[:, :, None] * input[:, None]
-    return sum_of_signs(of_weights)
+        return found.unflatten(0, (count, -1))
+    return gradient[:, :, None] * input[:, None]
 
 
 def sum_of_signs(of_weights: torch.Tensor) -> torch.Tensor:
@@ -84,15 +85,15 @@ def logit_jacobian(network: nn.Module, images: torch.Tensor, tensors: int) -> tu
     One backward pass for each logit, to what the layers put out: in evaluation each image has its own way through the
     network, and a layer's first weight takes part in its first channel alone.
     """
-    names = [name.rpartition(".")[::2] for name, _ in network.named_parameters()][:tensors]
-    layers = {owner: network.get_submodule(owner) for owner, _ in names}
-    seen: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
+    places = {parameter: place for place, parameter in enumerate(list(network.parameters())[:tensors])}
+    layers = [module for module in network.modules() if not places.keys().isdisjoint(module.parameters(recurse=False))]
+    seen: list[tuple[nn.Module, torch.Tensor, torch.Tensor]] = []
 
     def keep(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        seen[layer] = (inputs[0].detach(), output)
+        seen.append((layer, inputs[0].detach(), output))
         return output.clone()  # for whoever comes next to write over, as the last ReLU of xautodl's network does
 
-    hooks = [layer.register_forward_hook(keep) for layer in layers.values()]
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     network.eval()
     try:
         with torch.enable_grad():
@@ -102,20 +103,21 @@ def logit_jacobian(network: nn.Module, images: torch.Tensor, tensors: int) -> tu
         network.train()
         for hook in hooks:
             hook.remove()
-    outputs = [seen[layer][1] for layer in layers.values()]
-    factors = [
-        _read_by_first_weight(layers[owner], *seen[layers[owner]]) if kind == "weight" else None
-        for owner, kind in names
+    outputs = [output for _, _, output in seen]
+    uses = [
+        (places[parameter], run, _read_by_first_weight(*seen[run]) if kind == "weight" else None)
+        for run, (layer, _, _) in enumerate(seen)
+        for kind, parameter in layer.named_parameters(recurse=False)
+        if parameter in places
     ]
-    jacobian = logits.new_zeros(len(totals), len(names), len(images))
+    jacobian = logits.new_zeros(len(totals), len(places), len(images))
     for row, total in zip(jacobian, totals, strict=True):
         gradients = torch.autograd.grad(total, outputs, retain_graph=True, allow_unused=True)
-        first = dict(zip(layers, gradients, strict=True))
-        for place, (owner, _), factor in zip(row, names, factors, strict=True):
-            gradient = first[owner]
+        for place, run, factor in uses:
+            gradient = gradients[run]
             if gradient is not None:  # else a dead operation: zeros
                 share = gradient[:, 0] if factor is None else gradient[:, 0] * factor
-                place.copy_(share.flatten(1).sum(1) if share.ndim > 1 else share)
+                row[place] += share.flatten(1).sum(1) if share.ndim > 1 else share
     return logits.detach(), jacobian.permute(2, 0, 1)
 
 

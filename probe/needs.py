@@ -9,6 +9,9 @@ class NotApplicable(Exception):
     """Raised where a proxy, or what it reads, has no meaning for a network; the reason is stored with the row."""
 
 
+NO_MAPS = "it reads feature maps, and none was found in this network: name stages"
+
+
 BACKWARD = ("gradients", "gate_gradients", "input_gradients", "hessian_gradient", "block_gradients")
 """BACKWARD lists the needs that take the autograd graph of the forward pass. `gradients` are those of the loss in the
 parameters, `gate_gradients` those in a factor on each channel of each layer (one backward pass computes both).

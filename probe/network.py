@@ -10,15 +10,15 @@ from typing import TypeVar, cast
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import functional_call
 
 from distill.loss_terms import classifier_gradient
 from images.base import Batch
 from probe import each_image
 from probe.calls import Each, Watch
-from probe.needs import BACKWARD, READS_BATCH, needs_of
+from probe.needs import BACKWARD, NO_MAPS, READS_BATCH, NotApplicable, needs_of
 from probe.observed import BlockGradient, Observed, block_signs
 from probe.relus import ReluCode, ReluRecord
+from probe.stand_ins import run_with
 from probe.views import View
 from spaces.output import Output
 from spaces.space import Architecture, Skeleton
@@ -156,7 +156,7 @@ class Probe:
                 return cast("Output", self._network(images))
             buffers = self._network.named_buffers()
             statistics = {name: value.to(images.dtype) for name, value in buffers if value.is_floating_point()}
-            return cast("Output", functional_call(self._network, {**parameters, **statistics}, (images,)))
+            return cast("Output", run_with(self._network, {**parameters, **statistics}, images))
 
     def sign_sums(self) -> dict[str, torch.Tensor]:
         """Sum over images of the sign of dl_i/dw, by the names of `weights` (probe/each_image.py)."""
@@ -181,27 +181,23 @@ class Probe:
         return self._batch.images.detach().requires_grad_("input_gradients" in self.needs)
 
     @cached_property
-    def _layers(self) -> dict[str, nn.Conv2d | nn.Linear]:
-        """Convolutions and linear layers by the names of their weights."""
-        return {
-            f"{name}.weight": module
-            for name, module in self._network.named_modules()
-            if isinstance(module, nn.Conv2d | nn.Linear)
-        }
+    def _layers(self) -> dict[nn.Conv2d | nn.Linear, str]:
+        """Convolutions and linear layers, and the names of their weights: one name where several share a weight."""
+        names: dict[torch.Tensor, str] = {one: name for name, one in self._network.named_parameters()}
+        modules = self._network.modules()
+        return {layer: names[layer.weight] for layer in modules if isinstance(layer, nn.Conv2d | nn.Linear)}
 
     @property
     def _blocks(self) -> list[nn.Module]:
-        """The stem and the blocks behind it: cells and reductions, or residual blocks."""
+        """The stem and the blocks behind it: cells and reductions, or residual blocks; those a network lists."""
         blocks = getattr(self._network, "blocks", None)
-        if not isinstance(blocks, list):
-            raise LookupError(f"{type(self._network).__name__} has no blocks to record: it needs a list `blocks`")
-        return blocks
+        return blocks if isinstance(blocks, list) else []
 
     @cached_property
     def _pass(self) -> Observed:
         """The one forward pass, with its autograd graph if something will be differentiated."""
         record = ReluRecord("relu_codes" in self.needs, "relu_kernel" in self.needs)
-        outputs: dict[str, torch.Tensor] = {}
+        outputs: list[tuple[str, torch.Tensor]] = []
         maps: list[torch.Tensor] = []
         differentiated = "block_gradients" in self.needs
 
@@ -210,7 +206,6 @@ class Probe:
                 output.requires_grad_()
             maps.append(output if differentiated else output.detach())
 
-        # first of all, since a network without blocks is refused
         blocks = self._blocks if differentiated or "blocks" in self.needs else []
         hooks = [block.register_forward_hook(keep) for block in blocks]
         if record.codes_wanted or record.kernel_wanted:
@@ -218,8 +213,8 @@ class Probe:
             hooks += [relu.register_forward_pre_hook(record) for relu in relus]
         if "gate_gradients" in self.needs:
             hooks += [
-                layer.register_forward_hook(lambda _layer, _inputs, output, name=name: outputs.update({name: output}))
-                for name, layer in self._layers.items()
+                layer.register_forward_hook(lambda _layer, _inputs, output, name=name: outputs.append((name, output)))
+                for layer, name in self._layers.items()
             ]
         try:
             with torch.set_grad_enabled(self._has_graph):
@@ -244,7 +239,10 @@ class Probe:
     def features(self) -> list[torch.Tensor]:
         """Feature maps [B, C_s, H_s, W_s] at the end of each stage; the last one is what gets pooled."""
         self._require("forward")
-        return [feature.detach() for feature in self._pass.output.features]
+        features = [feature.detach() for feature in self._pass.output.features]
+        if not features:
+            raise NotApplicable(NO_MAPS)
+        return features
 
     @property
     def relu_codes(self) -> list[ReluCode]:
@@ -264,7 +262,7 @@ class Probe:
     @cached_property
     def _loss(self) -> torch.Tensor:
         with torch.set_grad_enabled(self._has_graph):
-            return F.cross_entropy(self._pass.output.logits, self._batch.labels)
+            return F.cross_entropy(self._pass.output.logits, self.labels)
 
     @property
     def loss(self) -> torch.Tensor:
@@ -287,15 +285,15 @@ class Probe:
         return torch.autograd.grad(values, inputs, along, retain_graph=keep, create_graph=again, materialize_grads=True)
 
     @cached_property
-    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], Sequence[torch.Tensor]]:
         """The loss's one backward pass: d loss / d parameters, d loss / d layer outputs, as far as they are needed."""
-        outputs = self._pass.layers
+        outputs = [output for _, output in self._pass.layers]
         wanted = not self.needs.isdisjoint(("gradients", "hessian_gradient"))
         parameters = dict(self._network.named_parameters()) if wanted else {}
-        inputs = (*parameters.values(), *outputs.values())
+        inputs = (*parameters.values(), *outputs)
         found = self._derivatives([self._loss], inputs, again="hessian_gradient" in self.needs)
         split = len(parameters)
-        return dict(zip(parameters, found[:split], strict=True)), dict(zip(outputs, found[split:], strict=True))
+        return dict(zip(parameters, found[:split], strict=True)), found[split:]
 
     @cached_property
     def gradients(self) -> dict[str, torch.Tensor]:
@@ -305,17 +303,18 @@ class Probe:
 
     @cached_property
     def gate_gradients(self) -> dict[str, torch.Tensor]:
-        """d loss / d gate [B, C_out] of every convolution and linear layer, by the name of its weight.
+        """d loss / d gate [B, C_out] of every convolution and linear layer, by its weight's name; summed over uses.
 
         A gate is a factor of 1 on one channel of what the layer puts out for one image: its derivative is the sum
         over the channel's pixels of a dL/da, a the output.
         """
         self._require("gate_gradients")
-        products = {
-            name: self._pass.layers[name].detach() * gradient.detach()
-            for name, gradient in self._loss_derivatives[1].items()
-        }
-        return {name: product.sum((2, 3)) if product.ndim == 4 else product for name, product in products.items()}
+        sums: dict[str, torch.Tensor] = {}
+        for (name, output), gradient in zip(self._pass.layers, self._loss_derivatives[1], strict=True):
+            product = output.detach() * gradient.detach()
+            product = product.sum((2, 3)) if product.ndim == 4 else product
+            sums[name] = sums[name] + product if name in sums else product
+        return sums
 
     @property
     def input_gradients(self) -> torch.Tensor:
@@ -337,17 +336,26 @@ class Probe:
 
     @cached_property
     def _hessian_gradient(self) -> dict[str, torch.Tensor]:
-        gradients = [self._loss_derivatives[0][name] for name in self._layers]
+        weights = {name: layer.weight for layer, name in self._layers.items()}
+        gradients = [self._loss_derivatives[0][name] for name in weights]
         gradients = [gradient for gradient in gradients if gradient.requires_grad]  # the others are zeros
-        weights = [layer.weight for layer in self._layers.values()]
-        found = self._derivatives(gradients, weights, along=[gradient.detach() for gradient in gradients])
-        return dict(zip(self._layers, found, strict=True))
+        along = [gradient.detach() for gradient in gradients]
+        found = self._derivatives(gradients, list(weights.values()), along)
+        return dict(zip(weights, found, strict=True))
 
     @property
     def blocks(self) -> list[torch.Tensor]:
         """Feature maps [B, C, H, W]: what the stem puts out, then every block behind it, cells and reductions."""
         self._require("blocks")
-        return [features.detach() for features in self._pass.blocks]
+        return [features.detach() for features in self._maps]
+
+    @property
+    def _maps(self) -> list[torch.Tensor]:
+        if not self._pass.blocks:
+            raise NotApplicable(
+                f"it reads the maps between blocks, and {type(self._network).__name__} has no list `blocks`"
+            )
+        return self._pass.blocks
 
     @property
     def block_gradients(self) -> list[BlockGradient]:
@@ -363,7 +371,7 @@ class Probe:
 
     @cached_property
     def _block_gradients(self) -> list[BlockGradient]:
-        maps, found = self._pass.blocks, []
+        maps, found = self._maps, []
         for number in range(1, len(maps)):
             signs = block_signs(self._batch.hash, number, maps[number])
             (gradient,) = self._derivatives([maps[number]], [maps[number - 1]], along=[signs])
@@ -378,12 +386,12 @@ class Probe:
 
     @cached_property
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: layer.weight.detach() for name, layer in self._layers.items()}
+        return {name: layer.weight.detach() for layer, name in self._layers.items()}
 
     @property
     def classifier_weight(self) -> torch.Tensor:
         """[K, C]: the weight of the last linear layer."""
-        return list(self.weights.values())[-1]
+        return self.weights[list(self._layers.values())[-1]]
 
     @cached_property
     def classifier_gradient(self) -> torch.Tensor:

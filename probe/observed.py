@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,8 +34,8 @@ class Observed(NamedTuple):
 
     output: Output
     relus: Relus
-    layers: dict[str, torch.Tensor]
-    """Outputs of convolutions and linear layers by the names of their weights, if gates are asked for."""
+    layers: Sequence[tuple[str, torch.Tensor]]
+    """Names of the weights and outputs of convolutions and linear layers as they ran, if gates are asked for."""
     blocks: list[torch.Tensor]
     """Outputs of the stem and of every block behind it, if they or derivatives in them are asked for."""
 

@@ -7,8 +7,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
+from probe.needs import NotApplicable
+
 _EXACT = 2**24
 """Up to here float32 counts exactly."""
+NO_RECTIFIER = "it reads rectifiers, and this network has none"
 
 
 class ReluCode(NamedTuple):
@@ -54,10 +57,13 @@ class ReluRecord:
 
     @property
     def codes(self) -> list[ReluCode]:
+        if not self._codes:
+            raise NotApplicable(NO_RECTIFIER)
         return self._codes
 
     def kernel(self) -> torch.Tensor:
-        assert self._shared is not None
+        if self._shared is None:
+            raise NotApplicable(NO_RECTIFIER)
         return agreements(self._shared, self._units)
 
 
@@ -73,7 +79,7 @@ class Relus(Protocol):
 
     @property
     def codes(self) -> list[ReluCode]:
-        """In the order of execution."""
+        """In the order of execution. Raises NotApplicable where there are none, as `kernel` does."""
         ...
 
     def kernel(self) -> torch.Tensor:

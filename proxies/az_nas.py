@@ -82,6 +82,8 @@ class AzProgressivity(Proxy):
 
     def score(self, student: Probe, teacher: Probe) -> float:
         gains = [after - before for before, after in pairwise(_entropies(student))]
+        if not gains:
+            raise NotApplicable("az_progressivity compares the maps before and behind a block: there is one map alone")
         return math.nan if math.isnan(sum(gains)) else min(gains)  # min passes over NaN
 
 
@@ -104,6 +106,8 @@ class AzTrainability(Proxy):
 
     def score(self, student: Probe, teacher: Probe) -> float:
         gradients = student.noise.block_gradients
+        if not gradients:
+            raise NotApplicable("az_trainability sends signs back through blocks, and there is none behind the stem")
         return sum(_trainability(*gradient) for gradient in gradients) / len(gradients)
 
 

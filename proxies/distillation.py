@@ -315,7 +315,7 @@ class KDSVD(_Loss):
         from distill.losses import kdsvd
 
         if len(student) < 2:
-            raise NotApplicable("kdsvd compares one stage with the next: there is one alone")
+            raise NotApplicable("kdsvd compares one stage with the next, and there is one alone")
         if not all(maps.flatten(1).any(dim=1).all() for maps in student):
             raise NotApplicable("kdsvd: a map of zeros has no singular vectors")
         return kdsvd(teacher, student)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flops(Proxy):
-    """Multiply-adds of all convolutions and the classifier for one image, those of dead operations too."""
+    """Multiply-adds of all convolutions and the classifier for one image, those of dead operations too.
+
+    Those of frozen layers as those of others, as in `params`.
+    """
 
     name = "flops"
     family = "counts"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypedDict, Unpack
 
 from torch import nn
 
-from common.errors import unknown
+from common.errors import BadUsage, unknown
 from images.base import Batch
+from probe.module.door import check_network, checked, checked_needs
 from probe.module.probe import ModuleProbe, observe, placed
 from probe.module.subject import Strayed, Subject
 from probe.needs import needs_of
@@ -47,7 +49,8 @@ class Options(TypedDict, total=False):
 def score_module(proxy: Proxy, network: nn.Module, batch: Batch, **options: Unpack[Options]) -> ModuleScore:
     """The score of a network, observed in training mode, which afterwards is what it was.
 
-    Raises NotApplicable where the proxy has no meaning for it, BadInput where network, images and labels do not fit.
+    Raises NotApplicable where the proxy has no meaning for it, or reads labels and they are None, BadInput where
+    network, images and labels do not fit. Images and labels may be arrays or lists, as `torch.as_tensor` takes them.
     """
     (found,) = score_modules([proxy], network, batch, **options).values()
     if isinstance(found, NotApplicable):
@@ -62,11 +65,13 @@ def score_modules(
 
     As `score_module` scores them one at a time.
     """
-    proxies, init, second = list(proxies), options.get("init"), options.get("second")
+    proxies, init, second = _checked_proxies(proxies), options.get("init"), options.get("second")
     if init not in (None, GIVEN, *INITS):
         raise unknown("initialisation", str(init), (GIVEN, *INITS))
     teacher, seed = options.get("teacher"), options.get("seed", 0)
-    if isinstance(teacher, nn.Module):
+    check_network(network)
+    batch, second = checked(batch), None if second is None else checked(second, "second")
+    if teacher is not None and not isinstance(teacher, ModuleProbe):
         teacher = observed_teacher(teacher, batch, proxies, seed=seed)
     subject = Subject(network, batch.images, seed, options.get("stages"), options.get("blocks"))
     passes: dict[_Pass, list[Proxy]] = {}
@@ -89,9 +94,20 @@ def observed_teacher(
     stages: Sequence[str] | None = None,
 ) -> ModuleProbe:
     """The probe of a teacher for the proxies that read one: its passes are run once, whatever is held against it."""
+    check_network(network, "teacher")
+    batch = checked(batch)
     subject = Subject(network, batch.images, seed, stages, training=network.training)
     needs = {need for proxy in readers if "teacher" in proxy.needs for need in proxy.needs}
     return ModuleProbe(subject, placed(batch, subject), needs)
+
+
+def _checked_proxies(given: Iterable[Proxy]) -> list[Proxy]:
+    proxies = list(given)
+    for proxy in proxies:
+        if not isinstance(proxy, Proxy):
+            raise BadUsage(f"proxy is {proxy!r}: hand in one that is made, registry.create('nwot')")
+        checked_needs(proxy.needs, f"needs of {proxy.name}")
+    return proxies
 
 
 class _Pass(NamedTuple):
@@ -111,11 +127,14 @@ def _pass(proxy: Proxy, init: str | None, second: Batch | None) -> _Pass:
 
 def _halves(batch: Batch) -> tuple[Batch, Batch | None]:
     """The first and the second half of a batch; of one image there is none."""
-    half = len(batch.labels) // 2
+    half = len(batch.images) // 2
     if not half:
         return batch, None
     parts = (slice(0, half), slice(half, 2 * half))
-    first, second = (Batch(batch.images[part], batch.labels[part], f"{batch.hash}/{part.start}") for part in parts)
+    first, second = (
+        replace(batch, images=batch.images[part], labels=batch.labels[part], hash=f"{batch.hash}/{part.start}")
+        for part in parts
+    )
     return first, second
 
 

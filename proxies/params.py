@@ -21,7 +21,11 @@ NAS_BENCH_201 = Reference(
 
 @dataclass(frozen=True)
 class Params(Proxy):
-    """Number of trainable parameters of the network, those of dead operations too."""
+    """Number of parameters of the network, those of dead operations too.
+
+    All of them, each once however many layers share it: `requires_grad` has no say, so a frozen network counts as the
+    same network does when it is trained.
+    """
 
     name = "params"
     family = "counts"

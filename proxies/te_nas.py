@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 from proxies.swap import distinct
 
 if TYPE_CHECKING:
@@ -103,4 +103,6 @@ class LinearRegions(Proxy):
 
         units = student.thin.features[0][0].numel()  # of a map of the first stage, which has the image's size
         codes = [code for code, _ in student.thin.relu_codes if code.shape[1] == units]
+        if not codes:
+            raise NotApplicable("linear_regions counts those of ReLUs on the first stage, and there is none")
         return float(distinct(torch.cat(codes, dim=1).T))

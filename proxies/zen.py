@@ -51,6 +51,7 @@ def _observed(probe: Probe, images: torch.Tensor) -> tuple[torch.Tensor, list[to
     import torch
 
     from probe.calls import Kind
+    from probe.needs import NO_MAPS
 
     variances: list[torch.Tensor] = []
 
@@ -62,7 +63,10 @@ def _observed(probe: Probe, images: torch.Tensor) -> tuple[torch.Tensor, list[to
         return call.run()
 
     with torch.no_grad():
-        return probe.run(images, observe).features[-1], variances
+        features = probe.run(images, observe).features
+    if not features:
+        raise NotApplicable(NO_MAPS)
+    return features[-1], variances
 
 
 def _running(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

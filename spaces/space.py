@@ -69,7 +69,7 @@ class Skeleton(ABC):
 
     @abstractmethod
     def count_parameters(self, architecture: Any) -> int:
-        """Trainable parameters."""
+        """All parameters."""
 
     @abstractmethod
     def count_multiply_adds(self, architecture: Any) -> int:

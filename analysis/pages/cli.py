@@ -169,6 +169,15 @@ def proxy_docs_command(
         raise BadInput(f"{PAGE} is stale: run `python -m analysis proxy-docs`")
 
 
+def network_docs_command() -> None:
+    """Write the table of docs/guides/your-network.md: which proxies score which kinds of networks."""
+    from analysis.pages.your_network import PAGE, outcomes, whole_page
+    from common.formats import read_text, write_text
+
+    write_text(PAGE, whole_page(read_text(PAGE), outcomes()))
+    print(f"wrote the table of {PAGE}")
+
+
 def readme_command() -> None:
     """Write what README.md states of results and rooms, and docs/results.md, from the tables and the tree."""
     from analysis.pages import readme, results
@@ -214,6 +223,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "figures": figures_command,
     "report": report_command,
     "proxy-docs": proxy_docs_command,
+    "network-docs": network_docs_command,
     "readme": readme_command,
     "architecture": architecture_command,
     "check-reference": check_reference_command,

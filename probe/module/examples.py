@@ -215,6 +215,48 @@ def swin() -> nn.Module:
     return _Transformer(_Windows, class_token=False)
 
 
+def perceptron() -> nn.Module:
+    """Two hidden layers of the pixels, with ReLU."""
+    hidden = [nn.Linear(3 * SIZE * SIZE, 24), nn.ReLU(), nn.Linear(24, 16), nn.ReLU()]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(16, CLASSES))
+
+
+class _LanguageModel(nn.Module):
+    """Words are the brightnesses of 4 x 4 pixels, as many as classes: the scores are those of the next word.
+
+    A word's embedding is its row of the classifier too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: torch.Tensor
+        self.register_buffer("levels", torch.linspace(-0.2, 0.2, CLASSES - 1))
+        self.words = nn.Embedding(CLASSES, 16)
+        self.positions = nn.Parameter(torch.linspace(-1, 1, 16 * 16).view(1, 16, 16))
+        self.blocks = nn.Sequential(_TransformerBlock(16, _Attention(16)), _TransformerBlock(16, _Attention(16)))
+        self.norm = nn.LayerNorm(16)
+        self.classifier = nn.Linear(16, CLASSES, bias=False)
+        self.classifier.weight = self.words.weight
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        bright = F.avg_pool2d(images.mean(1, keepdim=True), SIZE // 4).flatten(1)
+        numbers = torch.bucketize(bright, self.levels)
+        x = self.norm(self.blocks(self.words(numbers) + self.positions))
+        scores: torch.Tensor = self.classifier(x[:, -1])
+        return scores
+
+
+def language_model() -> nn.Module:
+    """Attention over words that pixels stand for, the embedding tied to the classifier."""
+    return _LanguageModel()
+
+
+def segmentation() -> nn.Module:
+    """Class scores of each pixel."""
+    layers = [_conv(3, 8, 3, nn.BatchNorm2d, nn.ReLU(), stride=2), _conv(8, 8, 3, nn.BatchNorm2d, nn.ReLU())]
+    return nn.Sequential(*layers, nn.Conv2d(8, CLASSES, 1), nn.Upsample(scale_factor=2))
+
+
 KINDS: dict[str, Callable[[], nn.Module]] = {
     "ResNet": resnet,
     "VGG": vgg,
@@ -226,10 +268,16 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
     "Swin": swin,
 }
 """By the names of their columns."""
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "MLP": perceptron,
+    "language model": language_model,
+    "segmentation": segmentation,
+}
+"""Further kinds: without maps, without derivatives in the images, without class scores of an image."""
 
 
 def example(kind: str, seed: int = 0) -> nn.Module:
     """The network of a kind with weights of a seed; the global random state stays."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return KINDS[kind]()
+        return (KINDS | OTHERS)[kind]()

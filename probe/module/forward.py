@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from common.errors import BadInput
 from images.base import Batch
 from probe.calls import LAYERS, RECTIFIERS, SMOOTH, Call
+from probe.module.door import Unlabelled
 from probe.module.recorder import IMAGES
 from probe.module.skeleton import Alone, ModuleSkeleton
 from probe.module.subject import Kept, Pass, Strayed, Subject
@@ -20,7 +21,7 @@ from probe.module.survey import Survey
 from probe.needs import READS_BATCH, NotApplicable
 from probe.network import Probe
 from probe.observed import Observed
-from probe.relus import ReluCode, ReluRecord
+from probe.relus import NO_RECTIFIER, ReluCode, ReluRecord
 from spaces.output import Output
 from spaces.space import Member
 
@@ -95,6 +96,12 @@ class ForwardProbe(Probe):
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: self._given[0][name] for name in self.subject.layers}
 
+    @property
+    def labels(self) -> torch.Tensor:
+        if isinstance(self._batch, Unlabelled):
+            raise NotApplicable("it reads labels: give them with the images")
+        return super().labels
+
     def remark(self, say: Callable[[], str]) -> None:
         self.subject.remarks |= dict.fromkeys(filter(None, [say()]))
 
@@ -153,7 +160,7 @@ class ForwardProbe(Probe):
     @cached_property
     def _pass(self) -> Observed:
         found = self._seen.found
-        return Observed(self._output(found), self._seen.relus, {}, [])
+        return Observed(self._output(found), self._seen.relus, [], [])
 
     def _output(self, found: Pass) -> Output:
         """What a pass says of logits, pooled features and stages; what is not there is refused when it is read."""
@@ -172,13 +179,6 @@ class ForwardProbe(Probe):
         if not pooled.shape[1]:
             raise NotApplicable("it reads pooled features, and no linear layer of this network reads a vector an image")
         return pooled
-
-    @property
-    def features(self) -> list[torch.Tensor]:
-        features = super().features
-        if not features:
-            raise NotApplicable("it reads feature maps, and none was found in this network: name stages")
-        return features
 
     @property
     def classifier_weight(self) -> torch.Tensor:
@@ -201,7 +201,7 @@ class ForwardProbe(Probe):
             return f"it reads on which side of zero each rectifier is, and this network bends elsewhere too: {smooth}"
         rectifiers = self._known.kinds(*RECTIFIERS)
         if not rectifiers:
-            return "it reads rectifiers, and this network has none"
+            return NO_RECTIFIER
         folded = any(self._known.images[number] is None for number in rectifiers)
         return "it reads rectifiers image by image, and this network folds images into another dimension" * folded
 

@@ -6,7 +6,11 @@ no meaning for it raises NotApplicable with the reason. What is different from a
 - Outputs may be a tensor, or something with `logits`, or a tuple or mapping that has them. One with `pooled` and
   `features` besides says its own. Else stages are found (survey.py) or named, and pooled features are what the last
   linear layer reads.
-- Weights are the parameters that convolutions and linear layers multiply by, whoever holds them.
+- Weights are the parameters that convolutions and linear layers multiply by, whoever holds them. One that several
+  layers hold is one weight.
+- `requires_grad` has no say: frozen parameters count as others do, and derivatives are those in all parameters. The
+  flags are afterwards what they were. A gradient that the network itself cuts off (`no_grad`, `detach`) stays zero, and
+  the score says so.
 - `second` is a batch that is given, `large` an image of 64 pixels, or of the batch's if they have more. `small` is the
   network itself, and there is no `thin` form. A network that says which member of a space it is
   (`spaces.space.Member`) has the space's counts and forms.
@@ -14,8 +18,10 @@ no meaning for it raises NotApplicable with the reason. What is different from a
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +35,12 @@ from images.base import Batch
 from images.noise import noise
 from probe import each_image
 from probe.calls import Each
+from probe.module.door import check_network, checked, checked_needs
 from probe.module.forward import ForwardProbe, settled
 from probe.module.recorder import IMAGES
 from probe.module.subject import Subject
 from probe.module.survey import Block, Survey, logits_of
-from probe.module.untouched import as_it_was, one_line, ran_out_of_memory
+from probe.module.untouched import one_line, ran_out_of_memory
 from probe.needs import BACKWARD, NotApplicable
 from probe.network import Probe
 from probe.observed import BlockGradient, block_signs, silence
@@ -59,7 +66,7 @@ class ModuleProbe(ForwardProbe):
                 raise NotApplicable("it compares two batches of images: give a second")
             batch = self._second
         elif name == "noise":
-            batch = self._noise(name, len(batch.labels), self.image_shape)
+            batch = self._noise(name, len(batch.images), self.image_shape)
         elif name == "large":
             channels, *sides = self.image_shape
             height, width = (max(LARGE, side) for side in sides)
@@ -72,7 +79,7 @@ class ModuleProbe(ForwardProbe):
             return module_probe(network.rebuilt(skeleton, draw), batch, needs, seed=subject.seed)
         elif name == "thin":
             raise NotApplicable(
-                "it counts linear regions of a cell's network of one channel: this one has no such form"
+                "it counts linear regions of a cell's network of one channel, and this one has no such form"
             )
         else:
             self.remark(lambda: "the network itself stands for its small form, which only cells have")
@@ -105,7 +112,7 @@ class ModuleProbe(ForwardProbe):
             raise NotApplicable(f"it differentiates the network, which cannot be: {one_line(error)}") from error
 
     @cached_property
-    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    def _loss_derivatives(self) -> tuple[dict[str, torch.Tensor], Sequence[torch.Tensor]]:
         wanted = not self.needs.isdisjoint(("gradients", "hessian_gradient"))
         leaves = self._leaves if wanted else {}
         edges = [gate.output.edge for gate in self._seen.gates]
@@ -117,7 +124,7 @@ class ModuleProbe(ForwardProbe):
         }
         rest = iter(found[len(leaves) :])
         self._of_gates = [None if edge is None else next(rest) for edge in edges]
-        return parameters, {}
+        return parameters, ()
 
     @property
     def gradients(self) -> dict[str, torch.Tensor]:
@@ -129,9 +136,15 @@ class ModuleProbe(ForwardProbe):
     def _silence(self) -> str:
         return silence(self._weights, self._loss_derivatives[0])
 
-    @cached_property
+    @property
     def gate_gradients(self) -> dict[str, torch.Tensor]:
         self._require("gate_gradients")
+        none = torch.zeros(())
+        self.remark(lambda: silence(self._weights, {name: self._gates.get(name, none) for name in self._weights}))
+        return self._gates
+
+    @cached_property
+    def _gates(self) -> dict[str, torch.Tensor]:
         sums: dict[str, torch.Tensor] = {}
         assert self._loss_derivatives is not None
         for gate, gradient in zip(self._seen.gates, self._of_gates, strict=True):
@@ -150,6 +163,8 @@ class ModuleProbe(ForwardProbe):
     def _input_gradients(self) -> torch.Tensor:
         logits = self._pass.output.logits
         (gradient,) = self._derived([logits], [self._input], along=[torch.ones_like(logits)])
+        if gradient is None and not isinstance(self.subject.network, Member):  # which has its space's zeros
+            raise NotApplicable("it differentiates the logits in the images, and no derivative reaches them")
         return torch.zeros_like(self._input).flatten(1) if gradient is None else gradient.flatten(1)
 
     @cached_property
@@ -215,12 +230,14 @@ class ModuleProbe(ForwardProbe):
         return self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, each, keep))
 
     def sign_sums(self) -> dict[str, torch.Tensor]:
-        """Image by image, each alone in a batch."""
+        """Image by image, each alone in a batch; a member of a space as the space's networks."""
         self._require("weights")
+        if isinstance(self.subject.network, Member):
+            return each_image.sign_sums(self._copied, replace(self._batch, labels=self.labels))
         leaves = {name: self._leaves[name] for name in self.subject.layers}
         sums: dict[str, torch.Tensor] = {}
-        batch, (given, buffers) = self._batch, self._given
-        for image, label in zip(batch.images.split(1), batch.labels.split(1), strict=True):
+        given, buffers = self._given
+        for image, label in zip(self._batch.images.split(1), self.labels.split(1), strict=True):
             with torch.enable_grad():
                 logits = settled(partial(self.subject.follow, image, {**given, **leaves}, buffers)).logits
                 found = self._derived([F.cross_entropy(logits, label)], list(leaves.values()))
@@ -230,13 +247,17 @@ class ModuleProbe(ForwardProbe):
                     sums[name] = sums[name] + signs if name in sums else signs
         return sums
 
+    @property
+    def _copied(self) -> nn.Module:
+        """The network as a space builds it: in training mode, nothing of it frozen."""
+        return copy.deepcopy(self.subject.network).train().requires_grad_(True)
+
     def logit_jacobian(self, tensors: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Once forward through the network for each weight; a member of a space as the space's networks."""
         self._require("weights")
         (given, buffers), images, found = self._given, self._batch.images, []
         if isinstance(self.subject.network, Member):
-            with as_it_was(self.subject.network):
-                return each_image.logit_jacobian(self.subject.network, images, tensors)
+            return each_image.logit_jacobian(self._copied, images, tensors)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             logits = self._evaluated(images, given, buffers)
             for name in list(given)[:tensors]:
@@ -276,7 +297,7 @@ def _as_it_lies(map_: torch.Tensor, channels: int, ndim: int) -> torch.Tensor:
 def placed(batch: Batch, subject: Subject) -> Batch:
     """A batch where the network is, in its floating type."""
     like = subject.untouched.placed
-    return Batch(batch.images.to(like.device, like.dtype), batch.labels.to(like.device), batch.hash)
+    return replace(batch, images=batch.images.to(like.device, like.dtype), labels=batch.labels.to(like.device))
 
 
 def observe(
@@ -309,4 +330,6 @@ def module_probe(
     they are. `stages` and `blocks` name modules whose outputs are read as the maps of stages, and as blocks; without
     them they are found. Raises BadInput for a network that does not give class scores for the images.
     """
+    check_network(network)
+    needs, batch, second = checked_needs(needs), checked(batch), None if second is None else checked(second, "second")
     return observe(Subject(network, batch.images, seed, stages, blocks), batch, needs, init, second)

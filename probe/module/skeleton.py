@@ -18,7 +18,7 @@ class Alone:
 
 
 class ModuleSkeleton(Skeleton):
-    """The counts of a network: its trainable parameters, its layers, and its multiply-adds by PyTorch's counter.
+    """The counts of a network: its parameters, frozen ones too, its layers, its multiply-adds by PyTorch's counter.
 
     Multiply-adds are those of one image in evaluation: of convolutions, linear layers and the products of attention.
     """
@@ -34,8 +34,7 @@ class ModuleSkeleton(Skeleton):
         raise NotApplicable("a network of one's own has no record")
 
     def count_parameters(self, architecture: Any) -> int:
-        parameters = self._subject.untouched.parameters
-        return sum(parameters[name].numel() for name in self._subject.untouched.trainable)
+        return sum(parameter.numel() for parameter in self._subject.untouched.parameters.values())
 
     def count_multiply_adds(self, architecture: Any) -> int:
         return self._subject.multiply_adds

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from common.errors import BadInput
 from probe.calls import Call, Each, Watch, word
+from probe.module.door import check_names, check_seed
 from probe.module.recorder import Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
 from probe.module.survey import Recording, Survey, logits_of, survey
@@ -116,6 +117,9 @@ class Subject:
         blocks: Sequence[str] | None = None,
         training: bool = True,
     ) -> None:
+        check_seed(seed)
+        check_names("stages", stages)
+        check_names("blocks", blocks)
         self.untouched = Untouched(network, seed)
         self.network = self.untouched.network
         self.seed = seed

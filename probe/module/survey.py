@@ -126,7 +126,11 @@ def survey(
     heads = [n for n in layers if nodes[n].kind is Kind.LINEAR and images[n] == 0 and _ndim(nodes[n]) == 2]
     cuts = _cuts(nodes, live)
     maps = _maps(nodes, images, cuts, layers[0] if layers else len(nodes))
-    said = _named_stages(nodes, two, maps, stages) if stages else _ends(nodes, [maps[n] for n in cuts if n in maps])
+    said = (
+        _named_stages(nodes, two, maps, stages)
+        if stages is not None
+        else _ends(nodes, [maps[n] for n in cuts if n in maps])
+    )
     shape = nodes[logits].shape
     assert shape is not None
     return Survey(
@@ -300,10 +304,9 @@ def _blocks(
         channels = nodes[number].channels
         return number, channels if channels is not None else (1 if _ndim(nodes[number]) == 4 else 2)
 
-    own = getattr(network, "blocks", None)
-    if names is None and isinstance(own, list):
-        called = {module: name for name, module in network.named_modules()}
-        outputs = [end(_put_out(run, "block", called[module])) for module in own]
+    own = _own_blocks(network, run)
+    if names is None and own:
+        outputs = [end(_put_out(run, "block", name)) for name in own]
         pairs = list(pairwise(outputs))
     else:
         wanted = _found_blocks(network, run, cuts) if names is None else names
@@ -315,6 +318,15 @@ def _blocks(
     for before, after in pairs:
         if before is not None and after is not None:
             yield Block(before, after)
+
+
+def _own_blocks(network: nn.Module, run: Recording) -> list[str]:
+    """The names of what a network's list `blocks` holds, if that are modules of it that run."""
+    held = getattr(network, "blocks", None)
+    called = {module: name for name, module in network.named_modules() if name in run.modules}
+    if not isinstance(held, list) or not all(isinstance(one, nn.Module) and one in called for one in held):
+        return []
+    return [called[module] for module in held]
 
 
 def _found_blocks(network: nn.Module, run: Recording, cuts: Sequence[int]) -> list[str]:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from common.errors import BadInput
+from probe.stand_ins import run_with
 
 
 class Untouched:
@@ -37,9 +37,6 @@ class Untouched:
         if any(is_lazy(parameter) for parameter in parameters.values()):
             raise BadInput(f"{called} has parameters without a shape yet: run it once on an image")
         self.parameters = {name: parameter.detach() for name, parameter in parameters.items()}
-        free = [name for name, parameter in parameters.items() if parameter.requires_grad]
-        self.trainable = free or list(parameters)
-        """Names of the parameters that training changes; all of them where the network is frozen as a whole."""
         self.buffers = {name: buffer.detach() for name, buffer in self.network.named_buffers()}
 
     @property
@@ -69,7 +66,7 @@ class Untouched:
             for module in self.network.modules():
                 module.training = training
             with watch or nullcontext():
-                return functional_call(self.network, {**(parameters or self.parameters), **copies}, (images,))
+                return run_with(self.network, {**(parameters or self.parameters), **copies}, images)
 
 
 @contextmanager

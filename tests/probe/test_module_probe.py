@@ -321,6 +321,14 @@ def test_blocks_are_found_or_named() -> None:
         assert probe(network, "blocks", blocks=["2"]).blocks
 
 
+@pytest.mark.parametrize("held", [[2, 2], [], [nn.ReLU()], [None]], ids=str)
+def test_a_list_called_blocks_may_be_about_something_else(held: list[Any]) -> None:
+    network = example("ResNet")
+    expected = probe(network, "blocks").blocks
+    vars(network)["blocks"] = held
+    assert all(one.equal(other) for one, other in zip(probe(network, "blocks").blocks, expected, strict=True))
+
+
 @pytest.mark.parametrize(("kind", "names"), [("ResNet", ["1.0", "1.1"]), ("ViT", ["blocks.0", "blocks.1"])])
 def test_block_gradients_are_those_of_each_block_alone(kind: str, names: list[str]) -> None:
     network = example(kind).double()
@@ -351,6 +359,22 @@ def test_what_is_known_on_shapes_alone_is_what_is_known_on_images() -> None:
         assert shapes._on_shapes
         assert shapes.roles == values.roles
         assert shapes.multiply_adds == values.multiply_adds
+
+
+@pytest.mark.parametrize("kind", ["ResNet", "MobileNet"])
+def test_batch_norms_on_shapes_are_known_as_on_images(kind: str) -> None:
+    large = torch.randn(2, 3, 80, 80, generator=torch.Generator().manual_seed(0))
+    shapes, values = Subject(example(kind), large), Subject(example(kind), large)
+    values._on_shapes = False
+    assert shapes.survey() == values.survey()
+    assert shapes._on_shapes
+    assert shapes.roles == values.roles
+
+
+def test_a_batch_norm_of_other_channels_is_refused_on_shapes_too() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(5), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(BadInput, match="does not run on images"):
+        assert probe(network.append(nn.Linear(4, CLASSES)), of=LARGE).logits is not None
 
 
 LARGE = batch(shape=(3, 80, 80))

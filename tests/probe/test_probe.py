@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from images.base import Batch
-from probe.needs import BACKWARD
+from probe.needs import BACKWARD, NotApplicable
 from probe.network import Probe
 from proxies import registry
 from proxies.testing import DEGENERATE, ORDINARY, TEACHER, make_batch, make_probe
@@ -280,7 +280,7 @@ def test_a_network_of_other_parts_has_no_blocks(need: str) -> None:
     batch = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 0]), "")
     network = Rectifier()
     probe = Probe(Cell.parse(TEACHER), SKELETON, lambda: network, lambda: batch, (need, "relu_codes"))
-    with pytest.raises(LookupError, match="Rectifier has no blocks"):
+    with pytest.raises(NotApplicable, match="Rectifier has no list `blocks`"):
         getattr(probe, need)
     assert not network.relu._forward_pre_hooks
 
@@ -338,7 +338,7 @@ def test_without_need_the_images_are_no_leaf_and_no_output_is_kept() -> None:
 def test_what_was_differentiated_is_freed_with_the_probe() -> None:
     probe = make_probe(ORDINARY[1], make_batch(6), BACKWARD)
     assert all(getattr(probe, need) is not None for need in BACKWARD)
-    kept = weakref.ref(probe._pass.layers["classifier.weight"])
+    kept = weakref.ref(dict(probe._pass.layers)["classifier.weight"])
     gc.disable()  # by counting references, not when the collector comes by
     try:
         del probe

@@ -12,6 +12,7 @@ from torch import nn
 
 from images.base import Batch
 from images.noise import noise
+from probe.needs import NotApplicable
 from probe.network import Probe
 from probe.views import View
 from proxies import registry
@@ -189,7 +190,7 @@ def test_a_network_of_other_parts_is_refused_by_name() -> None:
     probe = Probe(
         Cell.parse(EMPTY), SKELETON, lambda: nn.Flatten(), lambda: batch, proxy.needs, {"noise": View(lambda: batch)}
     )
-    with pytest.raises(LookupError, match="Flatten has no blocks"):
+    with pytest.raises(NotApplicable, match="Flatten has no list `blocks`"):
         proxy.score(probe, probe)
 
 

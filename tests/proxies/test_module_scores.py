@@ -65,6 +65,18 @@ def test_a_cells_network_gets_the_cells_score_from_every_proxy(cell: str) -> Non
             assert one.value == pytest.approx(expected, rel=1e-6, nan_ok=True), proxy.name
 
 
+def test_a_frozen_cells_network_in_evaluation_gets_the_cells_score_too() -> None:
+    images, readers = make_batch(8), registry.create_all("gradsign,vkdnw,snip,grasp,zen,params,synflow")
+    network = CellNetwork(Cell.parse(ORDINARY[1]), SKELETON, Draw(0), "executed")
+    expected = score_modules(readers, network, images)
+    network.eval().requires_grad_(False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert score_modules(readers, network, images) == expected
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+
+
 # worked out by modules
 
 
@@ -399,6 +411,43 @@ def test_dropout_is_drawn_by_the_scores_seed() -> None:
     assert score("snip", network("VGG"), seed=1) == score("snip", network("VGG"))
 
 
+# what is frozen
+
+
+@pytest.mark.parametrize("kind", ["ResNet", "ViT"])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_frozen_parameters_are_parameters(kind: str, share: float) -> None:
+    free, frozen, given = example(kind), example(kind), batch()
+    parameters = list(frozen.parameters())
+    for parameter in parameters[: int(share * len(parameters))]:
+        parameter.requires_grad_(False)
+    flags = [parameter.requires_grad for parameter in parameters]
+    expected, found = (score_modules(EVERY, one, given, teacher=free) for one in (free, frozen))
+    assert {name: str(one) for name, one in found.items()} == {name: str(one) for name, one in expected.items()}
+    assert [parameter.requires_grad for parameter in frozen.parameters()] == flags
+    assert found["params"] == ModuleScore(sum(parameter.numel() for parameter in parameters))
+    assert all(parameter.grad is None for parameter in parameters)
+
+
+def test_a_network_that_cuts_gradients_off_says_so() -> None:
+    class Cut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.classifier = example("ResNet")[:2], nn.Linear(16, CLASSES)  # type: ignore[index]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                x = self.body(x)
+            return self.classifier(x.mean((2, 3)))
+
+    found = score_modules(registry.create_all("snip,grad_norm,params,fisher,jacov,grasp"), Cut(), batch())
+    for name in ("snip", "grad_norm", "grasp", "fisher"):
+        one = found[name]
+        assert isinstance(one, ModuleScore), one
+        assert "6 of 7 layers" in one.notes[0]
+    assert found["params"] == ModuleScore(sum(one.numel() for one in Cut().parameters()))
+
+
 # what comes with it
 
 
@@ -406,7 +455,7 @@ def test_a_share_of_weights_without_a_gradient_is_said() -> None:
     ours = example("ResNet")
     nn.init.zeros_(ours.get_parameter("1.0.inner.1.1.weight"))
     nn.init.zeros_(ours.get_parameter("1.1.inner.1.1.weight"))
-    for name in ("snip", "grasp", "grad_norm"):
+    for name in ("snip", "grasp", "grad_norm", "fisher"):
         (note,) = score_module(registry.create(name), ours, batch()).notes
         assert "4 of 7 layers, with 95% of the weights, have gradients of exactly zero" in note
     assert score_module(registry.create("nwot"), ours, batch()).notes == ()

@@ -1,0 +1,101 @@
+"""What is handed in with a network of one's own, looked at before anything runs: each mistake is told in one line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from common.errors import BadInput, BadUsage, unknown
+from images.base import Batch
+from probe.needs import NEEDS
+
+FLOATS = "hand in floating point [B, C, H, W], normalised as the network wants them"
+
+
+@dataclass(frozen=True)
+class Unlabelled(Batch):
+    """A batch whose labels were not given: those it has are zeros, which nobody may read."""
+
+
+def check_network(network: Any, role: str = "network") -> None:
+    """Raise BadInput for what is no nn.Module with values."""
+    if inspect.isclass(network):
+        raise BadInput(f"{role} is the class {network.__name__}: hand in a network of it, {network.__name__}(...)")
+    if inspect.isroutine(network):
+        raise BadInput(f"{role} is a function: hand in an nn.Module, which holds its parameters")
+    if not isinstance(network, nn.Module):
+        shown = repr(network) if isinstance(network, str | None) else f"of type {type(network).__name__}"
+        raise BadInput(f"{role} is {shown}: hand in an nn.Module")
+    if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
+        raise BadInput(f"{role}: {type(network).__name__} is on the meta device, where weights have no values")
+
+
+def checked(batch: Any, name: str = "batch") -> Batch:
+    """The batch as tensors: images float [B, C, H, W], labels int64 [B]. Raises BadInput for any other."""
+    if not isinstance(batch, Batch):
+        raise BadInput(f"{name} is of type {type(batch).__name__}: hand in an images.base.Batch")
+    images = _images(batch.images)
+    if batch.labels is None:
+        return Unlabelled(images, torch.zeros(len(images), dtype=torch.int64, device=images.device), batch.hash)
+    return replace(batch, images=images, labels=_labels(batch.labels, len(images)))
+
+
+def _tensor(value: Any, kind: str, wanted: str) -> torch.Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{kind} of type {type(value).__name__} make no tensor: {wanted}") from error
+
+
+def _images(value: Any) -> torch.Tensor:
+    images = _tensor(value, "images", FLOATS)
+    if images.ndim != 4 or not images.is_floating_point() or not images.numel():
+        raise BadInput(f"images are {images.dtype} {list(images.shape)}: {FLOATS}")
+    if images.is_meta:
+        raise BadInput("images are on the meta device, where they have no values")
+    if not images.isfinite().all():
+        raise BadInput("images hold NaN or infinity")
+    return images
+
+
+def _labels(value: Any, count: int) -> torch.Tensor:
+    wanted = f"hand in whole numbers [{count}]"
+    labels = _tensor(value, "labels", wanted)
+    if labels.shape != (count,) or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise BadInput(f"labels are {labels.dtype} {list(labels.shape)}: {wanted}")
+    if labels.is_meta:
+        raise BadInput("labels are on the meta device, where they have no values")
+    return labels.long()
+
+
+def check_names(kind: str, names: Any) -> None:
+    """Raise BadUsage for what are no names of modules: None says that they are to be found."""
+    if names is None:
+        return
+    wanted = f"hand in names of modules, {kind}=['layer1', 'layer2'], or nothing: then they are found"
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise BadUsage(f"{kind} is {names!r}: {wanted}")
+    if not names or not all(isinstance(name, str) for name in names):
+        raise BadUsage(f"{kind} is {list(names)!r}: {wanted}")
+
+
+def checked_needs(needs: Any, whose: str = "needs") -> tuple[str, ...]:
+    """Words that are needs. Raises BadUsage for any other."""
+    if isinstance(needs, str) or not isinstance(needs, Iterable):
+        raise BadUsage(f"{whose} is {needs!r}: it has to be a tuple of words, ('forward',)")
+    words = tuple(needs)
+    for word in words:
+        if word not in NEEDS:
+            raise unknown(f"word in {whose}", str(word), NEEDS)
+    return words
+
+
+def check_seed(seed: Any) -> None:
+    """Raise BadUsage for what is no whole number."""
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise BadUsage(f"seed is {seed!r}: hand in a whole number")

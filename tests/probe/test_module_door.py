@@ -1,0 +1,164 @@
+"""What is handed in with a network of one's own is looked at first: what is wrong with it is told in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from common.errors import BadInput, BadUsage
+from images.base import Batch
+from probe.module.examples import CLASSES, SIZE, example
+from probe.module.probe import module_probe
+from proxies import registry
+from proxies.base import NotApplicable, Proxy, Reference
+from proxies.module import ModuleScore, observed_teacher, score_module, score_modules
+from proxies.nwot import NWOT
+
+EVERY = registry.create_all("all")
+
+
+def images(count: int = 4) -> torch.Tensor:
+    return torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+
+
+def batch(pixels: Any = None, labels: Any = (0, 1, 2, 3)) -> Batch:
+    return Batch(images() if pixels is None else pixels, labels, "")
+
+
+def score(network: Any = None, given: Any = None, proxy: Any = None, **options: Any) -> float:
+    network = example("ResNet") if network is None else network
+    return score_module(proxy or registry.create("nwot"), network, given or batch(), **options).value
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (nn.ReLU, "network is the class ReLU: hand in a network of it, ReLU(...)"),
+        (lambda x: x, "network is a function: hand in an nn.Module"),
+        (torch.relu, "network is a function: hand in an nn.Module"),
+        ("resnet18", "network is 'resnet18': hand in an nn.Module"),
+        ({"a": nn.ReLU()}, "network is of type dict: hand in an nn.Module"),
+        (nn.Linear(2, 2, device="meta"), "network: Linear is on the meta device"),
+    ],
+    ids=["class", "lambda", "function", "text", "dict", "meta"],
+)
+def test_what_is_no_network_is_told(network: Any, words: str) -> None:
+    for run in (lambda: score(network), lambda: module_probe(network, batch(), ("forward",))):
+        with pytest.raises(BadInput, match=re.escape(words)):
+            run()
+    with pytest.raises(BadInput, match=re.escape(words.replace("network", "teacher", 1))):
+        score(teacher=network)
+    with pytest.raises(BadInput, match=re.escape(words.replace("network", "teacher", 1))):
+        observed_teacher(network, batch(), EVERY)
+
+
+def test_none_is_no_network() -> None:
+    with pytest.raises(BadInput, match=r"network is None: hand in an nn\.Module"):
+        score_module(NWOT(), None, batch())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (4.5, "batch is of type float: hand in an images.base.Batch"),
+        ((images(), [0, 1, 2, 3]), "batch is of type tuple"),
+        (batch("cat.png"), "images of type str make no tensor"),
+        (batch([images()[0].tolist(), [1.0]]), "images of type list make no tensor"),
+        (batch(images().byte()), "images are torch.uint8 [4, 3, 16, 16]: hand in floating point"),
+        (batch(images()[0]), "images are torch.float32 [3, 16, 16]: hand in floating point"),
+        (batch(images()[:0], ()), "images are torch.float32 [0, 3, 16, 16]"),
+        (batch(images() * torch.nan), "images hold NaN"),
+        (batch(images() / 0), "images hold NaN or infinity"),
+        (batch(torch.empty(4, 3, SIZE, SIZE, device="meta")), "images are on the meta device"),
+        (batch(labels="abcd"), "labels of type str make no tensor"),
+        (batch(labels=[0, 1]), "labels are torch.int64 [2]: hand in whole numbers [4]"),
+        (batch(labels=torch.eye(4)), "labels are torch.float32 [4, 4]: hand in whole numbers [4]"),
+        (batch(labels=[0.0, 1.0, 2.0, 3.0]), "labels are torch.float32 [4]: hand in whole numbers [4]"),
+        (batch(labels=torch.zeros(4, dtype=torch.int64, device="meta")), "labels are on the meta device"),
+        (batch(labels=[0, 1, 2, CLASSES]), f"labels are 0 to {CLASSES}"),
+    ],
+)  # fmt: skip
+def test_what_is_no_batch_is_told(given: Any, words: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(words)):
+        score(given=given)
+    if "labels are 0" not in words:
+        with pytest.raises(BadInput, match=re.escape(words.replace("batch", "second", 1))):
+            score(second=given)
+
+
+@pytest.mark.parametrize(
+    "pixels", [lambda: images().numpy(), lambda: images().tolist(), lambda: images().double().numpy()]
+)
+def test_arrays_and_lists_are_images(pixels: Callable[[], Any]) -> None:
+    assert score(given=batch(pixels(), np.arange(4))) == score()
+    assert module_probe(example("ResNet"), batch(pixels()), ("forward",)).logits.shape == (4, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"stages": []}, r"stages is \[\]: hand in names of modules"),
+        ({"blocks": ()}, r"blocks is \[\]: hand in names of modules"),
+        ({"stages": "layer1"}, "stages is 'layer1': hand in names of modules"),
+        ({"stages": 3}, "stages is 3: hand in names of modules"),
+        ({"blocks": [nn.ReLU()]}, r"blocks is \[ReLU\(\)\]: hand in names"),
+        ({"seed": "a"}, "seed is 'a': hand in a whole number"),
+        ({"seed": 1.5}, "seed is 1.5: hand in a whole number"),
+        ({"init": "kaimin"}, "unknown initialisation 'kaimin'"),
+        ({"proxy": "nwot"}, r"proxy is 'nwot': hand in one that is made"),
+        ({"proxy": NWOT}, "proxy is <class"),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing_are_told(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadUsage, match=words):
+        score(**options)
+
+
+@dataclass(frozen=True)
+class Declares(Proxy):
+    name = "declares"
+    family = "test"
+    needs = ("forwards",)
+    reference = Reference("t", 2026, "", "")
+
+    def score(self, student: Any, teacher: Any) -> float:
+        return 0.0
+
+
+def test_needs_are_words_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadUsage, match="unknown word in needs of declares 'forwards': did you mean 'forward'"):
+        score(proxy=Declares())
+    monkeypatch.setattr(Declares, "needs", ("forward"))
+    with pytest.raises(BadUsage, match="needs of declares is 'forward': it has to be a tuple"):
+        score(proxy=Declares())
+    for needs in ("forward", 3):
+        with pytest.raises(BadUsage, match="it has to be a tuple of words"):
+            module_probe(example("ResNet"), batch(), needs)  # type: ignore[arg-type]
+    assert module_probe(example("ResNet"), batch(), iter(("forward",))).loss.isfinite()
+
+
+LABELS = {"dkd", "diswot", "diswot_semantic", "epe_nas", "fisher", "grad_norm", "gradsign", "grasp", "plain", "snip"}
+LABELS |= {"zico"}
+
+
+def test_labels_are_asked_for_by_those_who_read_them() -> None:
+    network, teacher = example("ResNet"), example("ResNet", seed=1)
+    expected = score_modules(EVERY, network, batch(), teacher=teacher)
+    found = score_modules(EVERY, network, batch(labels=None), teacher=teacher)
+    for name, one in found.items():
+        if name in LABELS:
+            assert str(one) == "it reads labels: give them with the images", name
+        elif isinstance(one, ModuleScore):
+            assert one == expected[name], name
+        else:
+            assert str(one) == str(expected[name])
+    with pytest.raises(NotApplicable, match="it reads labels"):
+        score(given=batch(labels=None), proxy=registry.create("snip"))

@@ -48,6 +48,9 @@ def run_command(
     data: Data = None,
     store: Store = STORE,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Drop and score anew what is stored of a formula that was edited since.")
+    ] = False,
     backbone: Backbone = "own",
     teacher: TeacherName = "default",
     executor: Executor = "local",
@@ -78,6 +81,7 @@ def run_command(
         data=folder,
         files=tuple(proxy_module or ()),
         retry=retry,
+        rescore=rescore,
         executor=executor,
         address=address,
         together=together,

@@ -30,6 +30,7 @@ class {cls}(Proxy):
     """Mean of the last feature map over images, channels and space. Put your formula here, and below."""
 
     name = "{name}"
+    version = 1  # raise it when the formula changes, and scores of the old one stay beside those of the new one
     family = "activation"
     # what the probe must record: "forward", "gradients", "teacher" and others, listed in probe/needs.py
     needs = ("forward",)

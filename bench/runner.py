@@ -11,6 +11,7 @@ from pathlib import Path
 
 import images
 from bench.benchmarks import Benchmark
+from bench.edited import settle_sources
 from bench.identity import fingerprint, name_of, reads_batch, reads_second, settings
 from bench.plan import Pass, Want, passes, select_of
 from bench.provenance import provenance
@@ -49,6 +50,8 @@ class Request:
     files: tuple[Path, ...] = ()
     """Modules of the user's in which some of the proxies are defined; workers load them too."""
     retry: bool = False
+    rescore: bool = False
+    """Whether stored scores of code that was edited since are dropped; else they end the run."""
     executor: str = "local"
     address: str | None = None
     """Of a Ray cluster; None is the one on this machine."""
@@ -110,7 +113,7 @@ def execute(request: Request, store: ScoreStore) -> Summary:
 
 
 def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
-    """The store's number for each (proxy, seed)."""
+    """The store's number for each (proxy, seed). Raises BadInput where edited code has scores there."""
     batches: dict[int, str | None] = dict.fromkeys(request.seeds)
     seconds = batches.copy()
     if any(map(reads_batch, proxies)):
@@ -122,6 +125,7 @@ def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore
     for (number, proxy), seed in itertools.product(enumerate(proxies), request.seeds):
         record = settings(proxy, request.benchmark, batches[seed], seconds[seed])
         numbers[number, seed] = store.setting(fingerprint(record), request.benchmark.name, proxy.label, record)
+    settle_sources(store, request.benchmark, proxies, numbers, request.rescore)
     return numbers
 
 

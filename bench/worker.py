@@ -66,11 +66,13 @@ class Setup:
     def __reduce__(self) -> tuple[Any, ...]:
         # what a user's file defines unpickles, and is found by name, only where that file was loaded before
         values = [getattr(self, field.name) for field in fields(self)]
-        return _unpickled, ((*modules.in_use(), *self.files), type(self), pickle.dumps(values))
+        return _unpickled, (modules.hashes((*modules.in_use(), *self.files)), type(self), pickle.dumps(values))
 
 
-def _unpickled(files: tuple[Path, ...], cls: type[Setup], values: bytes) -> Setup:
+def _unpickled(files: dict[Path, str], cls: type[Setup], values: bytes) -> Setup:
     modules.use(files)
+    if changed := [path for path, found in modules.hashes(files).items() if found != files[path]]:
+        raise BadInput(f"{changed[0]} was changed while it was in use: start again")
     return cls(*pickle.loads(values))
 
 

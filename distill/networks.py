@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -56,11 +56,10 @@ def network(name: str, skeleton: Any) -> Build:
     return KINDS.get(name.partition("-")[0], _residual)(name, skeleton)
 
 
-def own_network(name: str) -> nn.Module:
-    """The nn.Module that the function of `FILE.py:FUNCTION` returns.
+def own_function(name: str) -> Callable[[], nn.Module]:
+    """The function of `FILE.py:FUNCTION`.
 
-    Raises BadUsage for a name that is not so spelled, BadInput where file or function is missing, raises an error or
-    returns something else.
+    Raises BadUsage for a name that is not so spelled, BadInput where file or function is missing.
     """
     said = OWN_TEACHER.fullmatch(name)
     if said is None:
@@ -71,6 +70,15 @@ def own_network(name: str) -> nn.Module:
     make = getattr(modules.load(path), function, None)
     if not callable(make):
         raise BadInput(f"--teacher {name}: {path} has no function {function}")
+    return cast("Callable[[], nn.Module]", make)
+
+
+def own_network(name: str) -> nn.Module:
+    """The nn.Module that the function of `FILE.py:FUNCTION` returns.
+
+    Raises as `own_function`, and BadInput where the function raises an error or returns something else.
+    """
+    make = own_function(name)
     try:
         network = make()
     except BadInput:
@@ -78,7 +86,9 @@ def own_network(name: str) -> nn.Module:
     except Exception as error:  # whatever the user's function raises
         raise BadInput(f"--teacher {name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
     if not isinstance(network, nn.Module):
-        raise BadInput(f"--teacher {name}: {function} returns a {type(network).__name__}, not a torch.nn.Module")
+        raise BadInput(
+            f"--teacher {name}: {name.rpartition(':')[2]} returns a {type(network).__name__}, not a torch.nn.Module"
+        )
     return network
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -25,6 +25,7 @@ from probe.batched import Group, GroupProbe
 from probe.needs import BACKWARD
 from probe.network import Probe
 from probe.views import views
+from probe.watched import Watched
 from proxies.base import NotApplicable, Proxy
 from spaces.draw import Draw
 from spaces.space import SEES, Architecture, Skeleton
@@ -76,6 +77,15 @@ def _unpickled(files: dict[Path, str], cls: type[Setup], values: bytes) -> Setup
     return cls(*pickle.loads(values))
 
 
+class _Wrote(Exception):
+    """A proxy, by number, wrote into what it read; None where it is not known which one."""
+
+    def __init__(self, proxy: int | None, what: str) -> None:
+        super().__init__(proxy, what)
+        self.proxy = proxy
+        self.what = what
+
+
 Build = Callable[[Skeleton, str], nn.Module]
 """A network on a skeleton that executes what its readers see (spaces/nb201/equivalence.py)."""
 
@@ -114,6 +124,11 @@ class Worker:
         self._draw = lru_cache(maxsize=12)(self._make_draw)  # of the benchmark's skeleton and of two views'
         self._engine = lru_cache(maxsize=12)(self._make_engine)
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
+        self._watched_teacher = lru_cache(maxsize=4)(lambda seed, init: Watched(self.teacher(seed, init), copies=True))
+        self._writers: set[int] = set()
+        """Proxies, by number, that were seen to write into what they read: they are scored by themselves."""
+        self._looks = 2
+        """How many passes are still looked at closely."""
 
     @cached_property
     def _data_set(self) -> DataSet:
@@ -217,6 +232,45 @@ class Worker:
     def score_together(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes of one seed, one initialisation and the same readers, in their order.
 
+        A proxy that writes into what it reads is scored by itself, and the others as they would be without it.
+        """
+        proxies = tasks[0].proxies
+        if not self._writers.intersection(proxies):
+            try:
+                return self._scored_together(tasks)
+            except _Wrote as wrote:
+                self._forget()
+                if wrote.proxy is None:
+                    self._looks += len(tasks)
+                    return self.score_together(tasks)
+                self._writers.add(wrote.proxy)
+        others = tuple(number for number in proxies if number not in self._writers)
+        found = self.score_together([task._replace(proxies=others) for task in tasks]) if others else []
+        for task in tasks:
+            found += [self._apart(task, number) for number in proxies if number in self._writers]
+        of = {(outcome.cell, outcome.proxy): outcome for outcome in found}
+        return [of[task.cell, number] for task in tasks for number in proxies]
+
+    def _apart(self, task: Pass, proxy: int) -> Outcome:
+        """The outcome of a proxy that may write into what it reads, of which nothing is kept."""
+        task, self._looks = task._replace(proxies=(proxy,)), self._looks + 1
+        try:
+            (outcome,) = self._scored_together([task])
+        except _Wrote as wrote:
+            outcome = Outcome(proxy, task.seed, task.cell, None, "error", f"changed its input: {wrote.what}")
+        self._forget()
+        return outcome
+
+    def _forget(self) -> None:
+        """Let go of all that probes are made from: somebody wrote into it."""
+        self.__dict__.pop("_data_set", None)
+        for kept in (self._batch, self._second, self._noise, self._draw, self._engine, self._teacher):
+            kept.cache_clear()
+        self._watched_teacher.cache_clear()
+
+    def _scored_together(self, tasks: Sequence[Pass]) -> list[Outcome]:
+        """As `score_together`, of proxies that are not known to write into anything. Raises _Wrote for one that does.
+
         Where a run of several cells fails, all of them fail. They are scored again, one at a time, or in halves where
         memory did not suffice.
         """
@@ -240,11 +294,19 @@ class Worker:
         return [again.get(outcome[:3], outcome) for outcomes in found for outcome in outcomes]
 
     def _judged(self, task: Pass, student: Probe) -> list[Outcome]:
-        teacher = self.teacher(task.seed, task.init)
-        return [
-            Outcome(number, task.seed, task.cell, *judge(self.proxies[number], student, teacher))
-            for number in task.proxies
-        ]
+        """The outcomes of a pass. Raises _Wrote where something was written into what others read, or will read.
+
+        Who it was is asked after each proxy of a pass that is looked at closely, for which contents are compared.
+        """
+        close, self._looks = self._looks > 0, max(self._looks - 1, 0)
+        seen, teacher = Watched(student, copies=close), self._watched_teacher(task.seed, task.init)
+        outcomes = []
+        for number in task.proxies:
+            found = judge(self.proxies[number], cast("Probe", seen), cast("Probe", teacher))
+            outcomes.append(Outcome(number, task.seed, task.cell, *found))
+            if (close or number == task.proxies[-1]) and (what := _written(seen, teacher, close)):
+                raise _Wrote(number if close else None, what)
+        return outcomes
 
     def _size(self, task: Pass) -> int:
         """How many such passes to run together: unless a number was asked for, on a CPU one, if something is
@@ -262,6 +324,11 @@ class Worker:
             for part in _parts(alike, self._size(alike[0]))
             for outcome in self.score_together(part)
         ]
+
+
+def _written(student: Watched, teacher: Watched, contents: bool) -> str:
+    of_teacher = [f"teacher.{name}" for name in teacher.written(contents).split(", ") if name]
+    return ", ".join([*filter(None, [student.written(contents)]), *of_teacher])
 
 
 def _parts(tasks: Sequence[Pass], size: int) -> Iterable[Sequence[Pass]]:

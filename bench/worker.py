@@ -17,7 +17,7 @@ import images
 from bench.benchmarks import Benchmark
 from bench.plan import Pass
 from common import modules
-from common.errors import BadInput
+from common.errors import BadInput, one_line, said
 from common.reproducible import reproducible
 from images.base import Batch, DataSet
 from images.noise import noise
@@ -356,23 +356,21 @@ def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, s
     except BadInput:
         raise
     except NotApplicable as reason:
-        return None, "not_applicable", str(reason)
-    except Exception as error:  # a proxy may fail in any way; its cell fails, not the run
+        return None, "not_applicable", said(reason)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a proxy may fail in any way, sys.exit() too; its cell fails, not the run
         return None, *failure(error)
     if not math.isfinite(score):
         return None, "nonfinite", str(score)
     return score, "ok", ""
 
 
-def failure(error: Exception) -> tuple[str, str]:
+def failure(error: BaseException) -> tuple[str, str]:
     """(status, reason) of what a proxy raised: `oom` or `error`."""
     # on a CPU torch reports a failed allocation as a plain RuntimeError
-    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
-    return "oom" if out_of_memory else "error", _one_line(error)
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in said(error)
+    return "oom" if out_of_memory else "error", one_line(error)
 
 
 def score_chunk(worker: Worker, chunk: Sequence[Pass]) -> list[Outcome]:

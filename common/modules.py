@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from common.errors import BadInput
+from common.errors import BadInput, one_line
 
 Thing = TypeVar("Thing")
 _files: tuple[Path, ...] = ()
@@ -63,11 +63,11 @@ def load(path: Path) -> ModuleType:
             # as it is read here, not as Python keeps it compiled: of two edits within a second that would be the first
             _sources[name] = source = _read(path)
             exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
-        except Exception as error:  # whatever the user's file raises
+        except BaseException as error:  # whatever the user's file raises, sys.exit() too
             del sys.modules[name]
-            if isinstance(error, BadInput):  # one line that says what to do already
+            if isinstance(error, BadInput | KeyboardInterrupt):  # one line that says what to do already
                 raise
-            raise BadInput(f"--module {path}: {type(error).__name__}: {error}") from error
+            raise BadInput(f"--module {path}: {one_line(error)} while it was imported") from error
     return sys.modules[name]
 
 
@@ -100,11 +100,12 @@ def installed(group: str) -> tuple[ModuleType, ...]:
     for entry in entry_points(group=group):
         try:
             modules.append(importlib.import_module(entry.module))
-        except Exception as error:  # whatever a foreign package raises
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a foreign package raises
             raise BadInput(
                 f"the installed package behind the entry point {entry.name} = {entry.value} "
-                f"cannot be imported ({reason}): repair or uninstall it"
+                f"cannot be imported ({one_line(error)}): repair or uninstall it"
             ) from error
     return tuple(modules)
 

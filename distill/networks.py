@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from common import modules
-from common.errors import BadInput, BadUsage
+from common.errors import BadInput, BadUsage, one_line
 from distill.recipe_name import OWN_TEACHER
 from spaces.draw import Draw
 from spaces.nb201.cell import cell_at, resolve
@@ -81,10 +81,10 @@ def own_network(name: str) -> nn.Module:
     make = own_function(name)
     try:
         network = make()
-    except BadInput:
+    except (BadInput, KeyboardInterrupt):
         raise
-    except Exception as error:  # whatever the user's function raises
-        raise BadInput(f"--teacher {name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    except BaseException as error:  # whatever the user's function raises, sys.exit() too
+        raise BadInput(f"--teacher {name}: {one_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise BadInput(
             f"--teacher {name}: {name.rpartition(':')[2]} returns a {type(network).__name__}, not a torch.nn.Module"

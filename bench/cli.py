@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +26,7 @@ from bench.options import (
 )
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.errors import BadInput, BadUsage
 from common.options import Data, Device, Json
 
 if TYPE_CHECKING:
@@ -56,19 +58,29 @@ def run_command(
     executor: Executor = "local",
     address: Address = None,
     together: Annotated[int | None, typer.Option(help="Cells run as one network; default by size and device.")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds until a pass that does not come back is given up; default 600."),
+    ] = None,
     proxy_module: Modules = None,
 ) -> None:
     """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
     at_least_one("--together", together)
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise BadUsage(f"--timeout {timeout:g}: a number of seconds above 0")
+    if timeout is not None and executor != "local":
+        raise BadUsage(f"--timeout: the executor {executor} has no time limit; leave it away")
     chosen, setting = resolve(proxies, benchmark, backbone, teacher, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
-    from bench.runner import Request, execute
+    from bench.runner import TIMEOUT, Request, execute
     from bench.store import ScoreStore
 
     where, count = placement(device, workers, executor)
+    # one worker is this process, from which nobody can take a pass back, unless there is something to be careful of
+    careful = timeout is None and any(type(one).__module__.partition(".")[0] != "proxies" for one in chosen)
     opened = ScoreStore(store)
     request = Request(
         benchmark=setting,
@@ -85,6 +97,7 @@ def run_command(
         executor=executor,
         address=address,
         together=together,
+        timeout=TIMEOUT if careful else timeout,
     )
     summary = execute(request, opened)
     opened.close()
@@ -207,7 +220,6 @@ def merge_command(
     """Add the scores of other stores, or published ones. Exit code 1 if one of a cell differs: the own one stays."""
     from bench.published import restore
     from bench.store import ScoreStore
-    from common.errors import BadInput
 
     for path in others:
         if not path.exists():

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.benchmarks import Benchmark, teacher_name
+from bench.checks.source import source_hash
 from common.files import json_hash
-from common.source import source_hash
 from probe.needs import needs_of, reads_images
 from proxies.base import Proxy
 

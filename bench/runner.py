@@ -19,7 +19,7 @@ from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool
 from common.errors import BadUsage
-from common.pool import Died, Job
+from common.pool import Died, Job, TimedOut
 from common.progress import Progress
 from proxies import registry
 from proxies.base import Proxy
@@ -27,6 +27,9 @@ from spaces.space import Space
 
 CHUNK = 8
 """Passes in one task, or as many as are run together: what a dead worker costs, and how often results travel."""
+
+TIMEOUT = 600.0
+"""Seconds that a pass may take where nothing else is said: three passes of paper size, for 44 proxies, took 168."""
 
 Chunk = tuple[Pass, ...]
 Scored = Iterator[tuple[Chunk, list[Outcome] | Died]]
@@ -57,6 +60,9 @@ class Request:
     """Of a Ray cluster; None is the one on this machine."""
     together: int | None = None
     """How many cells are run as one network; None is what suits the benchmark and the device."""
+    timeout: float | None = None
+    """Seconds after which a pass that has not come back is given up. None is as long as it takes in this process, where
+    one worker works, and `TIMEOUT` in others."""
 
     def __post_init__(self) -> None:
         made = [registry.create(one, self.files) if isinstance(one, str) else one for one in self.proxies]
@@ -148,18 +154,20 @@ def _chunks(tasks: Iterable[Pass], size: int) -> Iterator[Chunk]:
         yield tuple(left[start : start + size])
 
 
-def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[Chunk], apart: bool = False) -> Scored:
-    """Chunks with their outcomes; `apart` from this process, which must not meet a pass that may kill."""
+def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[Chunk]) -> Scored:
     if request.executor == "ray":
         return cluster.run(job, chunks, request.workers, request.address, gpu=request.device.startswith("cuda"))
     workers = request.workers or 1
-    return pool.run(job, chunks, max(workers, 2) if apart else workers)
+    return pool.run(job, chunks, workers, TIMEOUT if request.timeout is None and workers > 1 else request.timeout)
 
 
 def _outcomes(
     request: Request, job: Job[Chunk, list[Outcome]], tasks: Sequence[Pass]
 ) -> Iterator[tuple[int, list[Outcome]]]:
-    """(number of passes, their outcomes) as they come. Of a chunk that kills its worker, each pass gets its own try."""
+    """(number of passes, their outcomes) as they come.
+
+    Of a chunk that kills its worker, or does not come back, each proxy gets its own try at each pass.
+    """
     deadly: list[Pass] = []
     size = max(CHUNK, request.together or cells_together(request.benchmark, request.device))
     for chunk, result in _scored(request, job, _chunks(tasks, size)):
@@ -167,10 +175,14 @@ def _outcomes(
             deadly += chunk
         else:
             yield len(chunk), result
-    for (task,), result in _scored(request, job, [(task,) for task in deadly], apart=True):
+    single = [(task._replace(proxies=(proxy,)),) for task in deadly for proxy in task.proxies]
+    last = {(task.seed, task.init, task.cell, max(task.proxies)) for task in deadly}
+    for (task,), result in _scored(request, job, single):
+        (proxy,) = task.proxies
         if isinstance(result, Died):
-            result = [Outcome(proxy, task.seed, task.cell, None, "error", result.reason) for proxy in task.proxies]
-        yield 1, result
+            status = "timeout" if isinstance(result, TimedOut) else "error"
+            result = [Outcome(proxy, task.seed, task.cell, None, status, result.reason)]
+        yield int((task.seed, task.init, task.cell, proxy) in last), result
 
 
 def _missing(

@@ -17,6 +17,7 @@ import images
 from bench.benchmarks import Benchmark
 from bench.plan import Pass
 from common import modules
+from common.crew import alive
 from common.errors import BadInput, one_line, said
 from common.reproducible import reproducible
 from images.base import Batch, DataSet
@@ -148,6 +149,7 @@ class Worker:
         return self._placed(noise(name, self._images_seed(seed), count, side, self.setup.benchmark.skeleton.classes))
 
     def _placed(self, batch: Batch) -> Batch:
+        alive()  # reading a data set takes its time once
         pixels = batch.images.to(self.setup.device).contiguous(memory_format=torch.channels_last)
         return Batch(pixels, batch.labels.to(self.setup.device), batch.hash)
 
@@ -306,6 +308,7 @@ class Worker:
             outcomes.append(Outcome(number, task.seed, task.cell, *found))
             if (close or number == task.proxies[-1]) and (what := _written(seen, teacher, close)):
                 raise _Wrote(number if close else None, what)
+        alive()
         return outcomes
 
     def _size(self, task: Pass) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 from common import modules
 from common.files import json_hash
 
-_FOLDERS = (str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
+_FOLDERS = (str(Path(__file__).parents[2]), *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
 _OTHERS = tuple(Path(folder).resolve() for folder in _FOLDERS)
 """Where files of this project, of Python and of installed packages lie."""
 _HINTS = {"returns", "annotation", "type_comment", "ctx", "kind"}

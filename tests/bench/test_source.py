@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.checks.source import source_hash
 from common import modules
-from common.source import source_hash
 
 FILE = '''"""A file."""
 import math

@@ -103,10 +103,8 @@ def run_command(
     opened.close()
     print(f"{summary.ok} of {summary.wanted} scores in {store}, {summary.passes} passes in {summary.seconds:.1f} s")
     if summary.failed:
-        print(
-            f"{summary.failed} have no score (`python -m bench show CELL` says why, --retry tries again)",
-            file=sys.stderr,
-        )
+        why = f", {summary.why}" if summary.why else ""
+        print(f"{summary.failed} have no score{why}; --retry tries again", file=sys.stderr)
         sys.exit(3)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import shlex
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +20,8 @@ from bench.plan import Pass, Want, passes, select_of
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, cells_together, score_chunk
-from common import cluster, pool
-from common.errors import BadUsage
+from common import cluster, pool, results
+from common.errors import BadInput, BadUsage
 from common.pool import Died, Job, TimedOut
 from common.progress import Progress
 from proxies import registry
@@ -78,6 +81,45 @@ class Summary:
     wanted: int
     ok: int
     failed: int
+    why: str = ""
+    """The commonest reason of those that failed, and how to see one of them."""
+
+
+class _Hopeless:
+    """Counts the passes of proxies that have had no success yet, and ends the run of one that has none at all."""
+
+    MOST = 20
+    FAILURES = ("error", "timeout", "oom")
+    """What is no answer of the formula, as `nonfinite` and `not_applicable` are."""
+
+    def __init__(self, hopeful: Iterable[int]) -> None:
+        self._hopeful = set(hopeful)
+        self._failed: dict[int, list[Outcome]] = {}
+
+    def look(self, outcomes: Iterable[Outcome], request: Request, store: ScoreStore) -> None:
+        """Raises BadInput where a proxy has failed so often, and nothing else."""
+        for outcome in outcomes:
+            if outcome.status not in self.FAILURES:
+                self._hopeful.add(outcome.proxy)
+            elif outcome.proxy not in self._hopeful:
+                self._failed.setdefault(outcome.proxy, []).append(outcome)
+        for number, failed in self._failed.items():
+            if number not in self._hopeful and len(failed) >= self.MOST:
+                why = _why([(one.cell, one.status, one.reason) for one in failed], request, store)
+                raise BadInput(f"the first {len(failed)} passes of {request.proxies[number].label} all failed: {why}")
+
+
+def _why(failed: Sequence[tuple[int, str, str]], request: Request, store: ScoreStore) -> str:
+    """The commonest reason among (cell, status, reason), and the command that shows such a cell."""
+    ((status, reason), count), *_ = Counter(entry[1:] for entry in failed).most_common(1)
+    cell = next(cell for cell, *rest in failed if rest == [status, reason])
+    words = [str(cell)]
+    if request.benchmark.space.name != "nb201":
+        words += ["--space", request.benchmark.space.name]
+    if store.path != results.SCORE_STORE:
+        words += ["--store", str(store.path)]
+    words += [word for file in request.files for word in ("--module", str(file))]
+    return f"{count} of them {status}: {reason} (`python -m bench show {shlex.join(words)}` shows one)"
 
 
 def execute(request: Request, store: ScoreStore) -> Summary:
@@ -108,14 +150,19 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     names = [name_of(proxy, request.benchmark) for proxy in proxies]
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"
     title = f"{named} on {request.benchmark.name}"
-    with Progress(title, len(tasks), "passes") as bar:
-        for done, outcomes in _outcomes(request, Job(setup, score_chunk), tasks):
+    hopeless = _Hopeless({number for (number, _), identity in setting.items() if store.has_scores(identity)})
+    with (
+        Progress(title, len(tasks), "passes") as bar,
+        closing(_outcomes(request, Job(setup, score_chunk), tasks)) as coming,
+    ):
+        for done, outcomes in coming:
             rows = [row for outcome in outcomes for row in rows_of(outcome, proxies, setting, wanted, space)]
             store.add(run_id, rows)
             bar.advance(done, failed=sum(row.status != "ok" for row in rows))
+            hopeless.look(outcomes, request, store)
     seconds = time.monotonic() - start
     store.finish_run(run_id, seconds, len(tasks))
-    return _summary(store, setting, cells, len(tasks), seconds)
+    return _summary(request, store, setting, cells, len(tasks), seconds)
 
 
 def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
@@ -163,7 +210,7 @@ def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[C
 
 def _outcomes(
     request: Request, job: Job[Chunk, list[Outcome]], tasks: Sequence[Pass]
-) -> Iterator[tuple[int, list[Outcome]]]:
+) -> Generator[tuple[int, list[Outcome]]]:
     """(number of passes, their outcomes) as they come.
 
     Of a chunk that kills its worker, or does not come back, each proxy gets its own try at each pass.
@@ -218,11 +265,24 @@ def rows_of(
 
 
 def _summary(
-    store: ScoreStore, setting: dict[tuple[int, int], int], cells: Sequence[int], passes: int, seconds: float
+    request: Request,
+    store: ScoreStore,
+    setting: dict[tuple[int, int], int],
+    cells: Sequence[int],
+    passes: int,
+    seconds: float,
 ) -> Summary:
-    ok = failed = 0
+    ok, missing = 0, 0
+    failed: list[tuple[int, str, str]] = []
     for (_, seed), identity in setting.items():
-        found = {row.cell: row.status for row in store.rows(identity, seed)}
-        ok += sum(found.get(cell) == "ok" for cell in cells)
-        failed += sum(found.get(cell) != "ok" for cell in cells)
-    return Summary(passes, seconds, len(cells) * len(setting), ok, failed)
+        found = {row.cell: row for row in store.rows(identity, seed)}
+        for cell in cells:
+            row = found.get(cell)
+            if row is None:
+                missing += 1
+            elif row.status == "ok":
+                ok += 1
+            else:
+                failed.append((cell, row.status, row.reason))
+    why = _why(failed, request, store) if failed else ""
+    return Summary(passes, seconds, len(cells) * len(setting), ok, missing + len(failed), why)

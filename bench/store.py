@@ -123,6 +123,11 @@ class ScoreStore:
         query = "SELECT COUNT(*) FROM score WHERE setting = ? AND status IN ('ok', 'nonfinite', 'not_applicable')"
         return int(self._database.execute(query, (setting,)).fetchone()[0])
 
+    def has_scores(self, setting: int) -> bool:
+        """Whether there is any."""
+        query = "SELECT 1 FROM score WHERE setting = ? AND status = 'ok' LIMIT 1"
+        return self._database.execute(query, (setting,)).fetchone() is not None
+
     def made_by(self, sources: Mapping[int, Mapping[str, str]], without: Iterable[int] = ()) -> None:
         """Keep the hashes of the code that makes settings' scores, and no row of the settings `without`."""
         self._database.execute("BEGIN IMMEDIATE")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, partial
@@ -17,8 +19,8 @@ import images
 from bench.benchmarks import Benchmark
 from bench.plan import Pass
 from common import modules
-from common.crew import alive
-from common.errors import BadInput, one_line, said
+from common.crew import alive, is_worker
+from common.errors import LONGEST, BadInput, one_line, said
 from common.reproducible import reproducible
 from images.base import Batch, DataSet
 from images.noise import noise
@@ -360,13 +362,26 @@ def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, s
         raise
     except NotApplicable as reason:
         return None, "not_applicable", said(reason)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # a proxy may fail in any way, sys.exit() too; its cell fails, not the run
-        return None, *failure(error)
+        if isinstance(error, KeyboardInterrupt) and not is_worker():  # which is deaf to Ctrl-C
+            raise
+        status, text = failure(error)
+        where = _where(error, proxy) if status == "error" else ""
+        return None, status, text[: LONGEST - len(where)] + where
     if not math.isfinite(score):
         return None, "nonfinite", str(score)
     return score, "ok", ""
+
+
+def _where(error: BaseException, proxy: Proxy) -> str:
+    """The line behind which an error arose: the deepest in the proxy's file, else in this project's; ` (file:line)`."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is that of whoever asked for the score
+    module = sys.modules.get(type(proxy).__module__)
+    own = Path(getattr(module, "__file__", None) or "none").resolve()
+    ours = Path(__file__).resolve().parents[1]
+    in_own = [frame for frame in frames if Path(frame.filename).resolve() == own]
+    found = in_own or [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(ours)]
+    return f" ({Path(found[-1].filename).name}:{found[-1].lineno})" if found else ""
 
 
 def failure(error: BaseException) -> tuple[str, str]:

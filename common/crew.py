@@ -37,6 +37,11 @@ def alive() -> None:
         _driver.send_bytes(pickle.dumps(("alive", None)))
 
 
+def is_worker() -> bool:
+    """Whether this process is one of a pool."""
+    return _driver is not None
+
+
 class Worker:
     """A process that was started for a job, as its driver sees it."""
 

@@ -61,8 +61,10 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new process."""
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], forked_pool: None
+) -> Iterator[Command]:
+    """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new interpreter."""
 
     def run(package: str, *words: object) -> Ended:
         monkeypatch.chdir(tmp_path)

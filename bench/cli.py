@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,7 @@ from bench.options import (
 )
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.errors import BadInput, BadUsage
 from common.options import Data, Device, Json
 
 if TYPE_CHECKING:
@@ -49,23 +51,36 @@ def run_command(
     data: Data = None,
     store: Store = STORE,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what has no score.")] = False,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Drop and score anew what is stored of a formula that was edited since.")
+    ] = False,
     backbone: Backbone = "own",
     teacher: TeacherName = "default",
     executor: Executor = "local",
     address: Address = None,
     together: Annotated[int | None, typer.Option(help="Cells run as one network; default by size and device.")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds until a pass that does not come back is given up; default 600."),
+    ] = None,
     proxy_module: Modules = None,
 ) -> None:
     """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
     at_least_one("--together", together)
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise BadUsage(f"--timeout {timeout:g}: a number of seconds above 0")
+    if timeout is not None and executor != "local":
+        raise BadUsage(f"--timeout: the executor {executor} has no time limit; leave it away")
     chosen, setting = resolve(proxies, benchmark, backbone, teacher, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
 
-    from bench.runner import Request, execute
+    from bench.runner import TIMEOUT, Request, execute
 
     where, count = placement(device, workers, executor)
+    # one worker is this process, from which nobody can take a pass back, unless there is something to be careful of
+    careful = timeout is None and any(type(one).__module__.partition(".")[0] != "proxies" for one in chosen)
     request = Request(
         benchmark=setting,
         proxies=tuple(chosen),
@@ -77,18 +92,18 @@ def run_command(
         data=folder,
         files=tuple(proxy_module or ()),
         retry=retry,
+        rescore=rescore,
         executor=executor,
         address=address,
         together=together,
+        timeout=TIMEOUT if careful else timeout,
     )
     with extended(store) as opened:
         summary = execute(request, opened)
     print(f"{summary.ok} of {summary.wanted} scores in {store}, {summary.passes} passes in {summary.seconds:.1f} s")
     if summary.failed:
-        print(
-            f"{summary.failed} have no score (`python -m bench show CELL` says why, --retry tries again)",
-            file=sys.stderr,
-        )
+        why = f", {summary.why}" if summary.why else ""
+        print(f"{summary.failed} have no score{why}; --retry tries again", file=sys.stderr)
         sys.exit(3)
 
 
@@ -201,7 +216,6 @@ def merge_command(
 ) -> None:
     """Add the scores of other stores, or published ones. Exit code 1 if one of a cell differs: the own one stays."""
     from bench.published import restore
-    from common.errors import BadInput
 
     for path in others:
         if not path.exists():

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.benchmarks import Benchmark, teacher_name
+from bench.checks.source import source_hash
 from common.files import json_hash
 from probe.needs import needs_of, reads_images
 from proxies.base import Proxy
@@ -54,6 +55,25 @@ def settings(
     if "teacher" in proxy.needs:
         record["teacher"] = benchmark.teacher.record()
     return record
+
+
+_IDLE = ("name", "version", "family", "reference")
+"""Facts of a proxy's class that change no score, or are in the record by themselves."""
+
+
+def sources(proxy: Proxy, benchmark: Benchmark) -> dict[str, str]:
+    """The hashes of the code, by what it is, that can be edited without anything of the record changing.
+
+    Provenance, as the commit: stored beside scores, so that no others are mixed in after an edit. This project's own
+    spaces and teachers are not among them: `CODE_EPOCH` stands for those.
+    """
+    found = {f"the formula of {proxy.name}": source_hash([type(proxy)], _IDLE)}
+    of_space = [type(one) for one in (benchmark.space, benchmark.skeleton)]
+    if any(one.__module__.partition(".")[0] != "spaces" for one in of_space):
+        found[f"the code of the space {benchmark.space.name}"] = source_hash(of_space)
+    if "teacher" in proxy.needs and (function := benchmark.teacher.function()) is not None:
+        found[f"the code of the teacher {benchmark.teacher.name}"] = source_hash([function])
+    return {what: found_hash for what, found_hash in found.items() if found_hash is not None}
 
 
 def called(label: str, benchmark: str, record: Mapping[str, Any]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import keyword
 from pathlib import Path
 
 import proxies
 from common.errors import BadUsage
 from common.formats import write_text
 from common.shipped import MARK
+from proxies.facts import wrong_name
 from proxies.registry import known
 
 _TEMPLATE = '''"""{name}: what it says of an untrained network, in one line."""
@@ -29,6 +30,7 @@ class {cls}(Proxy):
     """Mean of the last feature map over images, channels and space. Put your formula here, and below."""
 
     name = "{name}"
+    version = 1  # raise it when the formula changes, and scores of the old one stay beside those of the new one
     family = "activation"
     # what the probe must record: "forward", "gradients", "teacher" and others, listed in probe/needs.py
     needs = ("forward",)
@@ -57,8 +59,10 @@ def create(name: str, year: int, folder: Path | None = None) -> Path:
 
     Raises BadUsage for a name that cannot be one, or is taken.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise BadUsage(f"proxy name '{name}': use lower-case letters, digits and _, starting with a letter")
+    if wrong := wrong_name(name):
+        raise BadUsage(f"proxy {wrong}")
+    if keyword.iskeyword(name):
+        raise BadUsage(f"proxy name '{name}' is a word of Python, which no module can have: choose another name")
     path = (folder or own_tree() or Path()) / f"{name}.py"
     if name in known() or path.exists():
         raise BadUsage(f"there is a proxy or a file named '{name}' already: choose another name")

@@ -15,7 +15,7 @@ from bench.benchmarks import benchmark as named
 from bench.benchmarks import names
 from bench.checks.rows import wrong_row, wrong_setting
 from bench.identity import called
-from bench.store import Merged, Row, ScoreStore, StoredRow
+from bench.store import Merged, Row, ScoreStore, Stored, StoredRow, adopt_sources
 from common.errors import BadInput
 from common.files import json_hash, together
 from common.formats import read_json, read_records, reading, whole, write_json, write_records
@@ -74,9 +74,14 @@ def _publish(
         "sha256": hashlib.sha256(data).hexdigest(),
         "rows": len(rows),
         "ok": sum(row.status == "ok" for *_, row in rows),
-        "settings": {str(entry.seed): {"fingerprint": entry.fingerprint, "record": entry.record} for entry in stored},
+        "settings": {str(entry.seed): _setting(entry) for entry in stored},
     }
     return path
+
+
+def _setting(entry: Stored) -> dict[str, Any]:
+    found = {"fingerprint": entry.fingerprint, "record": entry.record}
+    return found | ({"sources": entry.sources} if entry.sources else {})
 
 
 def file_name(name: str) -> str:
@@ -117,10 +122,13 @@ def restore(store: ScoreStore, folder: Path) -> Merged:
         raise BadInput(f"{folder} is not what export writes ({error!r}): {AGAIN}") from error
     requests: list[tuple[int, int, str, int]] = []
     rows: list[Row] = []
+    sources: dict[int, dict[str, str]] = {}
     for of in seeds:
         number = store.setting(of.fingerprint, folder.name, of.label, of.record)
         requests.append((number, of.seed, "published", len(of.rows)))
         rows += [Row(number, of.seed, *row) for row in of.rows]
+        sources[number] = of.sources
+    adopt_sources(store, sources, folder)
     return store.adopt("", {"published": folder.name, "manifest": json_hash(manifest)}, requests, rows)
 
 
@@ -132,6 +140,7 @@ class _Seed(NamedTuple):
     record: dict[str, Any]
     seed: int
     rows: list[StoredRow]
+    sources: dict[str, str]
 
 
 def _seeds(path: Path, entry: dict[str, Any]) -> Iterator[_Seed]:
@@ -142,7 +151,8 @@ def _seeds(path: Path, entry: dict[str, Any]) -> Iterator[_Seed]:
         raise BadInput(f"{path} has seeds {', '.join(rows)}, and its manifest {', '.join(settings)}: {AGAIN}")
     for seed, setting in settings.items():
         check_setting(path, setting, label)
-        yield _Seed(label, setting["fingerprint"], setting["record"], int(seed), rows[seed])
+        sources = {str(what): str(found) for what, found in setting.get("sources", {}).items()}
+        yield _Seed(label, setting["fingerprint"], setting["record"], int(seed), rows[seed], sources)
 
 
 def check_setting(path: Path, setting: Mapping[str, Any], label: str) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import shlex
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import images
 from bench.benchmarks import Benchmark
+from bench.edited import settle_sources
 from bench.identity import fingerprint, name_of, reads_batch, reads_second, settings
 from bench.plan import Pass, Want, passes, select_of
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
 from bench.worker import Outcome, Setup, cells_together, score_chunk
-from common import cluster, pool
-from common.errors import BadUsage
-from common.pool import Died, Job
+from common import cluster, pool, results
+from common.errors import BadInput, BadUsage
+from common.pool import Died, Job, TimedOut
 from common.progress import Progress
 from proxies import registry
 from proxies.base import Proxy
@@ -26,6 +30,9 @@ from spaces.space import Space
 
 CHUNK = 8
 """Passes in one task, or as many as are run together: what a dead worker costs, and how often results travel."""
+
+TIMEOUT = 600.0
+"""Seconds that a pass may take where nothing else is said: three passes of paper size, for 44 proxies, took 168."""
 
 Chunk = tuple[Pass, ...]
 Scored = Iterator[tuple[Chunk, list[Outcome] | Died]]
@@ -49,11 +56,16 @@ class Request:
     files: tuple[Path, ...] = ()
     """Modules of the user's in which some of the proxies are defined; workers load them too."""
     retry: bool = False
+    rescore: bool = False
+    """Whether stored scores of code that was edited since are dropped; else they end the run."""
     executor: str = "local"
     address: str | None = None
     """Of a Ray cluster; None is the one on this machine."""
     together: int | None = None
     """How many cells are run as one network; None is what suits the benchmark and the device."""
+    timeout: float | None = None
+    """Seconds after which a pass that has not come back is given up. None is as long as it takes in this process, where
+    one worker works, and `TIMEOUT` in others."""
 
     def __post_init__(self) -> None:
         made = [registry.create(one, self.files) if isinstance(one, str) else one for one in self.proxies]
@@ -69,6 +81,45 @@ class Summary:
     wanted: int
     ok: int
     failed: int
+    why: str = ""
+    """The commonest reason of those that failed, and how to see one of them."""
+
+
+class _Hopeless:
+    """Counts the passes of proxies that have had no success yet, and ends the run of one that has none at all."""
+
+    MOST = 20
+    FAILURES = ("error", "timeout", "oom")
+    """What is no answer of the formula, as `nonfinite` and `not_applicable` are."""
+
+    def __init__(self, hopeful: Iterable[int]) -> None:
+        self._hopeful = set(hopeful)
+        self._failed: dict[int, list[Outcome]] = {}
+
+    def look(self, outcomes: Iterable[Outcome], request: Request, store: ScoreStore) -> None:
+        """Raises BadInput where a proxy has failed so often, and nothing else."""
+        for outcome in outcomes:
+            if outcome.status not in self.FAILURES:
+                self._hopeful.add(outcome.proxy)
+            elif outcome.proxy not in self._hopeful:
+                self._failed.setdefault(outcome.proxy, []).append(outcome)
+        for number, failed in self._failed.items():
+            if number not in self._hopeful and len(failed) >= self.MOST:
+                why = _why([(one.cell, one.status, one.reason) for one in failed], request, store)
+                raise BadInput(f"the first {len(failed)} passes of {request.proxies[number].label} all failed: {why}")
+
+
+def _why(failed: Sequence[tuple[int, str, str]], request: Request, store: ScoreStore) -> str:
+    """The commonest reason among (cell, status, reason), and the command that shows such a cell."""
+    ((status, reason), count), *_ = Counter(entry[1:] for entry in failed).most_common(1)
+    cell = next(cell for cell, *rest in failed if rest == [status, reason])
+    words = [str(cell)]
+    if request.benchmark.space.name != "nb201":
+        words += ["--space", request.benchmark.space.name]
+    if store.path != results.SCORE_STORE:
+        words += ["--store", str(store.path)]
+    words += [word for file in request.files for word in ("--module", str(file))]
+    return f"{count} of them {status}: {reason} (`python -m bench show {shlex.join(words)}` shows one)"
 
 
 def execute(request: Request, store: ScoreStore) -> Summary:
@@ -99,18 +150,23 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     names = [name_of(proxy, request.benchmark) for proxy in proxies]
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"
     title = f"{named} on {request.benchmark.name}"
-    with Progress(title, len(tasks), "passes") as bar:
-        for done, outcomes in _outcomes(request, Job(setup, score_chunk), tasks):
+    hopeless = _Hopeless({number for (number, _), identity in setting.items() if store.has_scores(identity)})
+    with (
+        Progress(title, len(tasks), "passes") as bar,
+        closing(_outcomes(request, Job(setup, score_chunk), tasks)) as coming,
+    ):
+        for done, outcomes in coming:
             rows = [row for outcome in outcomes for row in rows_of(outcome, proxies, setting, wanted, space)]
             store.add(run_id, rows)
             bar.advance(done, failed=sum(row.status != "ok" for row in rows))
+            hopeless.look(outcomes, request, store)
     seconds = time.monotonic() - start
     store.finish_run(run_id, seconds, len(tasks))
-    return _summary(store, setting, cells, len(tasks), seconds)
+    return _summary(request, store, setting, cells, len(tasks), seconds)
 
 
 def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
-    """The store's number for each (proxy, seed)."""
+    """The store's number for each (proxy, seed). Raises BadInput where edited code has scores there."""
     batches: dict[int, str | None] = dict.fromkeys(request.seeds)
     seconds = batches.copy()
     if any(map(reads_batch, proxies)):
@@ -122,6 +178,7 @@ def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore
     for (number, proxy), seed in itertools.product(enumerate(proxies), request.seeds):
         record = settings(proxy, request.benchmark, batches[seed], seconds[seed])
         numbers[number, seed] = store.setting(fingerprint(record), request.benchmark.name, proxy.label, record)
+    settle_sources(store, request.benchmark, proxies, numbers, request.rescore)
     return numbers
 
 
@@ -144,18 +201,20 @@ def _chunks(tasks: Iterable[Pass], size: int) -> Iterator[Chunk]:
         yield tuple(left[start : start + size])
 
 
-def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[Chunk], apart: bool = False) -> Scored:
-    """Chunks with their outcomes; `apart` from this process, which must not meet a pass that may kill."""
+def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[Chunk]) -> Scored:
     if request.executor == "ray":
         return cluster.run(job, chunks, request.workers, request.address, gpu=request.device.startswith("cuda"))
     workers = request.workers or 1
-    return pool.run(job, chunks, max(workers, 2) if apart else workers)
+    return pool.run(job, chunks, workers, TIMEOUT if request.timeout is None and workers > 1 else request.timeout)
 
 
 def _outcomes(
     request: Request, job: Job[Chunk, list[Outcome]], tasks: Sequence[Pass]
-) -> Iterator[tuple[int, list[Outcome]]]:
-    """(number of passes, their outcomes) as they come. Of a chunk that kills its worker, each pass gets its own try."""
+) -> Generator[tuple[int, list[Outcome]]]:
+    """(number of passes, their outcomes) as they come.
+
+    Of a chunk that kills its worker, or does not come back, each proxy gets its own try at each pass.
+    """
     deadly: list[Pass] = []
     size = max(CHUNK, request.together or cells_together(request.benchmark, request.device))
     for chunk, result in _scored(request, job, _chunks(tasks, size)):
@@ -163,10 +222,14 @@ def _outcomes(
             deadly += chunk
         else:
             yield len(chunk), result
-    for (task,), result in _scored(request, job, [(task,) for task in deadly], apart=True):
+    single = [(task._replace(proxies=(proxy,)),) for task in deadly for proxy in task.proxies]
+    last = {(task.seed, task.init, task.cell, max(task.proxies)) for task in deadly}
+    for (task,), result in _scored(request, job, single):
+        (proxy,) = task.proxies
         if isinstance(result, Died):
-            result = [Outcome(proxy, task.seed, task.cell, None, "error", result.reason) for proxy in task.proxies]
-        yield 1, result
+            status = "timeout" if isinstance(result, TimedOut) else "error"
+            result = [Outcome(proxy, task.seed, task.cell, None, status, result.reason)]
+        yield int((task.seed, task.init, task.cell, proxy) in last), result
 
 
 def _missing(
@@ -202,11 +265,24 @@ def rows_of(
 
 
 def _summary(
-    store: ScoreStore, setting: dict[tuple[int, int], int], cells: Sequence[int], passes: int, seconds: float
+    request: Request,
+    store: ScoreStore,
+    setting: dict[tuple[int, int], int],
+    cells: Sequence[int],
+    passes: int,
+    seconds: float,
 ) -> Summary:
-    ok = failed = 0
+    ok, missing = 0, 0
+    failed: list[tuple[int, str, str]] = []
     for (_, seed), identity in setting.items():
-        found = {row.cell: row.status for row in store.rows(identity, seed)}
-        ok += sum(found.get(cell) == "ok" for cell in cells)
-        failed += sum(found.get(cell) != "ok" for cell in cells)
-    return Summary(passes, seconds, len(cells) * len(setting), ok, failed)
+        found = {row.cell: row for row in store.rows(identity, seed)}
+        for cell in cells:
+            row = found.get(cell)
+            if row is None:
+                missing += 1
+            elif row.status == "ok":
+                ok += 1
+            else:
+                failed.append((cell, row.status, row.reason))
+    why = _why(failed, request, store) if failed else ""
+    return Summary(passes, seconds, len(cells) * len(setting), ok, missing + len(failed), why)

@@ -25,8 +25,15 @@ from proxies.base import Proxy
 from spaces.space import Space
 
 _RESTORE = "restore it from a copy, or score again"
-VERSION = 1
-_SCHEMA = """
+VERSION = 2
+_SOURCE = """
+CREATE TABLE source (
+    setting INTEGER NOT NULL REFERENCES setting, what TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (setting, what)
+) WITHOUT ROWID
+"""
+"""What the code was that made the scores of a setting; of none that is older than this table, which are vouched for."""
+_CHANGES = {1: _SOURCE}
+_SCHEMA = f"""
 CREATE TABLE setting (
     id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, benchmark TEXT NOT NULL, proxy TEXT NOT NULL,
     record TEXT NOT NULL, UNIQUE (fingerprint, benchmark)
@@ -42,8 +49,8 @@ CREATE TABLE score (
     setting INTEGER NOT NULL REFERENCES setting, seed INTEGER NOT NULL, cell INTEGER NOT NULL,
     score REAL, status TEXT NOT NULL, reason TEXT NOT NULL, run INTEGER NOT NULL REFERENCES run,
     PRIMARY KEY (setting, seed, cell), CHECK ((status = 'ok') = (score IS NOT NULL))
-) WITHOUT ROWID
-"""
+) WITHOUT ROWID;
+{_SOURCE}"""
 
 
 class Row(NamedTuple):
@@ -86,6 +93,8 @@ class Stored:
     seed: int
     rows: list[StoredRow]
     """By cell."""
+    sources: dict[str, str]
+    """As of `ScoreStore.sources`."""
 
 
 class ScoreStore:
@@ -93,7 +102,7 @@ class ScoreStore:
 
     def __init__(self, path: Path, write: bool = True) -> None:
         self.path = path
-        self._database = open_database(path, version=VERSION, schema=_SCHEMA, write=write)
+        self._database = open_database(path, version=VERSION, schema=_SCHEMA, changes=_CHANGES, write=write)
 
     def setting(self, fingerprint: str, benchmark: str, proxy: str, record: dict[str, Any]) -> int:
         """The number of a setting, made when new."""
@@ -103,6 +112,35 @@ class ScoreStore:
         )
         query = "SELECT id FROM setting WHERE fingerprint = ? AND benchmark = ?"
         return int(self._database.execute(query, (fingerprint, benchmark)).fetchone()[0])
+
+    def sources(self, setting: int) -> dict[str, str]:
+        """The hashes of the code that made a setting's scores, by what it is."""
+        query = "SELECT what, hash FROM source WHERE setting = ?"
+        return dict(self._database.execute(query, (setting,)).fetchall())
+
+    def judged(self, setting: int) -> int:
+        """How many rows of a setting are a formula's own word: scores, and cells that it has none for."""
+        query = "SELECT COUNT(*) FROM score WHERE setting = ? AND status IN ('ok', 'nonfinite', 'not_applicable')"
+        return int(self._database.execute(query, (setting,)).fetchone()[0])
+
+    def has_scores(self, setting: int) -> bool:
+        """Whether there is any."""
+        query = "SELECT 1 FROM score WHERE setting = ? AND status = 'ok' LIMIT 1"
+        return self._database.execute(query, (setting,)).fetchone() is not None
+
+    def made_by(self, sources: Mapping[int, Mapping[str, str]], without: Iterable[int] = ()) -> None:
+        """Keep the hashes of the code that makes settings' scores, and no row of the settings `without`."""
+        self._database.execute("BEGIN IMMEDIATE")
+        with self._database:
+            for setting in without:
+                self._database.execute("DELETE FROM score WHERE setting = ?", (setting,))
+                self._database.execute("DELETE FROM source WHERE setting = ?", (setting,))
+            rows = [(setting, *entry) for setting, hashes in sources.items() for entry in hashes.items()]
+            self._database.executemany("INSERT OR REPLACE INTO source (setting, what, hash) VALUES (?, ?, ?)", rows)
+
+    def asked(self, benchmark: str, proxy: Proxy) -> set[int]:
+        """The settings that a proxy, as today's code defines it, was asked for with."""
+        return {setting for setting, *_ in self._requested(benchmark, proxy)}
 
     def start_run(self, started: str, provenance: dict[str, Any], requests: Iterable[tuple[int, int, str, int]]) -> int:
         """A new run that wants, for each (setting, seed, cell set, number of cells), those cells scored."""
@@ -165,7 +203,8 @@ class ScoreStore:
         for setting, fingerprint, record, seed in self._requested(benchmark, proxy):
             if record.get("teacher", wanted) == wanted:  # who reads no teacher has none in the record
                 rows = self.rows(setting, seed)
-                latest[seed] = Stored(setting, fingerprint, record, benchmark, proxy.label, seed, rows)
+                sources = self.sources(setting)
+                latest[seed] = Stored(setting, fingerprint, record, benchmark, proxy.label, seed, rows, sources)
         return [latest[seed] for seed in sorted(latest)]
 
     def teachers(self, benchmark: str, proxy: Proxy) -> list[dict[str, Any]]:
@@ -228,6 +267,7 @@ class ScoreStore:
                 "SELECT id, fingerprint, benchmark, proxy, record FROM setting"
             )
         }
+        adopt_sources(self, {settings[number]: other.sources(number) for number in settings}, path)
         added = Merged(0, 0, 0)
         for run, started, provenance, seconds, passes in other._database.execute("SELECT * FROM run ORDER BY id"):
             requests = other._database.execute("SELECT setting, seed, cells, wanted FROM request WHERE run = ?", (run,))
@@ -324,6 +364,22 @@ class ScoreStore:
         if wrong := wrong_row(cell, seed, score, status, reason, cells):
             where = f"{self.path}, {proxy} on {benchmark}, cell {cell!r}, seed {seed!r}"
             raise BadInput(f"{where}: {wrong}; {_RESTORE}")
+
+
+def differing(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
+    """What of the code is not what it was, as far as both are known."""
+    return [what for what, found in now.items() if then.get(what, found) != found]
+
+
+def adopt_sources(store: ScoreStore, sources: Mapping[int, Mapping[str, str]], path: Path) -> None:
+    """Keep the hashes of what is to be added from `path`. Raises BadInput where scores here were made by other code."""
+    for setting, found in sources.items():
+        if (changed := differing(found, store.sources(setting))) and store.judged(setting):
+            raise BadInput(
+                f"{path} has scores made when {changed[0]} was another than for those in {store.path}: they cannot be "
+                "mixed; score one of them again"
+            )
+    store.made_by(sources)
 
 
 def _is_plain(cell: object, score: object, status: object, reason: object) -> bool:

@@ -12,6 +12,8 @@ from spaces.nb201.skeleton import CellSkeleton
 from spaces.resnet.names import RESNETS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from spaces.draw import Draw
@@ -60,6 +62,10 @@ class Teacher(ABC):
     def with_cell(self, cell: str) -> Teacher:
         """This teacher of another cell. Raises BadUsage where it is no cell."""
         raise BadUsage(f"a ResNet as teacher: {', '.join(RESNETS)}")
+
+    def function(self) -> Callable[[], nn.Module] | None:
+        """The user's function that makes it; None where it is none of the user's."""
+        return None
 
     @abstractmethod
     def network(self, skeleton: Skeleton, draw: Draw, sees: str, build: Build) -> nn.Module:
@@ -157,6 +163,12 @@ class OwnTeacher(Teacher):
         from distill.recipe_name import short_name
 
         return {"kind": "own", "name": short_name(self.place), "hash": self.hash}
+
+    def function(self) -> Callable[[], nn.Module]:
+        """The function."""
+        from distill.networks import own_function
+
+        return own_function(self.place)
 
     def network(self, skeleton: Skeleton, draw: Draw, sees: str, build: Build) -> nn.Module:
         """The network that the function returns."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -17,7 +19,8 @@ import images
 from bench.benchmarks import Benchmark
 from bench.plan import Pass
 from common import modules
-from common.errors import BadInput
+from common.crew import alive, is_worker
+from common.errors import LONGEST, BadInput, one_line, said
 from common.reproducible import reproducible
 from images.base import Batch, DataSet
 from images.noise import noise
@@ -25,6 +28,7 @@ from probe.batched import Group, GroupProbe
 from probe.needs import BACKWARD
 from probe.network import Probe
 from probe.views import views
+from probe.watched import Watched
 from proxies.base import NotApplicable, Proxy
 from spaces.draw import Draw
 from spaces.space import SEES, Architecture, Skeleton
@@ -66,12 +70,23 @@ class Setup:
     def __reduce__(self) -> tuple[Any, ...]:
         # what a user's file defines unpickles, and is found by name, only where that file was loaded before
         values = [getattr(self, field.name) for field in fields(self)]
-        return _unpickled, ((*modules.in_use(), *self.files), type(self), pickle.dumps(values))
+        return _unpickled, (modules.hashes((*modules.in_use(), *self.files)), type(self), pickle.dumps(values))
 
 
-def _unpickled(files: tuple[Path, ...], cls: type[Setup], values: bytes) -> Setup:
+def _unpickled(files: dict[Path, str], cls: type[Setup], values: bytes) -> Setup:
     modules.use(files)
+    if changed := [path for path, found in modules.hashes(files).items() if found != files[path]]:
+        raise BadInput(f"{changed[0]} was changed while it was in use: start again")
     return cls(*pickle.loads(values))
+
+
+class _Wrote(Exception):
+    """A proxy, by number, wrote into what it read; None where it is not known which one."""
+
+    def __init__(self, proxy: int | None, what: str) -> None:
+        super().__init__(proxy, what)
+        self.proxy = proxy
+        self.what = what
 
 
 Build = Callable[[Skeleton, str], nn.Module]
@@ -112,6 +127,11 @@ class Worker:
         self._draw = lru_cache(maxsize=12)(self._make_draw)  # of the benchmark's skeleton and of two views'
         self._engine = lru_cache(maxsize=12)(self._make_engine)
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
+        self._watched_teacher = lru_cache(maxsize=4)(lambda seed, init: Watched(self.teacher(seed, init), copies=True))
+        self._writers: set[int] = set()
+        """Proxies, by number, that were seen to write into what they read: they are scored by themselves."""
+        self._looks = 2
+        """How many passes are still looked at closely."""
 
     @cached_property
     def _data_set(self) -> DataSet:
@@ -131,6 +151,7 @@ class Worker:
         return self._placed(noise(name, self._images_seed(seed), count, side, self.setup.benchmark.skeleton.classes))
 
     def _placed(self, batch: Batch) -> Batch:
+        alive()  # reading a data set takes its time once
         pixels = batch.images.to(self.setup.device).contiguous(memory_format=torch.channels_last)
         return Batch(pixels, batch.labels.to(self.setup.device), batch.hash)
 
@@ -215,6 +236,45 @@ class Worker:
     def score_together(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes of one seed, one initialisation and the same readers, in their order.
 
+        A proxy that writes into what it reads is scored by itself, and the others as they would be without it.
+        """
+        proxies = tasks[0].proxies
+        if not self._writers.intersection(proxies):
+            try:
+                return self._scored_together(tasks)
+            except _Wrote as wrote:
+                self._forget()
+                if wrote.proxy is None:
+                    self._looks += len(tasks)
+                    return self.score_together(tasks)
+                self._writers.add(wrote.proxy)
+        others = tuple(number for number in proxies if number not in self._writers)
+        found = self.score_together([task._replace(proxies=others) for task in tasks]) if others else []
+        for task in tasks:
+            found += [self._apart(task, number) for number in proxies if number in self._writers]
+        of = {(outcome.cell, outcome.proxy): outcome for outcome in found}
+        return [of[task.cell, number] for task in tasks for number in proxies]
+
+    def _apart(self, task: Pass, proxy: int) -> Outcome:
+        """The outcome of a proxy that may write into what it reads, of which nothing is kept."""
+        task, self._looks = task._replace(proxies=(proxy,)), self._looks + 1
+        try:
+            (outcome,) = self._scored_together([task])
+        except _Wrote as wrote:
+            outcome = Outcome(proxy, task.seed, task.cell, None, "error", f"changed its input: {wrote.what}")
+        self._forget()
+        return outcome
+
+    def _forget(self) -> None:
+        """Let go of all that probes are made from: somebody wrote into it."""
+        self.__dict__.pop("_data_set", None)
+        for kept in (self._batch, self._second, self._noise, self._draw, self._engine, self._teacher):
+            kept.cache_clear()
+        self._watched_teacher.cache_clear()
+
+    def _scored_together(self, tasks: Sequence[Pass]) -> list[Outcome]:
+        """As `score_together`, of proxies that are not known to write into anything. Raises _Wrote for one that does.
+
         Where a run of several cells fails, all of them fail. They are scored again, one at a time, or in halves where
         memory did not suffice.
         """
@@ -238,11 +298,20 @@ class Worker:
         return [again.get(outcome[:3], outcome) for outcomes in found for outcome in outcomes]
 
     def _judged(self, task: Pass, student: Probe) -> list[Outcome]:
-        teacher = self.teacher(task.seed, task.init)
-        return [
-            Outcome(number, task.seed, task.cell, *judge(self.proxies[number], student, teacher))
-            for number in task.proxies
-        ]
+        """The outcomes of a pass. Raises _Wrote where something was written into what others read, or will read.
+
+        Who it was is asked after each proxy of a pass that is looked at closely, for which contents are compared.
+        """
+        close, self._looks = self._looks > 0, max(self._looks - 1, 0)
+        seen, teacher = Watched(student, copies=close), self._watched_teacher(task.seed, task.init)
+        outcomes = []
+        for number in task.proxies:
+            found = judge(self.proxies[number], cast("Probe", seen), cast("Probe", teacher))
+            outcomes.append(Outcome(number, task.seed, task.cell, *found))
+            if (close or number == task.proxies[-1]) and (what := _written(seen, teacher, close)):
+                raise _Wrote(number if close else None, what)
+        alive()
+        return outcomes
 
     def _size(self, task: Pass) -> int:
         """How many such passes to run together: unless a number was asked for, on a CPU one, if something is
@@ -260,6 +329,11 @@ class Worker:
             for part in _parts(alike, self._size(alike[0]))
             for outcome in self.score_together(part)
         ]
+
+
+def _written(student: Watched, teacher: Watched, contents: bool) -> str:
+    of_teacher = [f"teacher.{name}" for name in teacher.written(contents).split(", ") if name]
+    return ", ".join([*filter(None, [student.written(contents)]), *of_teacher])
 
 
 def _parts(tasks: Sequence[Pass], size: int) -> Iterable[Sequence[Pass]]:
@@ -287,23 +361,34 @@ def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, s
     except BadInput:
         raise
     except NotApplicable as reason:
-        return None, "not_applicable", str(reason)
-    except Exception as error:  # a proxy may fail in any way; its cell fails, not the run
-        return None, *failure(error)
+        return None, "not_applicable", said(reason)
+    except BaseException as error:  # a proxy may fail in any way, sys.exit() too; its cell fails, not the run
+        if isinstance(error, KeyboardInterrupt) and not is_worker():  # which is deaf to Ctrl-C
+            raise
+        status, text = failure(error)
+        where = _where(error, proxy) if status == "error" else ""
+        return None, status, text[: LONGEST - len(where)] + where
     if not math.isfinite(score):
         return None, "nonfinite", str(score)
     return score, "ok", ""
 
 
-def failure(error: Exception) -> tuple[str, str]:
+def _where(error: BaseException, proxy: Proxy) -> str:
+    """The line behind which an error arose: the deepest in the proxy's file, else in this project's; ` (file:line)`."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is that of whoever asked for the score
+    module = sys.modules.get(type(proxy).__module__)
+    own = Path(getattr(module, "__file__", None) or "none").resolve()
+    ours = Path(__file__).resolve().parents[1]
+    in_own = [frame for frame in frames if Path(frame.filename).resolve() == own]
+    found = in_own or [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(ours)]
+    return f" ({Path(found[-1].filename).name}:{found[-1].lineno})" if found else ""
+
+
+def failure(error: BaseException) -> tuple[str, str]:
     """(status, reason) of what a proxy raised: `oom` or `error`."""
     # on a CPU torch reports a failed allocation as a plain RuntimeError
-    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
-    return "oom" if out_of_memory else "error", _one_line(error)
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in said(error)
+    return "oom" if out_of_memory else "error", one_line(error)
 
 
 def score_chunk(worker: Worker, chunk: Sequence[Pass]) -> list[Outcome]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sqlite3
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -18,15 +21,22 @@ from common.files import NO_ROOM, remedy
 
 
 def run(app: typer.Typer) -> None:
-    """Run a Typer application. BadInput becomes one line on standard error and its exit code; Ctrl-C 130.
+    """Run a Typer application. BadInput becomes one line on standard error and its exit code; Ctrl-C 130, SIGTERM 143.
 
     So does what the system refuses: a file, or standard output where it is full. Where nobody reads it any more the
     command ends with 1 and without a word.
     """
     _open_streams()
+    terminated: list[int] = []
+
+    def terminate(number: int, _frame: object) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt  # what is under way ends as at Ctrl-C
+
     try:
         try:
-            app()
+            with _handled(signal.SIGTERM, terminate):
+                app()
         finally:
             sys.stdout.flush()  # here it can be told that there is no room; at the end of Python it cannot
     except BrokenPipeError:
@@ -48,7 +58,22 @@ def run(app: typer.Typer) -> None:
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C
             print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+            if terminated:
+                sys.exit(128 + terminated[0])
         raise
+
+
+@contextmanager
+def _handled(number: signal.Signals, handler: Callable[[int, object], None]) -> Iterator[None]:
+    """A signal is answered by a handler meanwhile, in a program's main thread; others cannot answer any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _open_streams() -> None:

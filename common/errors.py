@@ -25,3 +25,24 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> BadUsage:
     few = known if len(known) < 100 else [*known[:5], f"... ({len(known)} in all)"]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(few)}"
     return BadUsage(f"unknown {kind} {name!r}: {hint}")
+
+
+LONGEST = 300
+"""Characters of what others say that are kept."""
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, on one line that any file can hold, cut to `LONGEST`; nothing where it cannot say it."""
+    try:
+        text = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever a class of somebody else's does
+        return ""
+    line = " ".join(text[: 10 * LONGEST].split())
+    return line.encode(errors="backslashreplace").decode()[:LONGEST]
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an exception and what it says, cut to `LONGEST`."""
+    return f"{type(error).__name__}: {said(error)}".removesuffix(": ")[:LONGEST]

@@ -1,25 +1,20 @@
-"""Tasks over processes on one machine, supervised: a worker that dies is replaced and its tasks are done again."""
+"""Tasks over processes on one machine, supervised: a worker that dies or does not answer is replaced."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
-import threading
+import pickle
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
+from common.crew import Worker
+from common.errors import BadInput
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-_state: Any = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +22,11 @@ class Died:
     """The outcome of a task whose worker was killed twice while it alone was being worked on."""
 
     reason: str = "the worker process died twice on this task (killed, or out of memory)"
+
+
+@dataclass(frozen=True)
+class TimedOut(Died):
+    """The outcome of a task whose worker gave no sign of life for as long as it may take, and was killed."""
 
 
 @dataclass(frozen=True)
@@ -42,89 +42,90 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(job: Job[Task, Result], tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result | Died]]:
-    """Yield each task with its result, in order of completion. With one worker everything happens in this process.
+def run(
+    job: Job[Task, Result], tasks: Iterable[Task], workers: int, limit: float | None = None
+) -> Iterator[tuple[Task, Result | Died]]:
+    """Yield each task with its result, in order of completion.
 
-    An exception raised by `setup` or `work` is raised here; other tasks in flight are then abandoned.
+    With one worker and no limit everything happens in this process. `limit` is how many seconds may pass until `work`
+    returns or calls `alive`: then the worker is killed and the task has `TimedOut`. An exception raised by `setup` or
+    `work` is raised here; other tasks in flight are then abandoned. Raises BadInput where workers cannot even start.
     """
-    if workers == 1:
+    if workers == 1 and limit is None:
         state = job.setup()
         for task in tasks:
             yield task, job.work(state, task)
         return
-    queue = deque(tasks)
-    while queue:
-        suspects = deque((yield from _run_until_death(job, queue, workers, ahead=2)))
-        # one of them killed its worker: one at a time, each shows whether it was the one
-        while suspects:
-            for task in (yield from _run_until_death(job, suspects, 1, ahead=1)):
-                if (yield from _run_until_death(job, deque([task]), 1, ahead=1)):
-                    yield task, Died()
+    suspects: deque[Task] = deque()
+    yield from _drained(job, deque(tasks), workers, limit, suspects)
+    # each may have killed its worker, or have been killed for others' sake: alone it shows which
+    for task in tuple(suspects):
+        for _ in range(2):
+            suspects.clear()
+            yield from _drained(job, deque([task]), 1, limit, suspects)
+            if not suspects:
+                break
+        else:
+            yield task, Died()
 
 
-def _run_until_death(
-    job: Job[Task, Result], queue: deque[Task], workers: int, ahead: int
-) -> Generator[tuple[Task, Result], None, list[Task]]:
-    """Results until the queue is empty or a worker dies; returns the tasks that were in flight then.
+class _Starts:
+    """How many workers in a row have ended, or not answered, before they were set up."""
 
-    In flight are at most `ahead` tasks a worker; the others stay in the queue.
-    """
-    in_flight: dict[Future[Result], Task] = {}
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
+    MOST = 2
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def fail(self, worker: Worker) -> None:
+        """Count one more. Raises BadInput where it is no accident."""
+        self.failed += 1
+        if self.failed == self.MOST:
+            raise BadInput(
+                f"worker processes end while they start ({worker.ending()}): what they printed stands above; try again "
+                "with one worker, or with more memory"
+            )
+
+
+def _drained(
+    job: Job[Task, Result], tasks: deque[Task], workers: int, limit: float | None, suspects: deque[Task]
+) -> Iterator[tuple[Task, Result | Died]]:
+    """The results of all tasks but of those whose worker died, which become `suspects`."""
+    crew: list[Worker] = []
+    starts, described = _Starts(), pickle.dumps(job) if tasks else b""
     try:
-        while queue or in_flight:
-            while queue and len(in_flight) < ahead * workers:
-                # it leaves the queue afterwards: submit raises where the pool broke while the driver was busy
-                with without_main():
-                    in_flight[pool.submit(_work, job, queue[0])] = queue[0]
-                queue.popleft()
-            done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
-            for future in done:
-                result = future.result()
-                yield in_flight.pop(future), result
-        # waited for: the end of a process that is a child of multiprocessing itself would cut the pool's farewell short
-        pool.shutdown()
-    except BrokenProcessPool:
-        return list(in_flight.values())
+        while tasks or any(worker.tasks for worker in crew):
+            _employ(crew, tasks, workers, lambda: Worker(described, limit))
+            left = [seconds for worker in crew if (seconds := worker.left()) is not None]
+            connection.wait([sign for worker in crew for sign in worker.signs], min(left, default=None))
+            for worker in tuple(crew):
+                for result in worker.results():
+                    starts.failed = 0
+                    yield result
+                if not worker.lost and not worker.is_late():
+                    continue
+                crew.remove(worker)
+                worker.kill()
+                if not worker.ready:
+                    starts.fail(worker)
+                elif worker.lost and worker.tasks:
+                    suspects.append(worker.tasks.popleft())
+                elif worker.tasks:
+                    yield worker.tasks.popleft(), TimedOut(f"no answer within {limit:g} seconds")
+                tasks.extendleft(reversed(worker.tasks))
+        for worker in crew:
+            worker.dismiss()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    return []
+        for worker in crew:
+            worker.kill()
 
 
-@contextmanager
-def without_main() -> Iterator[None]:
-    """Processes that are spawned meanwhile do not run the main module again.
-
-    What they do is never defined there. A script that starts a run without `if __name__ == "__main__"` would start it
-    once more in every process, and one read from standard input could not be found.
-    """
-    main = sys.modules["__main__"]
-    names = ("__spec__", "__file__")
-    before = {name: getattr(main, name) for name in names if hasattr(main, name)}
-    try:
-        for name in before:
-            setattr(main, name, None)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(main, name, value)
-
-
-def _start() -> None:
-    """Prepare a worker: the driver alone answers Ctrl-C, and no worker outlives it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _work(job: Job[Task, Result], task: Task) -> Result:
-    global _state
-    if _state is None:
-        _state = job.setup()
-    return job.work(_state, task)
+def _employ(crew: list[Worker], tasks: deque[Task], workers: int, start: Callable[[], Worker]) -> None:
+    """Give everybody something to do, first to those who have nothing."""
+    busy = sum(bool(worker.tasks) for worker in crew)
+    while len(crew) < min(workers, busy + len(tasks)):
+        crew.append(start())
+    for ahead in (1, 2):
+        for worker in crew:
+            if tasks and len(worker.tasks) < ahead and (ahead == 1 or worker.quick):
+                worker.give(tasks.popleft())

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from common import modules
-from common.errors import BadInput, BadUsage
+from common.errors import BadInput, BadUsage, one_line
 from common.files import size_of
 from common.formats import check_tensors
 from distill.recipe_name import OWN_TEACHER
@@ -58,11 +58,10 @@ def network(name: str, skeleton: Any) -> Build:
     return KINDS.get(name.partition("-")[0], _residual)(name, skeleton)
 
 
-def own_network(name: str) -> nn.Module:
-    """The nn.Module that the function of `FILE.py:FUNCTION` returns.
+def own_function(name: str) -> Callable[[], nn.Module]:
+    """The function of `FILE.py:FUNCTION`.
 
-    Raises BadUsage for a name that is not so spelled, BadInput where file or function is missing, raises an error or
-    returns something else.
+    Raises BadUsage for a name that is not so spelled, BadInput where file or function is missing.
     """
     said = OWN_TEACHER.fullmatch(name)
     if said is None:
@@ -73,14 +72,25 @@ def own_network(name: str) -> nn.Module:
     make = getattr(modules.load(path), function, None)
     if not callable(make):
         raise BadInput(f"--teacher {name}: {path} has no function {function}")
+    return cast("Callable[[], nn.Module]", make)
+
+
+def own_network(name: str) -> nn.Module:
+    """The nn.Module that the function of `FILE.py:FUNCTION` returns.
+
+    Raises as `own_function`, and BadInput where the function raises an error or returns something else.
+    """
+    make = own_function(name)
     try:
         network = make()
-    except BadInput:
+    except (BadInput, KeyboardInterrupt):
         raise
-    except Exception as error:  # whatever the user's function raises
-        raise BadInput(f"--teacher {name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    except BaseException as error:  # whatever the user's function raises, sys.exit() too
+        raise BadInput(f"--teacher {name}: {one_line(error)}") from error
     if not isinstance(network, nn.Module):
-        raise BadInput(f"--teacher {name}: {function} returns a {type(network).__name__}, not a torch.nn.Module")
+        raise BadInput(
+            f"--teacher {name}: {name.rpartition(':')[2]} returns a {type(network).__name__}, not a torch.nn.Module"
+        )
     return network
 
 

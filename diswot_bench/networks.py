@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bench.worker import failure
-from common.errors import BadInput, BadUsage
+from common.errors import BadInput, BadUsage, said
 from common.files import content_hash
 from images.base import Batch
 from proxies import registry
@@ -173,9 +173,9 @@ def _scored(proxies: Sequence[Proxy], model: nn.Module, batch: Batch, options: d
     """By label; where something fails, one proxy at a time, so that it fails alone."""
     try:
         return dict(score_modules(proxies, model, batch, **options))
-    except BadUsage:
+    except (BadUsage, KeyboardInterrupt):
         raise
-    except Exception as error:  # a proxy may fail in any way, and a network too
+    except BaseException as error:  # a proxy may fail in any way, and a network too
         if len(proxies) == 1:
             return {proxies[0].label: failure(error)}
     return {label: found for proxy in proxies for label, found in _scored([proxy], model, batch, options).items()}
@@ -183,7 +183,7 @@ def _scored(proxies: Sequence[Proxy], model: nn.Module, batch: Batch, options: d
 
 def _row(found: Found) -> dict[str, object]:
     if isinstance(found, NotApplicable):
-        return {"score": math.nan, "status": "not_applicable", "reason": str(found)}
+        return {"score": math.nan, "status": "not_applicable", "reason": said(found)}
     if not isinstance(found, ModuleScore):
         status, reason = found
         return {"score": math.nan, "status": status, "reason": reason}

@@ -18,24 +18,25 @@ from common import modules
 from common import spec as named
 from common.errors import BadInput, BadUsage
 from proxies.base import Named, Population, Proxy
+from proxies.facts import wrong_fact
 
 ENTRY_POINTS = "diswot_bench.proxies"
-_FACTS = {Proxy: ("name", "family", "reference", "needs"), Population: ("name", "family", "reference")}
-_NOT_PROXIES = ("base", "module", "registry", "testing")
+_NOT_PROXIES = ("base", "facts", "module", "registry", "testing")
 
 
 def proxies_in(module: ModuleType) -> list[type[Named]]:
-    """The concrete proxy and population classes that a module defines (not those it imports)."""
+    """The concrete proxy and population classes that a module defines (not those it imports).
+
+    Raises BadUsage for one that says of itself what no run can use, BadInput for one that is no dataclass.
+    """
     found = []
     for cls in vars(module).values():
         defined_here = inspect.isclass(cls) and cls.__module__ == module.__name__
-        if defined_here and issubclass(cls, tuple(_FACTS)) and not inspect.isabstract(cls):
+        if defined_here and issubclass(cls, Proxy | Population) and not inspect.isabstract(cls):
             if "__dataclass_fields__" not in vars(cls):
                 raise BadInput(f"{module.__file__}: {cls.__name__} needs the decorator @dataclass(frozen=True)")
-            facts = next(facts for kind, facts in _FACTS.items() if issubclass(cls, kind))
-            missing = [fact for fact in facts if not hasattr(cls, fact)]
-            if missing:
-                raise BadInput(f"{module.__file__}: {cls.__name__} has no class attribute '{missing[0]}'")
+            if wrong := wrong_fact(cls):
+                raise BadUsage(f"{module.__file__}: {cls.__name__}: {wrong}")
             found.append(cls)
     return found
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import re
 from collections.abc import Iterable
 from dataclasses import FrozenInstanceError, fields
 
@@ -17,15 +16,16 @@ from torch import nn
 from common.files import content_hash
 from images.base import Batch
 from images.noise import noise
-from probe.needs import NEEDS, READS_BATCH, VIEWS, needs_of
+from probe.needs import READS_BATCH, VIEWS, needs_of
 from probe.network import Probe
 from probe.views import views
-from proxies.base import NotApplicable, Proxy, Reference
-from spaces.draw import INITS, Draw
+from proxies.base import NotApplicable, Proxy
+from proxies.facts import wrong_fact
+from spaces.draw import Draw
 from spaces.nb201.cell import Cell
 from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
-from spaces.space import SEES, Skeleton
+from spaces.space import Skeleton
 
 SKELETON = CellSkeleton(channels=4, cells_per_stage=1, classes=5, size=8)
 TEACHER_SKELETON = CellSkeleton(channels=4, cells_per_stage=2, classes=5, size=8)
@@ -110,22 +110,12 @@ def check_proxy(cls: type[Proxy]) -> None:
 
 
 def _check_facts(cls: type[Proxy]) -> None:
-    name = getattr(cls, "name", None)
-    assert isinstance(name, str), f"{cls.__name__} has no class attribute `name`"
-    assert re.fullmatch(r"[a-z][a-z0-9_]*", name), f"name '{name}': lower-case letters, digits and _ only"
-    assert isinstance(cls.version, int), f"{name}: `version` must be an integer"
-    assert cls.version >= 1, f"{name}: versions count from 1"
-    assert isinstance(getattr(cls, "family", None), str), f"{name} has no class attribute `family`"
-    assert isinstance(getattr(cls, "reference", None), Reference), f"{name} has no `reference`"
-    assert isinstance(cls.needs, tuple), f"{name}: `needs` must be a tuple of {', '.join(NEEDS)}"
-    assert set(cls.needs) <= set(NEEDS), f"{name}: unknown needs {set(cls.needs) - set(NEEDS)}"
-    assert cls.sees in SEES, f"{name}: `sees` must be one of {', '.join(SEES)}"
-    assert cls.init in INITS, f"{name}: `init` must be one of {', '.join(INITS)}"
-    proxy = cls()
+    wrong = wrong_fact(cls)
+    assert not wrong, f"{cls.__name__}: {wrong}"
+    name, proxy = cls.name, cls()
     assert pickle.loads(pickle.dumps(proxy)) == proxy, f"{name} does not survive pickling"
     assert "__dataclass_fields__" in vars(cls), f"{name}: decorate the class with @dataclass(frozen=True)"
     for field in fields(cls):
-        assert isinstance(field.default, str | int | float | bool), f"{name}: field {field.name} needs a plain default"
         try:
             setattr(proxy, field.name, field.default)
         except FrozenInstanceError:

@@ -61,8 +61,10 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new process."""
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], forked_pool: None
+) -> Iterator[Command]:
+    """`command("bench", "list", "--json")`: `python -m bench list --json` in `tmp_path`, without a new interpreter."""
 
     def run(package: str, *words: object) -> Ended:
         monkeypatch.chdir(tmp_path)
@@ -111,7 +113,7 @@ def fork(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Fork:
 @pytest.fixture
 def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that start as those of `fork` do: how workers of a user start is tested in tests/common/test_pool.py."""
-    monkeypatch.setattr("common.pool.multiprocessing.get_context", lambda method: forked.CONTEXT)
+    monkeypatch.setattr("common.crew.multiprocessing.get_context", lambda method: forked.CONTEXT)
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def damaged(path: Path) -> None:
 
 
 BAD_STORES: list[tuple[Callable[[Path], Any], str]] = [
-    (newer, "was made by a newer version (format 99, this program writes 1): update"),
+    (newer, "was made by a newer version (format 99, this program writes 2): update"),
     (Path.mkdir, "is a folder: name a file with --store"),
     (lambda path: path.write_text("cell,score\n" * 500), "cannot use bad.sqlite as a store"),
     (lambda path: path.write_bytes(b"SQLite format 3\x00"), "bad.sqlite"),

@@ -20,10 +20,10 @@ import pandas as pd
 from bench.runner import Request, execute
 from bench.store import ScoreStore
 from common import results
+from common.crew import without_main
 from common.errors import BadInput
 from common.files import together
 from common.formats import write_csv, write_json
-from common.pool import without_main
 
 FOLDER = results.SPEED
 CELLS = (1000, 5000, 15625)

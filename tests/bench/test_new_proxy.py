@@ -35,7 +35,9 @@ def test_the_written_file_needs_no_linting(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["Mine", "1st", "my-proxy", "a b", "", "nwot", "../x"])
+@pytest.mark.parametrize(
+    "name", ["Mine", "1st", "my-proxy", "a b", "", "nwot", "../x", "all", "class", "import", "a,b"]
+)
 def test_names_that_cannot_be_or_are_taken_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadUsage):
         create(name, 2026, tmp_path)

@@ -294,7 +294,7 @@ def calls(folder: Path) -> list[int]:
 
 
 FAILED = [
-    StoredRow(1, None, "error", "ValueError: no score for this one"),
+    StoredRow(1, None, "error", "ValueError: no score for this one (testers_own.py:25)"),
     StoredRow(2, None, "nonfinite", "nan"),
     StoredRow(3, None, "nonfinite", "-inf"),
     StoredRow(4, None, "not_applicable", "four has no meaning"),
@@ -386,7 +386,7 @@ def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
     deadly = representatives("relus")[FAMILY[0]]
     run = bench.runner.pool.run
 
-    def dying(job: Any, tasks: Any, workers: int) -> Iterator[tuple[Any, Any]]:
+    def dying(job: Any, tasks: Any, workers: int, limit: float | None) -> Iterator[tuple[Any, Any]]:
         for chunk in tasks:
             if any(task.cell == deadly for task in chunk):
                 yield chunk, Died()
@@ -408,7 +408,7 @@ def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
 def test_a_cell_that_never_came_back_is_not_counted_as_done(
     cells_file: str, new_store: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench.runner.pool, "run", lambda job, tasks, workers: iter(()))
+    monkeypatch.setattr(bench.runner.pool, "run", lambda job, tasks, workers, limit: iter(()))
     summary = execute(ask("params", cells_file), new_store())
     assert (summary.ok, summary.failed) == (0, summary.wanted)
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.errors import BadUsage
-from common.pool import Died, Job, cores, run
+from common.crew import alive
+from common.errors import BadInput, BadUsage
+from common.pool import Died, Job, TimedOut, cores, run
 
 
 def pid() -> int:
@@ -109,7 +110,7 @@ def test_no_task_is_lost_when_a_worker_dies_while_the_driver_is_busy(tmp_path: P
     found = []
     for number, pair in enumerate(run(Job(pid, partial(die_once, tmp_path, 0.3)), range(9), 2)):
         found.append(pair)
-        if number == 0:  # the driver writes rows while the pool breaks
+        if number == 2:  # the driver writes rows while task 3 kills its worker
             deadline = time.monotonic() + 600
             while not (tmp_path / "died").exists() and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -123,6 +124,68 @@ def test_a_task_that_always_kills_its_worker_has_died_and_all_others_finish(tmp_
     assert isinstance(found.pop(3), Died)
     assert found == {task: task for task in (0, 1, 2, 4, 5, 6)}
     assert (tmp_path / "tries").read_text() == "xxx", "once among others, then twice alone"
+
+
+def sleep_on_two(folder: Path, state: int, task: int) -> int:
+    """Task 2 does not come back; the others say now and then that they are alive."""
+    (folder / f"{os.getpid()}").touch()
+    for _ in range(3):
+        time.sleep(120 if task == 2 else 0.2)
+        alive()
+    return task
+
+
+def stop_once(folder: Path, state: int, task: int) -> int:
+    """Task 1 stops its worker, the first time, as a debugger or a person would."""
+    if task == 1 and not (folder / "stopped").exists():
+        (folder / "stopped").touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return task
+
+
+def end_early() -> int:
+    os._exit(3)
+
+
+def leave(state: int, task: int) -> int:
+    sys.exit(0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forked_pool")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_that_does_not_come_back_has_timed_out_and_all_others_finish(tmp_path: Path, workers: int) -> None:
+    found = dict(run(Job(pid, partial(sleep_on_two, tmp_path)), range(4), workers, limit=0.5))
+    assert found.pop(2) == TimedOut("no answer within 0.5 seconds")
+    assert found == {0: 0, 1: 1, 3: 3}, "0.6 seconds are no silence where a task says that it is alive"
+    assert not [path for path in tmp_path.iterdir() if psutil.pid_exists(int(path.name))]
+
+
+@pytest.mark.usefixtures("forked_pool")
+def test_a_worker_that_was_stopped_is_replaced(tmp_path: Path) -> None:
+    found = dict(run(Job(pid, partial(stop_once, tmp_path)), range(4), 2, limit=0.5))
+    assert isinstance(found.pop(1), TimedOut)
+    assert found == {0: 0, 2: 2, 3: 3}
+
+
+@pytest.mark.usefixtures("forked_pool")
+def test_workers_that_end_while_they_start_charge_no_task() -> None:
+    with pytest.raises(BadInput, match=r"worker processes end while they start \(exit code 3\)"):
+        list(run(Job(end_early, square), range(50), 2))
+
+
+@pytest.mark.usefixtures("forked_pool")
+def test_work_that_ends_the_process_politely_does_not_end_the_driver() -> None:
+    with pytest.raises(RuntimeError, match="SystemExit: 0"):
+        list(run(Job(pid, leave), range(4), 2))
+
+
+@pytest.mark.usefixtures("forked_pool")
+def test_whoever_loses_interest_leaves_no_process_behind(tmp_path: Path) -> None:
+    results = run(Job(pid, partial(sleep_on_two, tmp_path)), range(4), 2, limit=60)
+    assert next(results) == (0, 0)
+    results.close()  # type: ignore[attr-defined]
+    assert not [path for path in tmp_path.iterdir() if psutil.pid_exists(int(path.name))]
 
 
 def test_cores_are_those_this_process_may_use() -> None:

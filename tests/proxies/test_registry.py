@@ -243,8 +243,8 @@ def test_an_unknown_name_is_suggested_from_the_users_file_too(testers_own: Path)
         (MINE.replace("@dataclass(frozen=True)\n", ""), r"Mine needs the decorator @dataclass\(frozen=True\)"),
         (MINE.replace("@dataclass(frozen=True)", "@dataclass"), "TypeError"),
         (MINE.replace('"testers_own"', '"nwot"'), "a proxy named 'nwot' already"),
-        (MINE.replace("    name = ", "    title = "), "Mine has no class attribute 'name'"),
-        (MINE.replace("    needs = ", "    wants = "), "Mine has no class attribute 'needs'"),
+        (MINE.replace("    name = ", "    title = "), "Mine: it has no class attribute 'name'"),
+        (MINE.replace("    needs = ", "    wants = "), "Mine: it has no class attribute 'needs'"),
     ],
 )
 def test_a_file_that_cannot_serve_is_bad_input_that_names_it(text: str, message: str, tmp_path: Path) -> None:

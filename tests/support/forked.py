@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ def start(work: Callable[..., object], arguments: tuple[Any, ...], folder: Path,
 def _work(work: Callable[..., object], arguments: tuple[Any, ...], folder: Path, said: Path) -> None:
     import torch
 
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked where a pool has started the server
     os.chdir(folder)
     for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
         os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), stream.fileno())

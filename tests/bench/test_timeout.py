@@ -1,0 +1,124 @@
+"""A pass that does not come back is a row like any other failure, and nobody waits for it in vain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import Command
+
+from bench.benchmarks import benchmark
+from bench.runner import Request, execute
+from bench.store import ScoreStore
+
+FILE = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from proxies.base import Proxy, Reference
+
+@dataclass(frozen=True)
+class Mine(Proxy):
+    name = "mine"
+    family = "test"
+    needs = ()
+    sees = "cell"
+    reference = Reference("A title", 2024, "", "")
+
+    def score(self, student, teacher):
+        if student.cell.index != 7:
+            return 1.5
+        Path("asleep").touch()
+        while True:
+            try:
+                time.sleep(1000)
+            except BaseException:
+                pass
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    (tmp_path / "cells.txt").write_text("5\n6\n7\n8\n")
+    (tmp_path / "mine.py").write_text(FILE)
+    return tmp_path / "mine.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("forked_pool")
+def test_only_the_proxy_that_hangs_has_no_score(workers: int, mine: Path, tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path / "s.sqlite")
+    request = Request(
+        benchmark("digits"),
+        ("params", "mine", "layers"),
+        (0,),
+        str(tmp_path / "cells.txt"),
+        workers=workers,
+        files=(mine,),
+        timeout=1,
+    )
+    summary = execute(request, store)
+    assert (summary.passes, summary.ok, summary.failed) == (4, 11, 1)
+    rows = {
+        row.cell: (row.status, row.reason) for entry in store.scores("digits", request.proxies[1]) for row in entry.rows
+    }
+    assert rows.pop(7) == ("timeout", "no answer within 1 seconds")
+    assert set(rows.values()) == {("ok", "")}
+    store.close()
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_a_limit_that_is_none_is_refused(seconds: str, command: Command) -> None:
+    ended = command("bench", "run", "params", "--limit", 1, "--timeout", seconds)
+    assert ended.code == 2
+    assert "--timeout" in ended.error
+
+
+def test_a_cluster_has_no_limit(command: Command) -> None:
+    ended = command("bench", "run", "params", "--limit", 1, "--timeout", 5, "--executor", "ray")
+    assert ended.code == 2
+    assert "--timeout" in ended.error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_one_signal_ends_a_run_that_hangs_and_leaves_nobody(
+    number: signal.Signals, code: int, workers: str, mine: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    words = ["run", "mine", "--module", "mine.py", "--cells", "cells.txt", "--workers", workers, "--store", "s.sqlite"]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, where the tests run in background
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "bench", *words],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    signal.signal(signal.SIGINT, before)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "asleep").exists():
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    assert children
+    if number == signal.SIGINT:
+        os.killpg(driver.pid, number)  # as a terminal does
+    else:
+        driver.send_signal(number)
+    _, err = driver.communicate(timeout=60)
+    assert driver.returncode == code, err
+    assert err.splitlines()[-1].startswith("stopped; what was finished is kept")
+    assert "Traceback" not in err
+    _, left = psutil.wait_procs(children, timeout=60)
+    assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]

@@ -242,15 +242,15 @@ def check_tensors(path: Path) -> None:
         try:
             archive = zipfile.ZipFile(file)
             parts = archive.infolist()
+            pickles = [(part.file_size, archive.open(part)) for part in parts if part.filename.endswith(".pkl")]
         except Exception as error:  # a damaged one raises half a dozen kinds
             raise ValueError(str(error)) from error
         if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or sum(p.file_size for p in parts) > size:
             raise ValueError("it is packed, as torch.save never does")
-        for part in parts:
-            if part.filename.endswith(".pkl"):
-                if part.file_size > MOST_PICKLE:
-                    _too_large(MOST_PICKLE)
-                _check_calls(archive.open(part))
+        for length, opened in pickles:
+            if length > MOST_PICKLE:
+                _too_large(MOST_PICKLE)
+            _check_calls(opened)
 
 
 def _check_calls(file: IO[bytes]) -> None:

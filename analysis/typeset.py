@@ -199,6 +199,10 @@ def _key(column: pd.Series) -> str | None:
     return str(column.name) if numbers else None
 
 
+class Markdown(str):
+    """Text that is Markdown already, as a page's own links are; all other text is shown as it is."""
+
+
 @dataclass(frozen=True)
 class Typeset:
     """A caption, a heading and rows of equally many cells; the first `words` columns are text, the others numbers."""
@@ -246,13 +250,18 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _in_markdown(text: str) -> str:
+    if isinstance(text, Markdown):
+        return text
     text = _MARKUP.sub(r"\\\g<0>", _BREAKS.sub(" ", text))
     return text.replace("*", r"\*") if text.count("*") > 1 else text
 
 
 def _paragraph(text: str) -> str:
     """A caption, whose own words may be code; it is one paragraph, and no tag or link begins in it."""
-    text = re.sub(r"<(?=[A-Za-z/!?])|\](?=[\[(:])", r"\\\g<0>", _BREAKS.sub(" ", text)).strip()
+    if isinstance(text, Markdown):
+        return text
+    # twice the backslashes in front too, or they would take the one that is put there
+    text = re.sub(r"(\\*)(<(?=[A-Za-z/!?])|\](?=[\[(:]))", r"\1\1\\\2", _BREAKS.sub(" ", text)).strip()
     return re.sub(r"^(\d*)(?=[#>+=~|*_.)-])", r"\1\\", text)
 
 

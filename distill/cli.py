@@ -105,13 +105,15 @@ def study_command(
 
     from common.pool import cores
     from distill.runs import run_missing
+    from distill.tables import place_of
     from distill.teachers import FOLDER
 
     where = choose_device(device)
     for name in STUDIED[benchmark]:
         if not (FOLDER / f"{(teacher := recipe(name).teacher)}.json").exists():
             teacher_command(teacher, data=folder, device=where)
-        for path in run_missing(name, numbers, limit, workers or cores(), store, output, folder, where).values():
+        place = place_of(name, output)
+        for path in run_missing(name, numbers, limit, workers or cores(), store, place, folder, where).values():
             print(f"wrote {path}")
 
 

@@ -49,6 +49,11 @@ def table_path(benchmark: str, mode: str, folder: Path = FOLDER) -> Path:
     return folder / f"{re.sub('[:/]', '_', benchmark)}-{mode}.csv.gz"
 
 
+def place_of(studied: str, folder: Path) -> Path:
+    """The folder of the tables of a recipe that a study compares: that of accuracies where labels follow it."""
+    return FOLDER if table_path(studied, "distilled", FOLDER).exists() else folder
+
+
 def recipe_path(table: Path) -> Path:
     """The JSON recipe beside a table."""
     return table.with_name(table.name.removesuffix(".csv.gz") + ".json")

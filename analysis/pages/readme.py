@@ -12,13 +12,13 @@ from pathlib import Path
 
 from analysis.pages.architecture import listing
 from analysis.pages.marks import Marks, replaced
-from analysis.pages.sentences import Findings
+from analysis.pages.sentences import published as findings
 from analysis.read.columns import BASELINES, counted, label_cells
 from analysis.read.labels import load_labels
 from analysis.read.scores import published
 from analysis.stats.reliability import reliability
 from analysis.studies.correlate import Result, judge
-from analysis.typeset import between, number
+from analysis.typeset import Markdown, between, number
 from bench.benchmarks import benchmark
 from common import results as places
 
@@ -45,12 +45,12 @@ def whole_page(text: str, root: Path = Path()) -> str:
 
 
 def block(results: Path = places.RESULTS) -> str:
-    """The leaderboard's head, and one sentence each for the ceiling, params, DisWOT and the gain."""
-    found = Findings(results, BENCHMARK)
+    """A leaderboard's head, a sentence each for the ceiling, params, DisWOT and the gain, and for other benchmarks."""
+    found, *others = findings(results)
     better, worse = found.beyond_params()
     diswot = found.board.set_index("proxy").loc["diswot"]
-    caption = (
-        f"{found.sample()} [All of them](results/tables/leaderboard-{BENCHMARK}-distilled.md). Starred: differs from "
+    caption = Markdown(
+        f"{found.sample()} [All of them](results/tables/{found.path.stem}.md). Starred: differs from "
         "params beyond doubt (95 %, corrected for all)."
     )
     said = (
@@ -64,6 +64,11 @@ def block(results: Path = places.RESULTS) -> str:
         f"({between(diswot['over_params_low'], diswot['over_params_high'], signed=True)}).",
         f"- The gain: {found.mean_gain()}; its strongest correlation with a score is "
         f"{found.strongest_with_gain()}, and {found.agreement_of_gains()}.",
+        *(
+            f"- On [{one.benchmark}](results/tables/{one.path.stem}.md), {one.recipe['cells']:,} functions: "
+            f"{one.in_short()}."
+            for one in others
+        ),
     )
     return "\n".join([found.leaderboard(BEST, caption, COLUMNS).markdown(), *said, ""])
 

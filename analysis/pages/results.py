@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.pages.sentences import STARRED, Findings, read_table
-from analysis.typeset import Typeset, between, number, with_interval
+from analysis.pages.sentences import STARRED, Findings, published, read_table
+from analysis.typeset import Markdown, Typeset, between, number, with_interval
 from common import results as places
 from common.formats import read_csv, read_json
 from spaces.nb201.cell import cells
 
 PAGE = Path("docs/results.md")
-BENCHMARK = "digits"
 BEST = 10
 FIGURES = {
     "ranking": "Spearman of every proxy with its interval, the line of params and the ceiling",
@@ -34,10 +33,13 @@ a number came about, and hold the numbers of one day that no committed table hol
 
 
 def page(results: Path = places.RESULTS) -> str:
-    """The text of the page. Raises BadInput without the leaderboards of digits."""
+    """The text of the page. Raises BadInput without leaderboards."""
+    found = published(results)
     sections = (
-        _leaderboard(results),
-        _labels(results),
+        "## Which scores rank the cells\n",
+        *map(_leaderboard, found),
+        "## What the labels can tell\n",
+        *map(_labels, found),
         *_headed("Published scores of the same cells", _reference(results)),
         *_headed("What searches find", _searches(results)),
         *_headed("Students cut out of a teacher", _subgraphs(results)),
@@ -54,28 +56,27 @@ def _headed(title: str, parts: Iterator[str]) -> list[str]:
     return [f"## {title}\n", *found] if found else []
 
 
-def _leaderboard(results: Path) -> str:
-    found = Findings(results, BENCHMARK)
+def _leaderboard(found: Findings) -> str:
     caption = (
         f"{found.sample()} Made by `make bench PROXY=all` and `make tables`. {found.made()} The first {BEST}, params "
-        f"and diswot; [all of them](../results/tables/leaderboard-{BENCHMARK}-distilled.md). {STARRED}"
+        f"and diswot; [all of them](../results/tables/leaderboard-{found.benchmark}-distilled.md). {STARRED}"
     )
     said = (
         f"{found.of_params()} {found.of_diswot()} With the *gain* of distillation the strongest correlation is "
         f"{found.strongest_with_gain()}. Which cells are judged moves a correlation more than most proxies differ: on "
         f"functions and on all cells that these labels hold for, {', '.join(found.of_sets())} "
-        f"([all sets](../results/tables/sets-{BENCHMARK}.md))."
+        f"([all sets](../results/tables/sets-{found.benchmark}.md))."
     )
-    figures = [f"![{text}](../results/figures/{BENCHMARK}-distilled-{name}.png)\n" for name, text in FIGURES.items()]
-    table = found.leaderboard(BEST, caption).markdown()
-    return "\n".join(["## Which scores rank the cells\n", table, f"{said}\n", *figures])
+    figures = [
+        f"![{text}](../results/figures/{found.benchmark}-distilled-{name}.png)\n" for name, text in FIGURES.items()
+    ]
+    return "\n".join([found.leaderboard(BEST, Markdown(caption)).markdown(), f"{said}\n", *figures])
 
 
-def _labels(results: Path) -> str:
-    found = Findings(results, BENCHMARK)
+def _labels(found: Findings) -> str:
     return (
-        "## What the labels can tell\n\n"
-        f"The labels (`make reliability`): {found.mean_gain()}. {found.of_ceiling()}; {found.agreement_of_gains()}. "
+        f"The labels of `{found.benchmark}` (`make reliability`): {found.mean_gain()}. {found.of_ceiling()}; "
+        f"{found.agreement_of_gains()}. "
         f"{found.vanilla_against_distilled()}\n"
     )
 
@@ -102,7 +103,7 @@ def _reference(results: Path) -> Iterator[str]:
         "[decisions/reference-check.md](decisions/reference-check.md) says why some of them cannot agree better."
     )
     head = ["proxy", "agreement, CIFAR-10", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"]
-    yield Typeset(caption, head, rows).markdown()
+    yield Typeset(Markdown(caption), head, rows).markdown()
     yield (
         "On all functions of CIFAR-100: [decisions/diswot.md](decisions/diswot.md) and "
         "[decisions/search.md](decisions/search.md). On DisWOT's 64 ResNets: "
@@ -142,7 +143,7 @@ def _searches(results: Path) -> Iterator[str]:
             f"[all of them](../results/tables/{path.stem}.md), [how they were made](decisions/search.md)."
         )
         head = ["objective", "method", "searches", "accuracy, %", "regret", "rank", "seconds"]
-        yield Typeset(caption, head, rows, words=2).markdown()
+        yield Typeset(Markdown(caption), head, rows, words=2).markdown()
 
 
 def _subgraphs(results: Path) -> Iterator[str]:
@@ -165,7 +166,7 @@ def _subgraphs(results: Path) -> Iterator[str]:
             f"[the whole table](../results/tables/{path.stem}.md), [how it was made](decisions/subgraph.md)."
         )
         head = ["gates", "parameters allowed", "network", "accuracy, %", "l1 ahead by"]
-        yield Typeset(caption, head, rows).markdown()
+        yield Typeset(Markdown(caption), head, rows).markdown()
 
 
 def _pairs(results: Path) -> Iterator[str]:
@@ -177,7 +178,8 @@ def _pairs(results: Path) -> Iterator[str]:
             if one["loss"] in ("vanilla", "kd", "diswot+", "replay"):
                 test = with_interval(one["test"], one["low"], one["high"])
                 over = with_interval(one["over_kd"], one["over_kd_low"], one["over_kd_high"])
-                rows.append([f"[{pair}](../results/tables/{path.stem}.md)", one["loss"], f"{one['seeds']}", test, over])
+                link = Markdown(f"[{pair}](../results/tables/{path.stem}.md)")
+                rows.append([link, one["loss"], f"{one['seeds']}", test, over])
     if rows:
         caption = (
             "Test accuracy of one student by the loss that trained it, and its lead over `kd` on the same seeds [95 %, "
@@ -185,7 +187,7 @@ def _pairs(results: Path) -> Iterator[str]:
             "losses and their controls."
         )
         head = ["pair", "loss", "seeds", "accuracy, %", "over kd"]
-        yield Typeset(caption, head, rows, words=2).markdown()
+        yield Typeset(Markdown(caption), head, rows, words=2).markdown()
 
 
 def _speeds(results: Path) -> Iterator[str]:
@@ -216,7 +218,7 @@ def _rates(name: str, found: pd.DataFrame, where: str) -> str:
         f"{where}. [decisions/performance.md](decisions/performance.md) says what helped."
     )
     head = ["proxies", "conventional loops", "here", "times faster"]
-    return Typeset(caption, head, rows).markdown()
+    return Typeset(Markdown(caption), head, rows).markdown()
 
 
 def _growth(name: str, found: pd.DataFrame, where: str, proxies: str) -> str:
@@ -225,7 +227,7 @@ def _growth(name: str, found: pd.DataFrame, where: str, proxies: str) -> str:
         for one in found.itertuples(index=False)
     ]
     caption = f"`{name}`, `python -m bench growth`: whole runs of {proxies}; {where}."
-    return Typeset(caption, ["cells", "batch", "seconds", "MiB"], rows).markdown()
+    return Typeset(Markdown(caption), ["cells", "batch", "seconds", "MiB"], rows).markdown()
 
 
 def _index(results: Path) -> Iterator[str]:

@@ -15,6 +15,8 @@ from common.formats import read_csv, read_json
 
 ALWAYS = ("params", "diswot")
 """The proxies that a short leaderboard shows wherever they stand."""
+BENCHMARKS = ("cifar10-16px", "digits")
+"""Whose tables are shown, natural images first."""
 HEAD = ("proxy", "place", "Spearman", "95 % interval", "Kendall", "over params", "forward passes", "n", "seeds")
 STARRED = "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies)."
 
@@ -24,6 +26,12 @@ def read_table(results: Path, name: str) -> pd.DataFrame:
     return read_csv(results / "tables" / f"{name}.csv", "`python -m analysis tables` makes it")
 
 
+def published(results: Path) -> list[Findings]:
+    """The Findings of every benchmark that has a leaderboard, the first of them first. Raises BadInput for none."""
+    found = [Findings(results, name) for name in BENCHMARKS]
+    return [one for one in found if one.path.is_file()] or found[-1:]
+
+
 @dataclass(frozen=True)
 class Findings:
     """The tables of a benchmark against distilled accuracy and the gain; each method says one thing of them."""
@@ -31,10 +39,15 @@ class Findings:
     results: Path
     benchmark: str
 
+    @property
+    def path(self) -> Path:
+        """Where the leaderboard against distilled accuracy lies."""
+        return self.results / "tables" / f"leaderboard-{self.benchmark}-distilled.csv"
+
     @cached_property
     def board(self) -> pd.DataFrame:
         """The leaderboard against distilled accuracy, best first."""
-        return read_table(self.results, f"leaderboard-{self.benchmark}-distilled")
+        return read_table(self.results, self.path.stem)
 
     @cached_property
     def labels(self) -> pd.DataFrame:
@@ -66,8 +79,9 @@ class Findings:
 
     def made(self) -> str:
         """What computed the labels and the scores."""
-        torch = read_json(self.results / "costs" / f"{self.benchmark}.json", keys=("torch",))["torch"]
-        return f"Labels: {'; '.join(self.recipe['hardware'])}; scores: torch {torch}, one thread a worker."
+        costs = self.results / "costs" / f"{self.benchmark}.json"
+        torch = f"; scores: torch {read_json(costs, keys=('torch',))['torch']}" if costs.is_file() else ""
+        return f"Labels: {'; '.join(self.recipe['hardware'])}{torch}, one thread a worker."
 
     def leaderboard(self, first: int, caption: str, columns: Sequence[str] = HEAD) -> Typeset:
         """Columns of the first of the leaderboard, and of those that are always shown."""
@@ -75,6 +89,12 @@ class Findings:
         lines = zip(shown.index, shown.iterrows(), strict=True)
         rows = [dict(zip(HEAD, (one["proxy"], f"{place + 1}", *_row(one)), strict=True)) for place, (_, one) in lines]
         return Typeset(caption, columns, [[row[column] for column in columns] for row in rows])
+
+    def in_short(self) -> str:
+        """The first of the leaderboard, and those that are always shown."""
+        board = self.board.set_index("proxy")["spearman"]
+        names = dict.fromkeys([board.index[0], *ALWAYS])
+        return ", ".join(f"{name} {number(board[name])}" for name in names)
 
     def beyond_params(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of the scores that beat counting parameters beyond doubt, and of those that lose to it."""

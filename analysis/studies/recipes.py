@@ -19,7 +19,7 @@ from analysis.stats.reliability import reliability, spearman_brown
 from analysis.stats.seeds import agreement_interval
 from common.errors import BadInput
 from distill.recipes import MODES, STUDIED, recipe
-from distill.tables import read_table, table_path
+from distill.tables import place_of, read_table, table_path
 from spaces.nb201.space import NB201
 
 KINDS = (*MODES, "gain", "log_likelihood")
@@ -71,11 +71,11 @@ def study(benchmark: str, folder: Path, published: Path | None = None) -> list[J
 
     Raises BadInput where there are none, and for a damaged table.
     """
-    names = [name for name in STUDIED[benchmark] if table_path(name, MODES[1], folder).exists()]
+    names = [name for name in STUDIED[benchmark] if table_path(name, MODES[1], place_of(name, folder)).exists()]
     if not names:
         raise BadInput(f"no tables of {benchmark}'s recipes in {folder}: `python -m distill study` makes them")
     known = None if published is None else read_rows(published, NB201).groupby("cell")["test"].mean()
-    return [_judged(name, folder, known) for name in names]
+    return [_judged(name, place_of(name, folder), known) for name in names]
 
 
 def _judged(name: str, folder: Path, published: pd.Series | None) -> Judged:

@@ -106,7 +106,7 @@ def _plain(text: str) -> str:
     return re.sub(pattern, lambda found: WRITTEN.get(found[0], found[0][1:]), text)
 
 
-@given(st.lists(text, min_size=1, max_size=3, unique=True), text)
+@given(st.lists(text.filter(lambda head: head != "n"), min_size=1, max_size=3, unique=True), text)
 def test_a_spreadsheet_takes_no_text_for_a_formula(
     tmp_path_factory: pytest.TempPathFactory, heads: list[str], said: str
 ) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from common.errors import unknown
@@ -94,6 +95,10 @@ def _orders(kinds: tuple[int, ...], inputs: tuple[_Terms, ...]) -> Sequence[tupl
     return [tuple(itertools.chain.from_iterable(groups)) for groups in arranged]
 
 
+KEPT = Path(__file__).with_name("classes.npz")
+"""The representatives at every level but the finest; commands read them, and a test computes them."""
+
+
 @cache
 def representatives(sees: str) -> tuple[int, ...]:
     """For every cell, the lowest index in its class at a level of `SEES`: what such a score is computed on."""
@@ -101,8 +106,24 @@ def representatives(sees: str) -> tuple[int, ...]:
         raise unknown("level of equivalence", sees, SEES)
     if sees == "cell":
         return tuple(range(len(cells())))
+    import numpy as np
+
+    with np.load(KEPT, allow_pickle=False) as kept:
+        return tuple(kept[sees].tolist())
+
+
+def computed(sees: str) -> tuple[int, ...]:
+    """`representatives` from the canonical form of every cell, which takes a second for all levels."""
     first: dict[tuple[object, ...], int] = {}
     return tuple(first.setdefault(canonical_form(cell, sees), index) for index, cell in enumerate(cells()))
+
+
+def keep() -> None:
+    """Write what is `computed` at all levels: where a test says that the file is stale."""
+    import numpy as np
+
+    levels = [sees for sees in SEES if sees != "cell"]
+    np.savez_compressed(KEPT, **{sees: np.array(computed(sees), np.uint16) for sees in levels})
 
 
 @cache

@@ -24,7 +24,7 @@ from torch.nn.functional import avg_pool2d, unfold
 
 from spaces.draw import Draw
 from spaces.nb201.cell import CONV1, CONV3, EDGES, KERNEL, NONE, POOL, SKIP, Cell, cells
-from spaces.nb201.equivalence import SEES, canonical_form, members, representatives
+from spaces.nb201.equivalence import SEES, canonical_form, computed, members, representatives
 from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
 
@@ -312,3 +312,9 @@ def test_networks_of_one_class_with_matched_weights_agree(number: int) -> None:
     gradient = {name: parameter.grad for name, parameter in network[a].named_parameters()}
     for name, parameter in network[b].named_parameters():
         torch.testing.assert_close(parameter.grad, gradient[name_in_a[name]], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sees", [level for level in SEES if level != "cell"])
+def test_the_classes_that_commands_read_are_those_of_the_forms(sees: str) -> None:
+    assert representatives(sees) == computed(sees), "stale: `spaces.nb201.equivalence.keep()` writes the file anew"

@@ -123,7 +123,8 @@ def keep() -> None:
     import numpy as np
 
     levels = [sees for sees in SEES if sees != "cell"]
-    np.savez_compressed(KEPT, **{sees: np.array(computed(sees), np.uint16) for sees in levels})
+    found: dict[str, Any] = {sees: np.array(computed(sees), np.uint16) for sees in levels}
+    np.savez_compressed(KEPT, **found)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
@@ -12,9 +13,10 @@ import torch
 from torch import nn
 
 from bench.worker import failure
-from common.errors import BadInput, BadUsage, said
+from common.errors import BadUsage, said
 from common.files import content_hash
 from images.base import Batch
+from probe.module.door import check_seed, checked
 from proxies import registry
 from proxies.base import NotApplicable, Population, Proxy
 from proxies.module import ModuleScore, observed_teacher, score_modules
@@ -27,7 +29,7 @@ def score(
     proxy: str | Proxy,
     model: nn.Module,
     images: torch.Tensor | np.ndarray,
-    labels: torch.Tensor | np.ndarray | Sequence[int],
+    labels: torch.Tensor | np.ndarray | Sequence[int] | None,
     *,
     teacher: nn.Module | None = None,
     init: str | None = None,
@@ -38,9 +40,9 @@ def score(
 ) -> float:
     """The score of an nn.Module by a proxy; larger is better. The network is afterwards what it was.
 
-    `images` float [B, C, H, W], normalised as the network wants them, and `labels` int [B] are its batch; it is
-    observed in training mode, on the device that it is on. `teacher` is read as it is, in its own mode: trained ones in
-    evaluation mode.
+    `images` float [B, C, H, W], normalised as the network wants them, and `labels` int [B] are its batch, None where
+    there are none, for proxies that read none; it is observed in training mode, on the device that it is on. `teacher`
+    is read as it is, in its own mode: trained ones in evaluation mode.
     `init` draws the weights anew (`default`, `kaiming`, `gaussian`) on a copy, or leaves them for every proxy
     (`given`); None leaves them for proxies that declare no initialisation of their own. `seed` draws those weights,
     noise and dropout. `stages` names the modules whose outputs are feature maps, `blocks` those that are read as blocks
@@ -68,7 +70,7 @@ def score_all(
     proxies: str | Iterable[str | Proxy],
     models: Mapping[str, nn.Module],
     images: torch.Tensor | np.ndarray,
-    labels: torch.Tensor | np.ndarray | Sequence[int],
+    labels: torch.Tensor | np.ndarray | Sequence[int] | None,
     *,
     teacher: nn.Module | None = None,
     init: str | None = None,
@@ -122,32 +124,9 @@ def _chosen(proxies: str | Iterable[str | Proxy]) -> list[Proxy | Population]:
 
 
 def _batch(images: Any, labels: Any) -> Batch:
-    pixels, numbers = _tensor("images", images), _tensor("labels", labels)
-    if pixels.ndim != 4 or not pixels.is_floating_point() or not len(pixels):
-        raise BadInput(
-            f"images are {pixels.dtype} {list(pixels.shape)}: hand in floating point [B, C, H, W], normalised as the "
-            "network wants them"
-        )
-    if numbers.shape != (len(pixels),) or numbers.is_floating_point() or numbers.dtype == torch.bool:
-        raise BadInput(f"labels are {numbers.dtype} {list(numbers.shape)}: hand in whole numbers [{len(pixels)}]")
-    if not pixels.isfinite().all():
-        raise BadInput("images hold NaN or infinity")
-    numbers = numbers.long()
-    return Batch(pixels, numbers, content_hash([pixels.detach().cpu().numpy(), numbers.cpu().numpy()]))
-
-
-def _tensor(what: str, values: Any) -> torch.Tensor:
-    """A tensor on a device that holds values. Raises BadInput."""
-    try:
-        found = torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise BadInput(f"{what} are a {type(values).__name__} ({reason}): hand in a tensor or an array") from error
-    if found.is_meta or found.is_complex():
-        raise BadInput(
-            f"{what} are {found.dtype} on the device '{found.device}': hand in real numbers, on a CPU or GPU"
-        )
-    return found
+    """The batch of images and labels, under the hash of what they hold. Raises BadInput."""
+    made = checked(Batch(images, labels, ""))
+    return replace(made, hash=content_hash([made.images.detach().cpu().numpy(), made.labels.cpu().numpy()]))
 
 
 def _options(
@@ -157,8 +136,7 @@ def _options(
     blocks: Sequence[str] | None,
     second: tuple[torch.Tensor, torch.Tensor] | None,
 ) -> dict[str, Any]:
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise BadUsage(f"seed is {seed!r}: give a whole number of 0 or more")
+    check_seed(seed)
     if second is not None and not (isinstance(second, Sequence) and len(second) == 2):
         raise BadUsage(f"second is a {type(second).__name__}: give a pair, (images, labels)")
     other = None if second is None else _batch(*second)

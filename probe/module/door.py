@@ -97,5 +97,5 @@ def checked_needs(needs: Any, whose: str = "needs") -> tuple[str, ...]:
 
 def check_seed(seed: Any) -> None:
     """Raise BadUsage for what is no whole number."""
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise BadUsage(f"seed is {seed!r}: hand in a whole number")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise BadUsage(f"seed is {seed!r}: hand in a whole number of 0 or more")

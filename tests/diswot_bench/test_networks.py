@@ -129,13 +129,12 @@ def test_what_does_not_fit_is_told_in_a_line(batch: tuple[torch.Tensor, torch.Te
         ({"seed": -1}, "seed is -1"),
         ({"seed": 1.5}, "seed is 1.5"),
         ({"second": torch.zeros(2)}, "second is a Tensor: give a pair"),
-        ({"images": "birds"}, "images are a str"),
-        ({"images": torch.zeros(8, 3, 12, 12, device="meta")}, "on the device 'meta'"),
+        ({"images": "birds"}, "images of type str make no tensor"),
+        ({"images": torch.zeros(8, 3, 12, 12, device="meta")}, "images are on the meta device"),
         ({"images": torch.zeros(8, 3, 12, 12, dtype=torch.complex64)}, "images are torch.complex64"),
-        ({"labels": None}, "labels are a NoneType"),
-        ({"labels": ["a", "b"]}, "labels are a list"),
+        ({"labels": ["a", "b"]}, "labels of type list make no tensor"),
     ],
-    ids=["seed", "half", "second", "text", "meta", "complex", "none", "words"],
+    ids=["seed", "half", "second", "text", "meta", "complex", "words"],
 )
 def test_options_that_mean_nothing_are_told_in_a_line(
     options: dict[str, Any], said: str, batch: tuple[torch.Tensor, torch.Tensor]
@@ -143,6 +142,12 @@ def test_options_that_mean_nothing_are_told_in_a_line(
     given = {"images": batch[0], "labels": batch[1]} | options
     with pytest.raises(db.BadInput, match=said):
         db.score("nwot", network(4), **given)
+
+
+def test_labels_that_are_not_there_are_missed_by_who_reads_them(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    assert db.score("nwot", network(4), batch[0], None) == db.score("nwot", network(4), *batch)
+    with pytest.raises(db.NotApplicable, match="labels"):
+        db.score("snip", network(4), batch[0], None)
 
 
 def test_one_network_is_ranked_among_nothing(batch: tuple[torch.Tensor, torch.Tensor]) -> None:

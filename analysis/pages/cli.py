@@ -179,13 +179,16 @@ def network_docs_command() -> None:
 
 
 def readme_command() -> None:
-    """Write what README.md states of results and rooms, and docs/results.md, from the tables and the tree."""
-    from analysis.pages import readme, results
-    from common.formats import read_text, write_text
+    """Write what README.md and docs/labels.md state of results and rooms, docs/results.md and docs/labels.json, from
+    the tables and the tree."""
+    from analysis.pages import label_card, readme, results
+    from common.formats import read_text, write_json, write_text
 
     write_text(readme.PAGE, readme.whole_page(read_text(readme.PAGE)))
     write_text(results.PAGE, results.page())
-    print(f"wrote what is made of {readme.PAGE}, and {results.PAGE}")
+    write_text(label_card.PAGE, label_card.whole_page(read_text(label_card.PAGE)))
+    write_json(label_card.CARD, label_card.finite({"labels": label_card.cards()}))
+    print(f"wrote what is made of {readme.PAGE} and {label_card.PAGE}, {label_card.CARD}, and {results.PAGE}")
 
 
 def architecture_command() -> None:

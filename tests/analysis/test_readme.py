@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.pages import label_card
 from analysis.pages import results as results_page
 from analysis.pages.readme import LEADERBOARD, PAGE, block, page, whole_page
 from analysis.pages.results import FIGURES
 from common.errors import BadInput
+from distill.tables import read_table, table_path
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = LEADERBOARD
@@ -68,6 +70,17 @@ def test_the_page_is_what_the_tables_say() -> None:
 def test_the_page_of_results_is_what_the_tables_say() -> None:
     made = results_page.page(ROOT / "results")
     assert (ROOT / results_page.PAGE).read_text(encoding="utf-8") == made, "stale: run `python -m analysis readme`"
+
+
+def test_the_label_card_is_what_the_tables_say() -> None:
+    text = (ROOT / label_card.PAGE).read_text(encoding="utf-8")
+    assert text == label_card.whole_page(text, ROOT / "results"), "stale: run `python -m analysis readme`"
+    card = json.loads((ROOT / label_card.CARD).read_text(encoding="utf-8"))
+    assert card == {"labels": label_card.finite(label_card.cards(ROOT / "results"))}, "stale"
+    for one in card["labels"]:
+        table = read_table(table_path(one["benchmark"], "distilled", ROOT / "results/accuracies")).rows
+        assert one["functions"] == table["cell"].nunique()
+        assert one["gain_points"]["interval"][0] < one["gain_points"]["mean"] < one["gain_points"]["interval"][1]
 
 
 def test_the_readme_is_short() -> None:

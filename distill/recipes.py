@@ -190,6 +190,7 @@ STUDIED = {
         "cifar10-16px",
         _STEPS,
         "cifar10-16px:batch=64:learning_rate=0.1",
+        "cifar10-16px:epoch_steps=1600",
         "cifar10-16px:batch=64:epoch_steps=1600:learning_rate=0.1",
         "cifar10-16px:batch=256:epoch_steps=400:learning_rate=0.4",
         f"{_STEPS}:precision=bfloat16",

@@ -30,8 +30,17 @@ SAID = [[-1.5, -1.4, -1.6], [-1.0, -1.2, -1.1], [-2.0, -1.9, -2.1], [-0.5, -0.6,
 
 
 @pytest.fixture(autouse=True)
-def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+def _few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("analysis.stats.bootstrap.RESAMPLES", 60)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_recipe_that_labels_follow_has_its_tables_among_accuracies(folder: Path, published: Path) -> None:
+    before = study(BENCHMARK, folder, published)
+    Path("results/accuracies").mkdir(parents=True)
+    for path in folder.glob(f"{FIRST}-*"):
+        path.rename(Path("results/accuracies") / path.name)
+    assert study(BENCHMARK, folder, published) == before
 
 
 def plant(

@@ -63,10 +63,13 @@ def _leaderboard(found: Findings) -> str:
     )
     said = (
         f"{found.of_params()} {found.of_diswot()} With the *gain* of distillation the strongest correlation is "
-        f"{found.strongest_with_gain()}. Which cells are judged moves a correlation more than most proxies differ: on "
-        f"functions and on all cells that these labels hold for, {', '.join(found.of_sets())} "
-        f"([all sets](../results/tables/sets-{found.benchmark}.md))."
+        f"{found.strongest_with_gain()}."
     )
+    if sets := found.of_sets():
+        said += (
+            " Which cells are judged moves a correlation more than most proxies differ: on functions and on all cells "
+            f"that these labels hold for, {', '.join(sets)} ([all sets](../results/tables/sets-{found.benchmark}.md))."
+        )
     figures = [
         f"![{text}](../results/figures/{found.benchmark}-distilled-{name}.png)\n" for name, text in FIGURES.items()
     ]

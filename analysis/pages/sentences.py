@@ -128,7 +128,9 @@ class Findings:
         )
 
     def of_sets(self) -> list[str]:
-        """Spearman of those always shown on functions and on all labelled cells."""
+        """Spearman of those always shown on functions and on all labelled cells; nothing where not all are scored."""
+        if not (self.results / "tables" / f"sets-{self.benchmark}.csv").is_file():
+            return []
         table = read_table(self.results, f"sets-{self.benchmark}").pivot(
             index="proxy", columns="set", values="spearman"
         )

@@ -165,6 +165,11 @@ def _searches(sources: Sources) -> pd.DataFrame | None:
     return searches_table.frame(judge(sources.setting, labels, spent=sources.costs, chosen=chosen)[0])
 
 
+def _sets(sources: Sources) -> pd.DataFrame | None:
+    found = cell_sets.on_sets(sources.scores, sources.setting, sources.labels_of("distilled"))
+    return sets_table.frame(found) if found else None
+
+
 REGISTRY: dict[str, Definition] = {
     **{f"leaderboard-{{}}-{kind}": _leaderboard(kind) for kind in TABLES},
     "kinds-{}": Definition(
@@ -178,9 +183,7 @@ REGISTRY: dict[str, Definition] = {
         lambda frame, sources: pairs_table.table(frame, sources.spearmans, sources.where),
     ),
     "sets-{}": Definition(
-        lambda sources: sets_table.frame(
-            cell_sets.on_sets(sources.scores, sources.setting, sources.labels_of("distilled"))
-        ),
+        _sets,
         lambda frame, sources: sets_table.table(frame, f"{sources.name}, distilled"),
     ),
     "variance-{}": Definition(

@@ -14,7 +14,7 @@ from analysis.pages.cli import COMMANDS
 from bench.options import Modules
 from common import results as places
 from common.cli import application, print_table
-from common.options import Json
+from common.options import CELLS, PROXIES, Json
 
 if TYPE_CHECKING:
     from analysis.stats.correlation import Correlation
@@ -32,14 +32,14 @@ def main() -> None:
 
 @app.command("correlate")
 def correlate_command(
-    proxies: Annotated[list[str], typer.Argument(help="Names, separated by spaces or commas, or all.")],
+    proxies: Annotated[list[str], typer.Argument(help=f"{PROXIES} Spaces may stand for commas.")],
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose scores to judge.")] = "digits",
     against: Annotated[
         str, typer.Option(help="distilled, vanilla, gain, a table, or a CSV file with cell|index|arch and accuracy.")
     ] = "distilled",
     cells: Annotated[
         str | None,
-        typer.Option(help="all, valid, unique, functions, labelled or a file; default: what labels are of."),
+        typer.Option(help=f"{CELLS}; default: what labels are of."),
     ] = None,
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.SCATTERS,
@@ -88,7 +88,7 @@ def teachers_command(
     against: Annotated[
         str | None, typer.Option(help="Labels, as in `correlate`; default: distilled, where there is a table.")
     ] = None,
-    cells: Annotated[str, typer.Option(help="all, valid, unique, functions or a file.")] = "functions",
+    cells: Annotated[str, typer.Option(help=f"{CELLS}.")] = "functions",
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     proxy_module: Modules = None,
     as_json: Json = False,

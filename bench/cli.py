@@ -28,7 +28,7 @@ from bench.options import (
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadInput, BadUsage
-from common.options import Data, Device, Json
+from common.options import CELLS, PROXIES, Data, Device, Json
 
 if TYPE_CHECKING:
     from proxies.base import Named
@@ -41,10 +41,7 @@ def run_command(
     proxies: Proxies,
     benchmark: BenchmarkName = "digits",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0-2: each draws its own weights and batch.")] = "0",
-    cells: Annotated[
-        str,
-        typer.Option(help="all, valid, unique, functions (of ResNets: all), labelled, or a file, a cell a line."),
-    ] = "all",
+    cells: Annotated[str, typer.Option(help=f"{CELLS}.")] = "all",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the seeded visiting order.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
@@ -267,7 +264,7 @@ def verify_command(
 @app.command("diff")
 def diff_command(
     other: Annotated[Path, typer.Argument(help="The store to compare with.")],
-    proxies: Proxies = "all",
+    proxies: Annotated[str | None, typer.Argument(help=f"{PROXIES} Default: what both stores hold.")] = None,
     benchmark: BenchmarkName = "digits",
     store: Store = STORE,
     teacher: TeacherName = "default",
@@ -275,12 +272,14 @@ def diff_command(
     as_json: Json = False,
 ) -> None:
     """How far two stores' scores of the same cells differ, in numbers and in the order of cells."""
-    chosen, setting = resolve(proxies, benchmark, "own", teacher, proxy_module)
+    chosen, setting = resolve(proxies or "params", benchmark, "own", teacher, proxy_module)
 
-    from bench.checks.diff import diff
+    from bench.checks.diff import diff, held_by_both
     from bench.store import ScoreStore
 
     one, two = (ScoreStore(path, write=False) for path in (store, other))
+    if proxies is None:
+        chosen = held_by_both(one, two, setting, tuple(proxy_module or ()))
     found = diff(one, two, setting, chosen)
     if as_json:
         print(json.dumps([difference._asdict() for difference in found], indent=2))

@@ -31,6 +31,7 @@ from common.errors import BadInput, BadUsage
 from common.options import CELLS, PROXIES, Data, Device, Json
 
 if TYPE_CHECKING:
+    from bench.runner import Request
     from proxies.base import Named
 
 app = application("Score untrained networks with zero-cost proxies, against a fixed teacher.")
@@ -95,6 +96,7 @@ def run_command(
         together=together,
         timeout=TIMEOUT if careful else timeout,
     )
+    _tell_labelled(request)
     with extended(store) as opened:
         summary = execute(request, opened)
     print(f"{summary.ok} of {summary.wanted} scores in {store}, {summary.passes} passes in {summary.seconds:.1f} s")
@@ -102,6 +104,19 @@ def run_command(
         why = f", {summary.why}" if summary.why else ""
         print(f"{summary.failed} have no score{why}; --retry tries again", file=sys.stderr)
         sys.exit(3)
+
+
+def _tell_labelled(request: Request) -> None:
+    """Say before the work begins how many of the cells can be judged."""
+    from bench.plan import hint, labelled_among, select_of
+
+    cells = select_of(request.cells, request.benchmark, request.limit)
+    labelled, known = labelled_among(cells, request.benchmark)
+    if known:
+        print(
+            f"{labelled} of {len(cells)} cells have a label{hint(labelled, len(cells), labelled == known)}",
+            file=sys.stderr,
+        )
 
 
 @app.command("list")

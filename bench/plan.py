@@ -72,6 +72,23 @@ def select_of(which: str, benchmark: Benchmark, limit: int | None = None) -> lis
     return _visited(set.intersection(*found), benchmark.space, limit)
 
 
+FEW = 0.1
+"""Below which share of cells those with a label are so few that the set of them is named."""
+
+
+def hint(labelled: int, cells: int, all_of_them: bool) -> str:
+    """How to score cells that have a label, where few of those that are scored do and there are others."""
+    return f"; `--cells {LABELLED}` scores those that have one" if labelled < FEW * cells and not all_of_them else ""
+
+
+def labelled_among(cells: Iterable[int], benchmark: Benchmark) -> tuple[int, int]:
+    """How many of these cells have a label, and how many cells of the benchmark have one; none where there is none."""
+    if not labelled_modes(benchmark.name):
+        return 0, 0
+    labelled = set(select_of(LABELLED, benchmark))
+    return len(labelled.intersection(cells)), len(labelled)
+
+
 def labelled_modes(benchmark: str) -> list[str]:
     """The modes of training that a benchmark has an accuracy table of, here or among what was shipped."""
     return [mode for mode in MODES if here_or_shipped(table_path(benchmark, mode)).exists()]

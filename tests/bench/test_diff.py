@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filled import fill
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
-from test_store_merge import fill
 
 from bench.benchmarks import benchmark
 from bench.checks.diff import Difference, _turned, diff

@@ -26,7 +26,7 @@ from bench.options import (
     resolve,
 )
 from common import results
-from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table, printable
 from common.errors import BadInput, BadUsage
 from common.options import CELLS, PROXIES, Data, Device, Json
 
@@ -120,14 +120,22 @@ def _tell_labelled(request: Request) -> None:
 
 
 @app.command("list")
-def list_command(as_json: Json = False, proxy_module: Modules = None) -> None:
+def list_command(
+    part: Annotated[str, typer.Argument(help="Only proxies whose name has this in it.")] = "",
+    as_json: Json = False,
+    proxy_module: Modules = None,
+) -> None:
     """The known proxies."""
 
+    from common.errors import unknown
     from proxies.base import Proxy
     from proxies.registry import known, populations
 
     files = tuple(proxy_module or ())
-    classes: dict[str, type[Named]] = dict(sorted((known(files) | populations(files)).items()))
+    every: dict[str, type[Named]] = dict(sorted((known(files) | populations(files)).items()))
+    classes = {name: cls for name, cls in every.items() if part in name}
+    if not classes:
+        raise unknown("proxy", part, every)
     entries = [
         {
             "name": name,
@@ -148,6 +156,25 @@ def list_command(as_json: Json = False, proxy_module: Modules = None) -> None:
         for entry, cls in zip(entries, classes.values(), strict=True)
     ]
     print_table(["proxy", *facts[1:], "reference"], rows)
+
+
+@app.command("describe")
+def describe_command(
+    proxy: Annotated[str, typer.Argument(help="A proxy, such as nwot or diswot:variant=paper.")],
+    as_json: Json = False,
+    proxy_module: Modules = None,
+) -> None:
+    """A proxy's formula, what it reads, its paper, and what is published of its cost and its ranking."""
+    from proxies.registry import choose
+
+    chosen = choose(proxy, tuple(proxy_module or ()))
+    if len(chosen) > 1:
+        raise BadUsage(f"describe '{proxy}': one proxy at a time")
+
+    from bench.describe import described, lines
+
+    found = described(chosen[0])
+    print(json.dumps([found], indent=2) if as_json else "\n".join(map(printable, lines(found))))
 
 
 @app.command("status")

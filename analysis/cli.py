@@ -57,7 +57,7 @@ def correlate_command(
     from analysis.studies.over_params import beside
 
     labels = load_labels(against, benchmark)
-    which = cells or ("functions" if labels.of_functions else "all")
+    which = labels.set_of(cells)
     labelled = label_cells(labels, which)
     found = results(store, setting, chosen, labelled, which, files)
     judged = Judged(

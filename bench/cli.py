@@ -17,6 +17,7 @@ from bench.options import (
     Backbone,
     BenchmarkName,
     Executor,
+    Live,
     Modules,
     Proxies,
     Store,
@@ -26,7 +27,16 @@ from bench.options import (
     resolve,
 )
 from common import results
-from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table, printable
+from common.cli import (
+    application,
+    at_least_one,
+    choose_device,
+    data_folder,
+    parse_seeds,
+    print_table,
+    printable,
+    without,
+)
 from common.errors import BadInput, BadUsage
 from common.options import CELLS, PROXIES, Data, Device, Json
 
@@ -37,7 +47,6 @@ if TYPE_CHECKING:
 app = application("Score untrained networks with zero-cost proxies, against a fixed teacher.")
 
 
-@app.command("run")
 def run_command(
     proxies: Proxies,
     benchmark: BenchmarkName = "digits",
@@ -62,6 +71,7 @@ def run_command(
         typer.Option(help="Seconds until a pass that does not come back is given up; default 600."),
     ] = None,
     proxy_module: Modules = None,
+    live: Live | None = None,
 ) -> None:
     """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
     at_least_one("--limit", limit)
@@ -98,12 +108,15 @@ def run_command(
     )
     _tell_labelled(request)
     with extended(store) as opened:
-        summary = execute(request, opened)
+        summary = execute(request, opened, live)
     print(f"{summary.ok} of {summary.wanted} scores in {store}, {summary.passes} passes in {summary.seconds:.1f} s")
     if summary.failed:
         why = f", {summary.why}" if summary.why else ""
         print(f"{summary.failed} have no score{why}; --retry tries again", file=sys.stderr)
         sys.exit(3)
+
+
+app.command("run")(without(run_command, "live"))
 
 
 def _tell_labelled(request: Request) -> None:

@@ -123,7 +123,7 @@ def figures_command(
     few = [name.strip() for name in proxies.split(",")] if proxies else None
     for each in chosen:
         labels = load_labels(against, each)
-        which = cells or ("functions" if labels.of_functions else "all")
+        which = labels.set_of(cells)
         for path in draw_all(named(each), against, labels, which, scores, costs, output, few):
             print(f"wrote {path}")
         for path in draw_subgraphs(each, output=output):

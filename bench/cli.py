@@ -17,7 +17,6 @@ from bench.options import (
     Backbone,
     BenchmarkName,
     Executor,
-    Live,
     Modules,
     Proxies,
     Store,
@@ -39,6 +38,7 @@ from common.cli import (
 )
 from common.errors import BadInput, BadUsage
 from common.options import CELLS, PROXIES, Data, Device, Json
+from common.progress import Live
 
 if TYPE_CHECKING:
     from bench.runner import Request
@@ -184,7 +184,7 @@ def describe_command(
     if len(chosen) > 1:
         raise BadUsage(f"describe '{proxy}': one proxy at a time")
 
-    from bench.describe import described, lines
+    from bench.measure.describe import described, lines
 
     found = described(chosen[0])
     print(json.dumps([found], indent=2) if as_json else "\n".join(map(printable, lines(found))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,8 +50,6 @@ def _used(files: list[Path] | None) -> list[Path] | None:
     return files
 
 
-Live = Callable[[Mapping[int, float]], str]
-"""What to say meanwhile of the scores so far, by cell, of the first proxy with the first seed."""
 STORE = results.SCORE_STORE
 Modules = Annotated[
     list[Path] | None,

@@ -16,7 +16,6 @@ import images
 from bench.benchmarks import Benchmark
 from bench.edited import settle_sources
 from bench.identity import fingerprint, name_of, reads_batch, reads_second, settings
-from bench.options import Live
 from bench.plan import Pass, Want, passes, select_of
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
@@ -24,7 +23,7 @@ from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool, results
 from common.errors import BadInput, BadUsage
 from common.pool import Died, Job, TimedOut
-from common.progress import Progress
+from common.progress import Live, Progress
 from proxies import registry
 from proxies.base import Proxy
 from spaces.space import Space
@@ -126,7 +125,7 @@ def _why(failed: Sequence[tuple[int, str, str]], request: Request, store: ScoreS
 def execute(request: Request, store: ScoreStore, live: Live | None = None) -> Summary:
     """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight.
 
-    `live` has its say in the progress line.
+    `live` has its say in the progress line, of the first proxy's scores with the first seed.
     """
     start = time.monotonic()
     proxies, space = request.proxies, request.benchmark.space

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 LINE_EVERY = 15.0
@@ -14,6 +14,9 @@ ASKED_EVERY = 1.0
 """Seconds at least between two questions for what stands beside the rate."""
 RARELY = 200
 """How many times longer than a question took the next one waits: together they take half a percent of the time."""
+
+Live = Callable[[Mapping[int, float]], str]
+"""What a long work says meanwhile of the numbers it has so far, by cell."""
 
 
 class Progress:

@@ -60,7 +60,7 @@ def _live(against: str, benchmark: str, cells: str) -> Callable[[Mapping[int, fl
     def judge() -> Callable[[Mapping[int, float]], str]:
         from analysis.read.columns import label_cells
         from analysis.read.labels import load_labels
-        from analysis.studies.live import live
+        from analysis.stats.live import live
 
         with contextlib.redirect_stderr(io.StringIO()):  # as above
             labels = load_labels(against, benchmark)

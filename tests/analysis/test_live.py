@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from analysis.stats.correlation import spearman_interval
-from analysis.studies.live import interval, live
+from analysis.stats.live import interval, live
 from common import progress
 from tests.conftest import Command
 
@@ -68,4 +68,3 @@ def test_a_run_tells_it_and_n_grows(command: Command, tmp_path: Path, monkeypatc
     assert counts[0] < counts[-1] == 40
     again = command(*words, 60)
     assert int(re.findall(r", n = (\d+)\n", again.err)[0]) > 40, "what was stored counts too"
-    assert re.search(r"params +40 ", first.out)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.describe import described, lines
+from bench.measure.describe import described, lines
 from proxies import registry
 from tests.conftest import ROOT, Command
 

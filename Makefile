@@ -12,6 +12,7 @@ BENCH ?= digits
 AGAINST ?= distilled
 LOSSES ?= vanilla,kd,diswot+,replay
 RUN := $(VENV)/bin/python
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make " + sys.argv[1])
 
 # one thread a process: workers share the cores, and sums keep their order
 export OMP_NUM_THREADS ?= 1
@@ -145,8 +146,8 @@ audit: $(VENV)/.core $(VENV)/.tools  ## known weaknesses of what is installed, a
 	@$(VENV)/tools/bin/pip-audit --strict --skip-editable --path $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 $(VENV)/.core: setup.cfg pyproject.toml constraints.txt
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@$(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@test -x $(RUN) || { $(PYTHON) -c '$(NEW_ENOUGH)' PYTHON=python3.12 && $(PYTHON) -m venv $(VENV); }
+	@$(RUN) -c '$(NEW_ENOUGH)' 'clean, then make PYTHON=python3.12'
 	@echo "installing into $(VENV)"
 	@$(RUN) -m pip install -q -c constraints.txt -e .
 	@$(RUN) -m pip install -q --no-deps xautodl==1.0.0  # its own pins cannot be met on Python 3.11

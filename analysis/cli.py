@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from analysis.pages.cli import COMMANDS
 from bench.options import Modules
 from common import results as places
-from common.cli import application, print_table
-from common.options import Json
-
-if TYPE_CHECKING:
-    from analysis.stats.correlation import Correlation
-    from analysis.stats.reliability import Reliability
-    from analysis.studies.correlate import Result
-    from analysis.studies.over_params import Beside
+from common.cli import application
+from common.options import CELLS, PROXIES, Json
 
 app = application("How well scores rank cells the way accuracies do.")
 
@@ -32,20 +24,20 @@ def main() -> None:
 
 @app.command("correlate")
 def correlate_command(
-    proxies: Annotated[list[str], typer.Argument(help="Names, separated by spaces or commas, or all.")],
+    proxies: Annotated[list[str], typer.Argument(help=f"{PROXIES} Spaces may stand for commas.")],
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose scores to judge.")] = "digits",
     against: Annotated[
         str, typer.Option(help="distilled, vanilla, gain, a table, or a CSV file with cell|index|arch and accuracy.")
     ] = "distilled",
     cells: Annotated[
         str | None,
-        typer.Option(help="all, valid, unique, functions, labelled or a file; default: what labels are of."),
+        typer.Option(help=f"{CELLS}; default: what labels are of."),
     ] = None,
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.SCATTERS,
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
     proxy_module: Modules = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output; no figures.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Kendall tau-b, Spearman with its 95 % bootstrap interval, and Pearson, with params and flops beside."""
     from bench.benchmarks import benchmark as named
@@ -56,6 +48,8 @@ def correlate_command(
     chosen = choose(",".join(proxies), files)
     setting = with_teacher(named(benchmark), teacher)
 
+    from analysis.figures import draw_one
+    from analysis.judged import Judged, entries, show
     from analysis.read.columns import label_cells
     from analysis.read.labels import load_labels
     from analysis.stats.reliability import reliability
@@ -63,22 +57,28 @@ def correlate_command(
     from analysis.studies.over_params import beside
 
     labels = load_labels(against, benchmark)
-    which = cells or ("functions" if labels.of_functions else "all")
+    which = labels.set_of(cells)
     labelled = label_cells(labels, which)
     found = results(store, setting, chosen, labelled, which, files)
+    judged = Judged(
+        benchmark=benchmark,
+        against=against,
+        source=labels.source,
+        cells=which,
+        labelled=len(labelled),
+        results=found,
+        beside=beside(found, labelled, setting.space),
+        reliability=reliability(labels.by_seed),
+        store=store,
+        figures={
+            one.proxy: draw_one(one, benchmark, against, which, labels.quantity, figures)
+            for one in found[: len(chosen)]
+        },
+    )
     if as_json:
-        print(json.dumps([_entry(result, benchmark, against, which) for result in found], indent=2))
+        print(json.dumps(entries(judged), indent=2))
         return
-    _print(found, f"{benchmark} against {against} ({labels.source})", which, len(labelled))
-    print(_ceiling(reliability(labels.by_seed)))
-    _print_beside(beside(found, labelled, setting.space))
-    print(f"scores: {store}")
-
-    from analysis.figures import draw_one
-
-    for result in found[: len(chosen)]:
-        path = draw_one(result, benchmark, against, which, labels.quantity, figures)
-        print(f"figure: {path}")
+    show(judged)
 
 
 @app.command("teachers")
@@ -88,7 +88,7 @@ def teachers_command(
     against: Annotated[
         str | None, typer.Option(help="Labels, as in `correlate`; default: distilled, where there is a table.")
     ] = None,
-    cells: Annotated[str, typer.Option(help="all, valid, unique, functions or a file.")] = "functions",
+    cells: Annotated[str, typer.Option(help=f"{CELLS}.")] = "functions",
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     proxy_module: Modules = None,
     as_json: Json = False,
@@ -217,77 +217,3 @@ def student_command(
 
 for name, command in COMMANDS.items():
     app.command(name)(command)
-
-
-def _entry(result: Result, benchmark: str, against: str, cells: str) -> dict[str, Any]:
-    correlation = result.correlation
-
-    def number(value: float) -> float | None:  # JSON has no NaN
-        return None if math.isnan(value) else value
-
-    return {
-        "proxy": result.proxy,
-        "benchmark": benchmark,
-        "against": against,
-        "cells": cells,
-        "n": correlation.n,
-        "coverage": result.coverage,
-        "kendall": number(correlation.kendall),
-        "spearman": number(correlation.spearman),
-        "pearson": number(correlation.pearson),
-        "spearman_low": number(correlation.spearman_low),
-        "spearman_high": number(correlation.spearman_high),
-        "seeds": result.seeds,
-    }
-
-
-def _print(found: list[Result], title: str, cells: str, labelled: int) -> None:
-    print(f"{title}; cell set '{cells}', {labelled} labelled cells")
-    rows: list[list[object]] = []
-    for result in found:
-        seeds = ",".join(map(str, result.seeds)) or "none needed"
-        rows.append([result.proxy, result.correlation.n, f"{result.coverage:.1%}", *_said(result.correlation), seeds])
-        if result.worst is not None:
-            rows.append(["  failed ranked last", result.worst.n, "", *_said(result.worst), ""])
-    print_table(["proxy", "n", "coverage", "Kendall", "Spearman", "95 % interval", "Pearson", "seeds"], rows)
-    if len({result.correlation.n for result in found}) > 1:
-        print(
-            "note: n differs, and the cells move a correlation: compare two proxies on the same ones, or each with "
-            "params below",
-            file=sys.stderr,
-        )
-
-
-def _print_beside(found: list[Beside]) -> None:
-    from analysis.typeset import between, number
-
-    rows: list[list[object]] = [
-        [
-            one.proxy,
-            one.over.n,
-            number(one.over.difference, 3, signed=True),
-            between(one.over.low, one.over.high, 3, signed=True),
-            "< .001" if one.over.p_holm < 0.001 else number(one.over.p_holm, 3),
-            number(one.given, 3, signed=True),
-        ]
-        for one in found
-    ]
-    print("\nbeside params, on the cells that both score; p corrected for all proxies named (Holm)")
-    print_table(["proxy", "n", "Spearman over params", "95 % interval", "p", "partial Spearman given params"], rows)
-
-
-def _said(found: Correlation) -> list[str]:
-    from analysis.typeset import between, number
-
-    interval = between(found.spearman_low, found.spearman_high, 3)
-    return [number(found.kendall, 3), number(found.spearman, 3), interval, number(found.pearson, 3)]
-
-
-def _ceiling(found: Reliability | None) -> str:
-    if found is None:
-        return "ceiling: unknown, the labels have a single seed"
-    return (
-        f"ceiling: labels of two seeds agree with Spearman {found.spearman:.3f}, Kendall {found.kendall:.3f} "
-        f"({found.cells} cells); reliability of the {found.seeds}-seed mean {found.reliability:.3f}, "
-        f"so a proxy that knew the true ranking would reach Spearman {found.ceiling:.3f}"
-    )

@@ -26,25 +26,32 @@ from bench.options import (
     resolve,
 )
 from common import results
-from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.cli import (
+    application,
+    at_least_one,
+    choose_device,
+    data_folder,
+    parse_seeds,
+    print_table,
+    printable,
+    without,
+)
 from common.errors import BadInput, BadUsage
-from common.options import Data, Device, Json
+from common.options import CELLS, PROXIES, Data, Device, Json
+from common.progress import Live
 
 if TYPE_CHECKING:
+    from bench.runner import Request
     from proxies.base import Named
 
 app = application("Score untrained networks with zero-cost proxies, against a fixed teacher.")
 
 
-@app.command("run")
 def run_command(
     proxies: Proxies,
     benchmark: BenchmarkName = "digits",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0 or 0-2: each draws its own weights and batch.")] = "0",
-    cells: Annotated[
-        str,
-        typer.Option(help="all, valid, unique, functions (of ResNets: all), labelled, or a file, a cell a line."),
-    ] = "all",
+    cells: Annotated[str, typer.Option(help=f"{CELLS}.")] = "all",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the seeded visiting order.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
@@ -64,6 +71,7 @@ def run_command(
         typer.Option(help="Seconds until a pass that does not come back is given up; default 600."),
     ] = None,
     proxy_module: Modules = None,
+    live: Live | None = None,
 ) -> None:
     """Score cells; go on where an earlier run stopped. Exit code 3 if cells are left without a score."""
     at_least_one("--limit", limit)
@@ -98,8 +106,9 @@ def run_command(
         together=together,
         timeout=TIMEOUT if careful else timeout,
     )
+    _tell_labelled(request)
     with extended(store) as opened:
-        summary = execute(request, opened)
+        summary = execute(request, opened, live)
     print(f"{summary.ok} of {summary.wanted} scores in {store}, {summary.passes} passes in {summary.seconds:.1f} s")
     if summary.failed:
         why = f", {summary.why}" if summary.why else ""
@@ -107,15 +116,39 @@ def run_command(
         sys.exit(3)
 
 
+app.command("run")(without(run_command, "live"))
+
+
+def _tell_labelled(request: Request) -> None:
+    """Say before the work begins how many of the cells can be judged."""
+    from bench.plan import hint, labelled_among, select_of
+
+    cells = select_of(request.cells, request.benchmark, request.limit)
+    labelled, known = labelled_among(cells, request.benchmark)
+    if known:
+        print(
+            f"{labelled} of {len(cells)} cells have a label{hint(labelled, len(cells), labelled == known)}",
+            file=sys.stderr,
+        )
+
+
 @app.command("list")
-def list_command(as_json: Json = False, proxy_module: Modules = None) -> None:
+def list_command(
+    part: Annotated[str, typer.Argument(help="Only proxies whose name has this in it.")] = "",
+    as_json: Json = False,
+    proxy_module: Modules = None,
+) -> None:
     """The known proxies."""
 
+    from common.errors import unknown
     from proxies.base import Proxy
     from proxies.registry import known, populations
 
     files = tuple(proxy_module or ())
-    classes: dict[str, type[Named]] = dict(sorted((known(files) | populations(files)).items()))
+    every: dict[str, type[Named]] = dict(sorted((known(files) | populations(files)).items()))
+    classes = {name: cls for name, cls in every.items() if part in name}
+    if not classes:
+        raise unknown("proxy", part, every)
     entries = [
         {
             "name": name,
@@ -136,6 +169,25 @@ def list_command(as_json: Json = False, proxy_module: Modules = None) -> None:
         for entry, cls in zip(entries, classes.values(), strict=True)
     ]
     print_table(["proxy", *facts[1:], "reference"], rows)
+
+
+@app.command("describe")
+def describe_command(
+    proxy: Annotated[str, typer.Argument(help="A proxy, such as nwot or diswot:variant=paper.")],
+    as_json: Json = False,
+    proxy_module: Modules = None,
+) -> None:
+    """A proxy's formula, what it reads, its paper, and what is published of its cost and its ranking."""
+    from proxies.registry import choose
+
+    chosen = choose(proxy, tuple(proxy_module or ()))
+    if len(chosen) > 1:
+        raise BadUsage(f"describe '{proxy}': one proxy at a time")
+
+    from bench.measure.describe import described, lines
+
+    found = described(chosen[0])
+    print(json.dumps([found], indent=2) if as_json else "\n".join(map(printable, lines(found))))
 
 
 @app.command("status")
@@ -267,7 +319,7 @@ def verify_command(
 @app.command("diff")
 def diff_command(
     other: Annotated[Path, typer.Argument(help="The store to compare with.")],
-    proxies: Proxies = "all",
+    proxies: Annotated[str | None, typer.Argument(help=f"{PROXIES} Default: what both stores hold.")] = None,
     benchmark: BenchmarkName = "digits",
     store: Store = STORE,
     teacher: TeacherName = "default",
@@ -275,12 +327,14 @@ def diff_command(
     as_json: Json = False,
 ) -> None:
     """How far two stores' scores of the same cells differ, in numbers and in the order of cells."""
-    chosen, setting = resolve(proxies, benchmark, "own", teacher, proxy_module)
+    chosen, setting = resolve(proxies or "params", benchmark, "own", teacher, proxy_module)
 
-    from bench.checks.diff import diff
+    from bench.checks.diff import diff, held_by_both
     from bench.store import ScoreStore
 
     one, two = (ScoreStore(path, write=False) for path in (store, other))
+    if proxies is None:
+        chosen = held_by_both(one, two, setting, tuple(proxy_module or ()))
     found = diff(one, two, setting, chosen)
     if as_json:
         print(json.dumps([difference._asdict() for difference in found], indent=2))

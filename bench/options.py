@@ -13,6 +13,7 @@ from common import modules, results
 from common.cli import choose_device
 from common.errors import BadInput
 from common.files import remove_empty
+from common.options import PROXIES
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark
@@ -59,7 +60,7 @@ Modules = Annotated[
         help="Python file that defines proxies, data sets, spaces or benchmarks.",
     ),
 ]
-Proxies = Annotated[str, typer.Argument(help="Names joined by commas (diswot:variant=paper sets a field), or all.")]
+Proxies = Annotated[str, typer.Argument(help=PROXIES)]
 BenchmarkName = Annotated[
     str,
     typer.Option(

@@ -6,15 +6,14 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from common.errors import BadInput, BadUsage
+from common.errors import BadInput
 from common.shipped import here_or_shipped
 from distill.recipes import MODES
 from distill.tables import read_table, table_path
 from proxies.base import Proxy
-from spaces.cell_file import read_cells
+from spaces.cell_file import cells_of
 from spaces.space import Space
 
 if TYPE_CHECKING:
@@ -56,8 +55,7 @@ def select(which: str, space: Space, limit: int | None = None) -> list[int]:
 
     Raises BadInput or BadUsage for an unknown set, a missing or empty file, a malformed or unknown cell.
     """
-    chosen = set(space.cell_set(which)) if which in space.sets else set(_read_cells(Path(which), space))
-    return _visited(chosen, space, limit)
+    return _visited(set(cells_of(which, space, further=(LABELLED,))), space, limit)
 
 
 def select_of(which: str, benchmark: Benchmark, limit: int | None = None) -> list[int]:
@@ -74,6 +72,23 @@ def select_of(which: str, benchmark: Benchmark, limit: int | None = None) -> lis
     return _visited(set.intersection(*found), benchmark.space, limit)
 
 
+FEW = 0.1
+"""Below which share of cells those with a label are so few that the set of them is named."""
+
+
+def hint(labelled: int, cells: int, all_of_them: bool) -> str:
+    """How to score cells that have a label, where few of those that are scored do and there are others."""
+    return f"; `--cells {LABELLED}` scores those that have one" if labelled < FEW * cells and not all_of_them else ""
+
+
+def labelled_among(cells: Iterable[int], benchmark: Benchmark) -> tuple[int, int]:
+    """How many of these cells have a label, and how many cells of the benchmark have one; none where there is none."""
+    if not labelled_modes(benchmark.name):
+        return 0, 0
+    labelled = set(select_of(LABELLED, benchmark))
+    return len(labelled.intersection(cells)), len(labelled)
+
+
 def labelled_modes(benchmark: str) -> list[str]:
     """The modes of training that a benchmark has an accuracy table of, here or among what was shipped."""
     return [mode for mode in MODES if here_or_shipped(table_path(benchmark, mode)).exists()]
@@ -81,12 +96,6 @@ def labelled_modes(benchmark: str) -> list[str]:
 
 def _visited(chosen: set[int], space: Space, limit: int | None) -> list[int]:
     return [cell for cell in visiting_order(space) if cell in chosen][:limit]
-
-
-def _read_cells(path: Path, space: Space) -> list[int]:
-    if not path.is_file():
-        raise BadUsage(f"--cells '{path}': neither a cell set ({', '.join((*space.sets, LABELLED))}) nor a file")
-    return read_cells(path, space)
 
 
 def passes(wants: Iterable[Want], proxies: Sequence[Proxy], space: Space) -> list[Pass]:

@@ -23,7 +23,7 @@ from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool, results
 from common.errors import BadInput, BadUsage
 from common.pool import Died, Job, TimedOut
-from common.progress import Progress
+from common.progress import Live, Progress
 from proxies import registry
 from proxies.base import Proxy
 from spaces.space import Space
@@ -122,8 +122,11 @@ def _why(failed: Sequence[tuple[int, str, str]], request: Request, store: ScoreS
     return f"{count} of them {status}: {reason} (`python -m bench show {shlex.join(words)}` shows one)"
 
 
-def execute(request: Request, store: ScoreStore) -> Summary:
-    """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight."""
+def execute(request: Request, store: ScoreStore, live: Live | None = None) -> Summary:
+    """Score what the store lacks. Rows are on disk as they come; a killed run loses at most the chunks in flight.
+
+    `live` has its say in the progress line, of the first proxy's scores with the first seed.
+    """
     start = time.monotonic()
     proxies, space = request.proxies, request.benchmark.space
     for proxy in proxies:
@@ -151,13 +154,17 @@ def execute(request: Request, store: ScoreStore) -> Summary:
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"
     title = f"{named} on {request.benchmark.name}"
     hopeless = _Hopeless({number for (number, _), identity in setting.items() if store.has_scores(identity)})
+    watched = setting[0, request.seeds[0]], request.seeds[0]
+    known = {row.cell: row.score for row in store.rows(*watched) if row.score is not None} if live else {}
     with (
-        Progress(title, len(tasks), "passes") as bar,
+        Progress(title, len(tasks), "passes", (lambda: live(known)) if live else None) as bar,
         closing(_outcomes(request, Job(setup, score_chunk), tasks)) as coming,
     ):
         for done, outcomes in coming:
             rows = [row for outcome in outcomes for row in rows_of(outcome, proxies, setting, wanted, space)]
             store.add(run_id, rows)
+            if live:
+                known |= {row.cell: row.score for row in rows if row[:2] == watched and row.score is not None}
             bar.advance(done, failed=sum(row.status != "ok" for row in rows))
             hopeless.look(outcomes, request, store)
     seconds = time.monotonic() - start

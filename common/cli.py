@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import re
 import signal
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -105,6 +108,19 @@ def application(help: str, group: type[TyperGroup] | None = None, *, completion:
     return typer.Typer(
         help=help, cls=group, no_args_is_help=True, add_completion=completion, pretty_exceptions_enable=False
     )
+
+
+def without(command: Callable[..., None], *hidden: str) -> Callable[..., None]:
+    """The command less parameters that no command line has, and callers in Python hand in."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(**given)
+
+    signature = inspect.signature(command, eval_str=True)
+    shown = [one for name, one in signature.parameters.items() if name not in hidden]
+    run.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    return run
 
 
 MOST_SEEDS = 1000

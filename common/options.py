@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+CELLS = "all, valid, unique, functions (of ResNets: all), labelled, or a file, a cell a line"
+PROXIES = "Names joined by commas (diswot:variant=paper sets a field), or all."
+
 Data = Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")]

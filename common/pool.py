@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from common.crew import Worker
@@ -38,8 +41,49 @@ class Job(Generic[Task, Result]):
 
 
 def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the cores that this process may use: those it is bound to, and no more than a container's quota is of."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(bound, quota() or bound)
+
+
+def quota(root: Path = Path("/")) -> int | None:
+    """The cores that the strictest quota on this process is of, a part of one counted whole; None without a quota.
+
+    Of cgroup v2 (`cpu.max`) or v1 (`cpu.cfs_quota_us`), in the process's own group and all around it. `root` is where
+    the file systems `proc` and `sys` are looked for.
+    """
+    found = [share for folder in _groups(root) for share in (_of_v2(folder), _of_v1(folder)) if share]
+    return max(1, math.ceil(min(found))) if found else None
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """The folders of the control groups that hold this process, as far as a container shows them."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for home in (controllers, "cpu", "") if controllers else ("", "unified"):
+            top = root / "sys/fs/cgroup" / home
+            inside = top / path.strip("/")  # a container may show its own group as the top, whatever it is called
+            yield from (folder for folder in (inside, *inside.parents) if folder == top or top in folder.parents)
+
+
+def _of_v2(folder: Path) -> float | None:
+    with suppress(OSError, ValueError):
+        most, period = (folder / "cpu.max").read_text().split()
+        return None if most == "max" else int(most) / int(period)
+    return None
+
+
+def _of_v1(folder: Path) -> float | None:
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        most = int((folder / "cpu.cfs_quota_us").read_text())
+        return None if most <= 0 else most / int((folder / "cpu.cfs_period_us").read_text())
+    return None
 
 
 def run(

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 LINE_EVERY = 15.0
 """Seconds between lines when standard error is not a terminal."""
+
+ASKED_EVERY = 1.0
+"""Seconds at least between two questions for what stands beside the rate."""
+RARELY = 200
+"""How many times longer than a question took the next one waits: together they take half a percent of the time."""
+
+Live = Callable[[Mapping[int, float]], str]
+"""What a long work says meanwhile of the numbers it has so far, by cell."""
 
 
 class Progress:
@@ -16,12 +25,15 @@ class Progress:
     `with Progress("diswot", total=5044, unit="passes") as bar: bar.advance(1, failed=0)`.
     """
 
-    def __init__(self, title: str, total: int, unit: str) -> None:
+    def __init__(self, title: str, total: int, unit: str, beside: Callable[[], str] | None = None) -> None:
+        """`beside` says what is to stand beside the rate; it is asked so seldom that it takes no time to speak of."""
         self.title = title
         self.total = total
         self.unit = unit
         self.done = 0
         self.failed = 0
+        self._beside = beside
+        self._said, self._ask_at = "", 0.0
 
     def __enter__(self) -> Progress:
         self._start = self._last = time.monotonic()
@@ -38,10 +50,11 @@ class Progress:
                 TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[failures]}"),
+                TextColumn("{task.fields[beside]}"),
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._task = self._bar.add_task(self.title, total=self.total, rate="", failures="")
+            self._task = self._bar.add_task(self.title, total=self.total, rate="", failures="", beside="")
         return self
 
     def advance(self, count: int, failed: int = 0) -> None:
@@ -53,12 +66,21 @@ class Progress:
         failures = f"{self.failed} failed" if self.failed else ""
         if self._bar is not None:
             text = f"{rate:.1f} {self.unit}/s"
-            self._bar.update(self._task, completed=self.done, rate=text, failures=failures)
+            self._bar.update(self._task, completed=self.done, rate=text, failures=failures, beside=self._told())
         elif self.done and now - self._last >= LINE_EVERY:  # there is no rate to tell before
             self._last = now
             left = (self.total - self.done) / rate
             line = f"{self.title}: {self.done}/{self.total}, {rate:.1f} {self.unit}/s, {left:.0f} s left"
-            print(f"{line}, {failures}" if failures else line, file=sys.stderr, flush=True)
+            print(", ".join(filter(None, (line, failures, self._told()))), file=sys.stderr, flush=True)
+
+    def _told(self) -> str:
+        """What is to stand beside, as it was lately."""
+        start = time.monotonic()
+        if self._beside is not None and start >= self._ask_at:
+            self._said = self._beside()
+            end = time.monotonic()
+            self._ask_at = end + max(ASKED_EVERY, RARELY * (end - start))
+        return self._said
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

@@ -47,7 +47,10 @@ def run_command(
     ] = "0-2",
     limit: Annotated[int | None, typer.Option(help="Only the first cells of the visiting order.")] = None,
     cells: Annotated[
-        Path | None, typer.Option(help="File with a cell a line: train these, into tables of their own.")
+        str | None,
+        typer.Option(
+            help="all, valid, unique, functions, or a file, a cell a line: train these, into tables of their own."
+        ),
     ] = None,
     teacher: Annotated[
         str | None,
@@ -72,10 +75,10 @@ def run_command(
 
     from common.pool import cores
     from distill.runs import run_missing
-    from spaces.cell_file import read_cells
+    from spaces.cell_file import cells_of
     from spaces.nb201.space import NB201
 
-    chosen = None if cells is None else read_cells(cells, NB201)
+    chosen = None if cells is None else cells_of(cells, NB201)
     where = choose_device(device)
     paths = run_missing(benchmark, numbers, limit, workers or cores(), store, tables, folder, where, chosen)
     for path in paths.values():

@@ -7,7 +7,7 @@ import functools
 import inspect
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +15,7 @@ import typer
 from analysis.cli import app as analysis
 from bench.cli import app as bench
 from bench.cli import list_command, run_command
-from common.cli import application
+from common.cli import application, without
 from distill.cli import app as distill
 from diswot_bench import __version__
 from search.cli import app as search
@@ -53,6 +53,22 @@ def _check(against: str, benchmark: str) -> None:
         load_labels(against, benchmark)
 
 
+def _live(against: str, benchmark: str, cells: str) -> Callable[[Mapping[int, float]], str]:
+    """What a run says of its scores meanwhile; the labels are read when it is first asked."""
+
+    @functools.cache
+    def judge() -> Callable[[Mapping[int, float]], str]:
+        from analysis.read.columns import label_cells
+        from analysis.read.labels import load_labels
+        from analysis.stats.live import live
+
+        with contextlib.redirect_stderr(io.StringIO()):  # as above
+            labels = load_labels(against, benchmark)
+        return live(label_cells(labels, labels.set_of(cells if cells != "all" else None)))
+
+    return lambda scores: judge()(scores)
+
+
 def _with_table(score: Callable[..., None]) -> Callable[..., None]:
     """`bench run`, and behind it the table of `analysis correlate`: what `make bench` runs."""
 
@@ -61,21 +77,22 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
         from analysis.cli import correlate_command
         from bench.plan import labelled_modes
 
-        benchmark, code = given["benchmark"], 0
+        benchmark, cells, code = given["benchmark"], given["cells"], 0
+        judged = against != DISTILLED or DISTILLED in labelled_modes(benchmark)
         if against != DISTILLED:
             _check(against, benchmark)
         try:
-            score(**given)
+            score(**given, live=_live(against, benchmark, cells) if judged else None)
         except SystemExit as end:
             if end.code != 3:  # finished, and some cells have no score: the table says how many
                 raise
             code = 3
-        if against != DISTILLED or DISTILLED in labelled_modes(benchmark):
+        if judged:
             correlate_command(
                 [given["proxies"]],
                 benchmark,
                 against,
-                cells=given["cells"] if given["cells"] != "all" else None,
+                cells=cells if cells != "all" else None,
                 store=given["store"],
                 teacher=given["teacher"],
                 proxy_module=given["proxy_module"],
@@ -89,7 +106,7 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
         sys.exit(code)
 
     own = inspect.Parameter("against", inspect.Parameter.KEYWORD_ONLY, default=DISTILLED, annotation=Against)
-    signature = inspect.signature(score, eval_str=True)
+    signature = inspect.signature(without(score, "live"), eval_str=True)
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
     return run
 

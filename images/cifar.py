@@ -34,12 +34,16 @@ HELD_OUT = 5000
 
 @dataclass(frozen=True)
 class _Facts:
-    """What tells the two apart. `files` are torchvision's; `column` and `key` hold the labels in either layout."""
+    """What tells the two apart. `files` are torchvision's; `column` and `key` hold the labels in either layout.
+
+    `config` is the hub's folder of parquet files inside the data set's.
+    """
 
     classes: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     hub: str
+    config: str
     column: str
     folder: str
     files: dict[str, tuple[str, ...]]
@@ -52,6 +56,7 @@ FACTS = {  # mean and std are the constants of NAS-Bench-201
         mean=(125.3 / 255, 123.0 / 255, 113.9 / 255),
         std=(63.0 / 255, 62.1 / 255, 66.7 / 255),
         hub="uoft-cs/cifar10",
+        config="plain_text",
         column="label",
         folder="cifar-10-batches-py",
         files={"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
@@ -62,6 +67,7 @@ FACTS = {  # mean and std are the constants of NAS-Bench-201
         mean=(129.3 / 255, 124.1 / 255, 112.4 / 255),
         std=(68.2 / 255, 65.4 / 255, 70.4 / 255),
         hub="uoft-cs/cifar100",
+        config="cifar100",
         column="fine_label",
         folder="cifar-100-python",
         files={"train": ("train",), "test": ("test",)},
@@ -176,11 +182,12 @@ class _Arrays:
 
 
 def _find(name: str, data: Path) -> dict[str, list[Path]]:
-    """The files of `train` and `test`: parquet in data/NAME or data, else torchvision's in data/FOLDER or data."""
+    """The files of `train` and `test`: parquet in data/NAME, in what the hub's tools call it, or data, else
+    torchvision's in data/FOLDER or data."""
     facts = FACTS[name]
     if not data.is_dir():
         raise BadInput(f"no folder {data}: give the folder with the files of {name} as --data")
-    for folder in (data / name, data):
+    for folder in _of_parquet(data, name, facts):
         found = {part: sorted(folder.glob(f"{part}-*.parquet")) for part in ("train", "test")}
         if any(found.values()):
             for part, files in found.items():
@@ -197,6 +204,14 @@ def _find(name: str, data: Path) -> dict[str, list[Path]]:
         f"no {name} in {data}: --data wants a folder with {name}/train-*.parquet and {name}/test-*.parquet, "
         f"or with {facts.folder}/"
     )
+
+
+def _of_parquet(data: Path, name: str, facts: _Facts) -> Iterator[Path]:
+    """Where parquet files may lie: as in a folder of one's own, a copy of the hub's repository, or the hub's cache."""
+    cached = data / f"datasets--{facts.hub.replace('/', '--')}" / "snapshots"
+    for home in (data / name, data / facts.hub.replace("/", "___"), *sorted(cached.glob("*")), data):
+        yield home
+        yield home / facts.config
 
 
 def _check_shards(folder: Path, part: str, files: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ class NWOT(Proxy):
     """log |det K|, K = sum over ReLUs of c c^T + (1 - c)(1 - c)^T, c the binary codes [B, D] of their inputs.
 
     K counts agreements, so it is a matrix of integers, [B, B]. Every ReLU that is executed counts, those in front of
-    dead convolutions too. K is singular, and the score -inf, where no code tells two images apart.
+    dead convolutions too. K is singular, and the score -inf, where no code tells two images apart, as of an image that
+    is in the batch twice: they agree on as many units as an image does with itself, which is decided by whole numbers,
+    since a determinant's rounding is not zero.
     """
 
     name = "nwot"
@@ -34,4 +37,8 @@ class NWOT(Proxy):
     def score(self, student: Probe, teacher: Probe) -> float:
         import torch
 
-        return torch.linalg.slogdet(student.relu_kernel).logabsdet.item()
+        kernel = student.relu_kernel
+        alike = kernel == kernel.diagonal()
+        if alike.sum() > len(kernel):
+            return -math.inf
+        return torch.linalg.slogdet(kernel).logabsdet.item()

@@ -14,7 +14,7 @@ from bench.options import Modules
 from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage
-from common.options import Data, Device, Json
+from common.options import CELLS, Data, Device, Json
 from search.subgraph.words import FOLDER
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def search_command(
     max_latency: Annotated[
         str | None, typer.Option(help="Milliseconds of a forward pass of the batch at most, on this machine.")
     ] = None,
-    cells: Annotated[str, typer.Option(help="all, valid, unique, functions, labelled or a file.")] = "all",
+    cells: Annotated[str, typer.Option(help=f"{CELLS}.")] = "all",
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
     store: Annotated[Path, typer.Option("--store", help="Score store: read, and extended.")] = results.SCORE_STORE,
     data: Data = None,
@@ -223,7 +223,7 @@ def subgraph_command(
         str | None, typer.Option(help="Trained teacher, such as digits-resnet20; default: that of the labels.")
     ] = None,
     channels: Annotated[int | None, typer.Option(help="Channels of the graph's stem; default: the teacher's.")] = None,
-    cells: Annotated[int | None, typer.Option(help="Cells, or blocks, a stage of the graph; likewise.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Cells, or blocks, a stage of the graph; likewise.")] = None,
     rivals: Annotated[int, typer.Option(help="Random subgraphs a seed, where there are so many.")] = 8,
     vanilla: Annotated[bool, typer.Option(help="Train every network without the teacher too.")] = True,
     warm: Annotated[int, typer.Option(help="Steps before the penalty begins.")] = 100,
@@ -249,7 +249,7 @@ def subgraph_command(
     from search.subgraph.words import budget as budget_of
     from search.subgraph.words import gates as kind_of
 
-    counts = {"--channels": channels, "--cells": cells, "--rivals": rivals, "--steps": steps, "--workers": workers}
+    counts = {"--channels": channels, "--depth": depth, "--rivals": rivals, "--steps": steps, "--workers": workers}
     for option, value in counts.items():
         at_least_one(option, value)
     kind, most, numbers, folder = kind_of(gates), budget_of(budget), parse_seeds(seeds), data_folder(data)
@@ -259,7 +259,7 @@ def subgraph_command(
     from search.subgraph.selection import Schedule
     from search.subgraph.study import Plan, Study, graph_of
 
-    graph = graph_of(recipe.teacher, kind, channels, cells)
+    graph = graph_of(recipe.teacher, kind, channels, depth)
     schedule = Schedule(warm, growth, steps)
     modes = MODES if vanilla else ("distilled",)
     plan = Plan(benchmark, recipe, kind, graph, most.of(graph.parameters), schedule, modes, rivals)

@@ -1,12 +1,25 @@
-"""Cells listed in a file, one a line."""
+"""Cells that a word of a command line names: a set, or a file with one a line."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import BadInput, BadUsage
 from common.formats import read_text
 from spaces.space import Space
+
+
+def cells_of(which: str, space: Space, further: Sequence[str] = ()) -> Sequence[int]:
+    """The indices of a set of the space, or of the cells in a file; `further` sets are only named to who asks for none.
+
+    Raises BadUsage for what is neither, and as `read_cells`.
+    """
+    if which in space.sets:
+        return space.cell_set(which)
+    if not Path(which).is_file():
+        raise BadUsage(f"--cells '{which}': neither a cell set ({', '.join((*space.sets, *further))}) nor a file")
+    return read_cells(Path(which), space)
 
 
 def read_cells(path: Path, space: Space) -> list[int]:

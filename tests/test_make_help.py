@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def make(folder: Path, *words: str, python: str = "/nonexistent/python") -> subprocess.CompletedProcess[str]:
     """In a shell that another make, such as `make test`, has told nothing, where no Python is to be had."""
     told = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     environment = {name: value for name, value in os.environ.items() if name not in told}
     return subprocess.run(
-        ["make", *words, "PYTHON=/nonexistent/python"],
+        ["make", *words, f"PYTHON={python}"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -70,6 +71,28 @@ def test_other_targets_need_the_python_that_help_does_without(folder: Path) -> N
     ended = make(folder, "setup")
     assert ended.returncode != 0
     assert "/nonexistent/python" in ended.stderr
+
+
+@with_make
+def test_a_python_that_is_too_old_leaves_nothing_in_the_way_of_a_newer_one(folder: Path) -> None:
+    for name in ("setup.cfg", "pyproject.toml", "constraints.txt"):
+        (folder / name).touch()
+    old = folder / "python3.10"
+    old.write_text(f"""#!/bin/sh
+case "$1" in
+-c) code="import sys; sys.version_info = (3, 10); $2"; shift 2; exec {sys.executable} -c "$code" "$@" ;;
+*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+esac
+""")
+    old.chmod(0o755)
+    ended = make(folder, "setup", python=str(old))
+    assert ended.returncode != 0
+    assert "Python 3.11 or newer is needed: make PYTHON=python3.12\n" in ended.stderr
+    assert not (folder / ".venv").exists()
+    subprocess.run([old, "-m", "venv", ".venv"], cwd=folder, check=True)  # as whoever did so by hand
+    ended = make(folder, "setup", python=sys.executable)
+    assert ended.returncode != 0
+    assert "make clean, then make PYTHON=python3.12\n" in ended.stderr
 
 
 def test_the_quick_tests_are_those_that_are_not_marked_slow() -> None:

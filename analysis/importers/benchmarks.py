@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from analysis.importers.nats_files import PART, check_path, check_space
 from analysis.importers.source import Row, Source, reason
 from analysis.read.accuracies import percent
 from common.errors import BadInput
@@ -157,6 +158,7 @@ def _load_torch(file: Path, trust_pickle: bool) -> dict[str, Any]:
 
 def _nats_bench(name: str, file: Path, schedule: str, trust_pickle: bool) -> Opened:
     """`name` is what the package calls the space."""
+    check_path(name, file)
     if not trust_pickle:
         raise BadInput(
             f"{file} is pickled, and a pickle can run anything: it was not read; "
@@ -166,8 +168,10 @@ def _nats_bench(name: str, file: Path, schedule: str, trust_pickle: bool) -> Ope
 
     in_parts = file.is_dir()
     api = nats_bench.create(str(file), name, fast_mode=in_parts, verbose=False)
-    parts = (re.fullmatch(r"(\d{1,6})\.pickle\.pbz2", part.name) for part in file.glob("*") if in_parts)
-    indices = {int(part[1]) for part in parts if part} if in_parts else set(api.arch2infos_dict)
+    check_space(name, file, api.meta_archs)
+    parts = (PART.fullmatch(part.name) for part in file.glob("*") if in_parts)
+    numbers = {int(part[1]) for part in parts if part and part[1].isdigit()}
+    indices = numbers if in_parts else set(api.arch2infos_dict)
 
     def read(index: int) -> tuple[object, Any]:
         if in_parts:

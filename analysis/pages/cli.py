@@ -10,6 +10,7 @@ import typer
 
 from common import results as places
 from common.cli import print_table
+from common.options import CELLS, PROXIES
 
 
 def recipes_command(
@@ -58,7 +59,7 @@ def tables_command(
     benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
     against: Annotated[str | None, typer.Option(help="A file of accuracies in place of the accuracy tables.")] = None,
     name: Annotated[str, typer.Option(help="What the table against a file is called.")] = "published",
-    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
+    cells: Annotated[str | None, typer.Option(help=f"{CELLS}; default: what the labels are of.")] = None,
     scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
     costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
     output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
@@ -95,10 +96,8 @@ def tables_command(
 def figures_command(
     benchmark: Annotated[str | None, typer.Option("--benchmark", help="Default: all with published scores.")] = None,
     against: Annotated[str, typer.Option(help="distilled, vanilla, gain or a file of accuracies.")] = "distilled",
-    proxies: Annotated[
-        str | None, typer.Option(help="Names, separated by commas, for figures with room for few.")
-    ] = None,
-    cells: Annotated[str | None, typer.Option(help="Cell set; default: what the labels are of.")] = None,
+    proxies: Annotated[str | None, typer.Option(help=f"{PROXIES} For figures with room for few.")] = None,
+    cells: Annotated[str | None, typer.Option(help=f"{CELLS}; default: what the labels are of.")] = None,
     scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
     costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
     output: Annotated[Path, typer.Option(help="Folder of the figures.")] = places.FIGURES,
@@ -124,7 +123,7 @@ def figures_command(
     few = [name.strip() for name in proxies.split(",")] if proxies else None
     for each in chosen:
         labels = load_labels(against, each)
-        which = cells or ("functions" if labels.of_functions else "all")
+        which = labels.set_of(cells)
         for path in draw_all(named(each), against, labels, which, scores, costs, output, few):
             print(f"wrote {path}")
         for path in draw_subgraphs(each, output=output):

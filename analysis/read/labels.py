@@ -45,6 +45,10 @@ class Labels:
         """Mean over the seeds of a cell."""
         return self.by_seed.mean(axis=1)
 
+    def set_of(self, cells: str | None) -> str:
+        """The set of cells that is judged: where none is asked for, what the labels are of."""
+        return cells or ("functions" if self.of_functions else "all")
+
 
 def load_labels(against: str, benchmark: str, folder: Path = FOLDER) -> Labels:
     """`distilled` or `vanilla`: test accuracy in percent after the last step; `gain`: their difference, seed by seed;

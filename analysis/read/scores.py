@@ -16,7 +16,7 @@ from analysis.read.columns import BASELINES, combined, counted
 from bench.benchmarks import Benchmark
 from bench.benchmarks import benchmark as named
 from bench.checks.rows import STATUSES, wrong_row
-from bench.plan import select
+from bench.plan import select_of
 from bench.published import AGAIN, read_manifest
 from common import results
 from common.errors import BadInput
@@ -102,7 +102,7 @@ def judged_columns(tables: Mapping[str, pd.DataFrame], setting: Benchmark, which
     """By name the scores, means over the seeds, of the cells of a set: what is published, populations of which all
     parts are, and the baselines from closed forms. NaN where a seed has no score."""
     means = {label: table.mean(axis=1, skipna=False) for label, table in tables.items()}
-    cells = sorted(select(which, setting.space))
+    cells = sorted(select_of(which, setting))
     found = {label: mean[mean.index.isin(cells)] for label, mean in means.items()}
     for population in (cls() for cls in registry.populations().values()):
         if {part.label for part in registry.parts(population)} <= set(means):

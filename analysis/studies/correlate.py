@@ -42,6 +42,8 @@ class Result:
     """Labelled cells that were tried and have no score."""
     worst: Correlation | None = None
     """With the cells that failed ranked last, on which Pearson has no meaning; None where none failed."""
+    scored: int = 0
+    """Cells that have a score, labelled or not, in the set or out of it."""
 
 
 def _population_name(population: Population, benchmark: Benchmark, files: tuple[Path, ...]) -> str:
@@ -63,9 +65,11 @@ def judge(proxy: str, seeds: list[int], scores: pd.Series, labels: pd.Series, sp
             f"{proxy}: only {len(pairs)} labelled cells of this set have a score: score more cells, `--cells labelled` "
             "are those that have a label"
         )
-    failed = len(tried) - len(pairs)
+    failed, known = len(tried) - len(pairs), scores.replace([math.inf, -math.inf], math.nan).dropna()
     worst = _correlation(tried, "worst", space) if failed else None
-    return Result(proxy, seeds, len(pairs) / len(labels), _correlation(tried, "drop", space), pairs, failed, worst)
+    return Result(
+        proxy, seeds, len(pairs) / len(labels), _correlation(tried, "drop", space), pairs, failed, worst, len(known)
+    )
 
 
 def _correlation(tried: pd.DataFrame, policy: ranking.Policy, space: Space) -> Correlation:

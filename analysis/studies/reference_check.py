@@ -79,13 +79,14 @@ class Check:
 
 
 def reference_scores(data: Path) -> pd.DataFrame:
-    """Read the published scores by cell; NaN where there is none. Raises BadInput without the file."""
+    """Read the published scores by cell; NaN where there is none, or none that is finite. Raises BadInput without the
+    file."""
     path = data / SCORES
     if not path.is_file():
         raise BadInput(f"{path} is missing: DATA has to hold the published scores and accuracies in nb201/")
     table = read_csv(path, "get the published scores again", ("arch",))
     table.index = pd.Index([resolve(cell) for cell in table.pop("arch")], name="cell")
-    return table.mask(table == MISSING)
+    return table.mask((table == MISSING) | np.isinf(table))
 
 
 def check(store: Path, data: Path) -> list[Check]:

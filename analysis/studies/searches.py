@@ -17,7 +17,7 @@ from analysis.read.columns import label_cells
 from analysis.read.labels import Labels
 from analysis.typeset import between, number
 from bench.benchmarks import Benchmark
-from bench.plan import select
+from bench.plan import select_of
 from common.cli import print_table
 from common.errors import BadInput
 from common.formats import read_csv, read_json
@@ -139,7 +139,7 @@ def _judged(
     costs_of: dict[str, Cost] = {**counts(setting.skeleton)}
     if "latency" in settings:
         costs_of["latency"] = of_record(settings["latency"]).of
-    allowed = pd.Index(within(select(settings["cells"], setting.space), limits, costs_of, setting.space))
+    allowed = pd.Index(within(select_of(settings["cells"], setting), limits, costs_of, setting.space))
     stands_for = np.array(setting.space.representatives("function"))
     known = accuracies[accuracies.index.intersection(allowed)]
     labelled = known[known.index.intersection(sampled)]

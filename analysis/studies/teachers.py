@@ -27,7 +27,7 @@ from analysis.stats.reliability import Reliability, reliability
 from analysis.studies.correlate import judge
 from analysis.typeset import between, number
 from bench.benchmarks import TEACHERS, Benchmark, teacher_name
-from bench.plan import select
+from bench.plan import select_of
 from bench.store import ScoreStore
 from common.cli import print_table
 from common.errors import BadInput
@@ -132,7 +132,7 @@ def _add(teacher: str, frame: pd.DataFrame, why: str, frames: dict[str, pd.DataF
 
 def compared(scores: Scores, setting: Benchmark, proxy: Proxy, cells: str, against: str | None = None) -> Study:
     """Compare rankings under two teachers or more. Raises BadInput where fewer than three cells have all scores."""
-    names, chosen = scores.names, set(select(cells, setting.space))
+    names, chosen = scores.names, set(select_of(cells, setting))
     common = sorted(set.intersection(chosen, *(set(frame.dropna().index) for frame in scores.by_teacher.values())))
     if len(common) < 3:
         raise BadInput(

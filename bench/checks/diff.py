@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from bench.benchmarks import Benchmark
 from bench.identity import name_of
 from bench.store import ScoreStore, Stored
 from common.errors import BadInput
+from proxies import registry
 from proxies.base import Proxy
 
 Floats = NDArray[np.float64]
@@ -31,6 +34,29 @@ class Difference(NamedTuple):
     """Pairs of cells of a seed that the two stores rank one way and the other; a tie in one of them is not."""
     gap: float
     """The largest |a - a'| / max(|a|, |a'|) of a pair that is turned: how near a tie it was."""
+
+
+def held_by_both(one: ScoreStore, other: ScoreStore, benchmark: Benchmark, files: tuple[Path, ...] = ()) -> list[Proxy]:
+    """The proxies that both stores have a seed of, with the benchmark's teacher. Raises BadInput where there is none.
+
+    Those whose code is not known here are told of and left out.
+    """
+    first, second = (
+        {entry["proxy"] for entry in store.overview() if entry["benchmark"] == benchmark.name} for store in (one, other)
+    )
+    found, known, teacher = [], registry.known(files), benchmark.teacher.record()
+    for name in sorted(first & second):
+        label = name.partition("@")[0]
+        if label.partition(":")[0] not in known:
+            print(f"note: {label} is in both and its code is not known: --module FILE names it", file=sys.stderr)
+            continue
+        proxy = registry.create(label, files)
+        seeds = [{entry.seed for entry in store.scores(benchmark.name, proxy, teacher)} for store in (one, other)]
+        if name == name_of(proxy, benchmark) and set.intersection(*seeds):
+            found.append(proxy)
+    if not found:
+        raise BadInput(f"{one.path} and {other.path} have no scores on {benchmark.name} in common")
+    return found
 
 
 def diff(one: ScoreStore, other: ScoreStore, benchmark: Benchmark, proxies: Sequence[Proxy]) -> list[Difference]:

@@ -25,7 +25,7 @@ from common.options import Data, Device
 
 
 def cost_command(
-    proxies: Annotated[str, typer.Argument(help="Names joined by commas, or all.")] = "all",
+    proxies: Proxies = "all",
     benchmark: BenchmarkName = "digits",
     sample: Annotated[int, typer.Option(help="Functions to score with each proxy.")] = 10,
     device: Device = "auto",
@@ -60,7 +60,7 @@ def cost_command(
 
 
 def crossing_command(
-    proxies: Annotated[str, typer.Argument(help="Names joined by commas, or all.")] = "all",
+    proxies: Proxies = "all",
     benchmark: BenchmarkName = "digits",
     sample: Annotated[int, typer.Option(help="Functions to score.")] = 60,
     draws: Annotated[int, typer.Option(help="Seeds of weights, and as many of images.")] = 3,
@@ -135,7 +135,7 @@ def speed_command(
 def growth_command(
     proxies: Proxies = "diswot",
     benchmark: BenchmarkName = "digits",
-    cells: Annotated[str, typer.Option(help="How many cells, runs of each, joined by commas.")] = "1000,5000,15625",
+    counts: Annotated[str, typer.Option(help="How many cells, runs of each, joined by commas.")] = "1000,5000,15625",
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core, one on a GPU.")] = None,
     device: Device = "auto",
     data: Data = None,
@@ -147,11 +147,11 @@ def growth_command(
     psutil, which is in the extra `dev`."""
     at_least_one("--workers", workers)
     try:
-        sizes = [int(number) for number in cells.split(",")]
+        sizes = [int(number) for number in counts.split(",")]
     except ValueError:
-        raise BadUsage(f"--cells {cells}: whole numbers joined by commas, such as 1000,5000") from None
+        raise BadUsage(f"--counts {counts}: whole numbers joined by commas, such as 1000,5000") from None
     for size in sizes:
-        at_least_one("--cells", size)
+        at_least_one("--counts", size)
     chosen, setting = resolve(proxies, benchmark, "own", "default", None)
     folder = data_folder(data)
     from bench.measure.growth import measure, write

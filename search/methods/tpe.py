@@ -41,7 +41,11 @@ class TPE(Method):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=draw.getrandbits(32))
+        sampler = optuna.samplers.TPESampler(
+            n_startup_trials=self.startup,
+            multivariate=True,  # what None is has changed between versions of Optuna
+            seed=draw.getrandbits(32),
+        )
         # the pruner deals trials out by the study's name, which would be random
         study = optuna.create_study(
             study_name=str(draw.getrandbits(32)), direction="maximize", sampler=sampler, pruner=self._pruner()

@@ -410,7 +410,7 @@ def test_a_damaged_part_of_a_folder_is_refused(files: dict[str, Path], tmp_path:
     with pytest.raises(BadInput, match=r"cannot read .*simple as nats-bench"):
         import_table("nats-bench", folder, "cifar100", output=tmp_path / "out", trust_pickle=True)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(BadInput, match=r"cannot read .*official\d* as nats-bench"):
+    with pytest.raises(BadInput, match=r"official\d* has no meta.pickle.pbz2, .*: name .*NATS-tss-v1_0.pickle.pbz2"):
         import_table("nats-bench", files["pth"].parent, "cifar100", output=tmp_path / "out", trust_pickle=True)
 
 

@@ -53,6 +53,15 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("score", [np.inf, -np.inf, MISSING])
+def test_a_published_score_that_is_not_finite_is_a_failure(score: float, data: Path) -> None:
+    published = pd.read_csv(data / SCORES)
+    published.loc[7, "zen"] = score
+    published.to_csv(data / SCORES, index=False)
+    found = reference_scores(data)["zen"]
+    assert list(found.index[found.isna()]) == [VALID[7]]
+
+
 def stored(path: Path, name: str, columns: dict[str, dict[int, pd.Series]]) -> Path:
     store = ScoreStore(path)
     setting = benchmark(name)

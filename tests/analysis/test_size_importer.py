@@ -119,7 +119,7 @@ def test_it_is_not_unpickled_unless_trusted_nor_read_as_the_topology_space(
     for path in files.values():
         with pytest.raises(BadInput, match="add --trust-pickle"):
             import_table("nats-bench-size", path, "cifar100", output=tmp_path)
-        with pytest.raises(BadInput, match=r"calls cell 0 '8:8:8:8:8', which is \|.*another space"):
+        with pytest.raises(BadInput, match="is of the space nats_sizes: `python -m analysis import nats-bench-size`"):
             import_table("nats-bench", path, "cifar100", output=tmp_path, trust_pickle=True)
     assert not list(tmp_path.iterdir())
 
@@ -139,3 +139,45 @@ def test_imported_accuracies_judge_scores_of_the_space(
     assert '"n": 4' in ended.out
     ended = command(*words, "results/accuracies/nats-sizes-cifar100-vanilla.csv.gz", "--benchmark", "cifar100")
     assert "labels networks of the space 'nats_sizes', and scores are of the space 'nb201'" in ended.error
+
+
+def told(format: str, path: Path) -> str:
+    """The line with which the import of a path ends."""
+    with pytest.raises(BadInput) as caught:
+        import_table(format, path, "cifar10", output=path.parent / "out", trust_pickle=True)
+    return str(caught.value)
+
+
+def test_of_other_files_it_is_said_which_one_is_wanted(files: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("NATS-sss-v1_0-50262-simple.tar", "NATS-tss-v1_0-3ffb9-simple.tgz"):
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    simple = files["simple"]
+    assert told("nats-bench-size", tmp_path / "NATS-sss-v1_0-50262-simple.tar") == (
+        f"{tmp_path}/NATS-sss-v1_0-50262-simple.tar is an archive: unpack it with `tar xf`, and name the folder "
+        "NATS-sss-v1_0-50262-simple in it"
+    )
+    assert "name the folder NATS-tss-v1_0-3ffb9-simple in it" in told(
+        "nats-bench", tmp_path / "NATS-tss-v1_0-3ffb9-simple.tgz"
+    )
+    for part in ("000751.pickle.pbz2", "meta.pickle.pbz2"):
+        assert told("nats-bench-size", simple / part).endswith(f"one part of a benchmark: name its folder, {simple}")
+    assert "name " + str(files["whole"]) in told("nats-bench-size", simple.parent)
+    assert told("nats-bench-size", tmp_path / "empty").endswith(f"name {tmp_path}/empty/NATS-sss-v1_0-50262-simple")
+    around = tmp_path / "around"
+    around.mkdir()
+    (around / "NATS-sss-mine").symlink_to(simple)
+    assert told("nats-bench-size", around).endswith(f"name {around}/NATS-sss-mine")
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by its name", "by its content"])
+@pytest.mark.parametrize("kind", ["whole", "simple"])
+def test_the_size_space_is_not_read_as_the_topology_space(
+    kind: str, named: bool, files: dict[str, Path], tmp_path: Path
+) -> None:
+    path = files[kind] if named else tmp_path / "mine"
+    if not named:
+        path.symlink_to(files[kind])
+    assert told("nats-bench", path) == (
+        f"{path} is of the space nats_sizes: `python -m analysis import nats-bench-size` reads it"
+    )

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filled import fill
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
-from test_store_merge import fill
 
 from bench.benchmarks import benchmark
 from bench.checks.diff import Difference, _turned, diff
@@ -64,6 +64,24 @@ def test_nothing_in_common_is_said(tmp_path: Path) -> None:
     other = fill(tmp_path / "other.sqlite", "kd", 0, {1: 1.0})
     with pytest.raises(BadInput, match=r"nwot on digits: .* have no seed of it in common"):
         between(one, other, "nwot")
+
+
+def test_without_names_what_both_stores_hold_is_compared(tmp_path: Path, command: Command) -> None:
+    one = fill(tmp_path / "one.sqlite", "nwot", 0, {1: 1.0, 2: 2.0})
+    fill(one, "params", 0, {1: 1.0}, "2026-01-02")
+    fill(one, "diswot:variant=paper", 0, {1: 1.0}, "2026-01-03")
+    fill(one, "snip", 0, {1: 1.0}, "2026-01-04")
+    other = fill(tmp_path / "other.sqlite", "kd", 0, {1: 1.0})
+    fill(other, "nwot", 0, {1: 2.0, 2: 1.0}, "2026-01-02")
+    fill(other, "diswot:variant=paper", 0, {1: 2.0}, "2026-01-03")
+    fill(other, "snip", 1, {1: 1.0}, "2026-01-04")
+    found = json.loads(command("bench", "diff", other, "--store", one, "--json").out)
+    assert [(entry["proxy"], entry["cells"]) for entry in found] == [("diswot:variant=paper", 1), ("nwot", 2)]
+    assert "nwot on digits" not in command("bench", "diff", other, "kd", "--store", one).error
+    nothing = fill(tmp_path / "nothing.sqlite", "kd", 0, {1: 1.0})
+    assert command("bench", "diff", nothing, "--store", one).error == (
+        f"{one} and {nothing} have no scores on digits in common"
+    )
 
 
 def test_the_command_prints_a_table_and_json(tmp_path: Path, command: Command) -> None:

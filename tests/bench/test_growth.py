@@ -30,5 +30,5 @@ def test_runs_of_several_sizes_take_time_and_memory(tmp_path: Path, monkeypatch:
 
 
 def test_a_number_of_cells_that_is_none_is_refused(command: Command) -> None:
-    assert command("bench", "growth", "params", "--cells", "3,x").code == 2
-    assert command("bench", "growth", "params", "--cells", "0").code == 2
+    assert command("bench", "growth", "params", "--counts", "3,x").code == 2
+    assert command("bench", "growth", "params", "--counts", "0").code == 2

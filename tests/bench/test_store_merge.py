@@ -6,27 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filled import fill
 
 from bench.benchmarks import benchmark
-from bench.identity import fingerprint, settings
-from bench.store import Row, ScoreStore
+from bench.store import ScoreStore
 from common.errors import BadInput
 from proxies import registry
 from tests.conftest import Command
 
 DIGITS = benchmark("digits")
-
-
-def fill(path: Path, proxy: str, seed: int, scores: dict[int, float | None], started: str = "2026-01-01") -> Path:
-    store = ScoreStore(path)
-    record = settings(registry.create(proxy), DIGITS, f"hash of {seed}")
-    number = store.setting(fingerprint(record), "digits", proxy, record)
-    run = store.start_run(started, {"host": path.stem}, [(number, seed, "all", len(scores))])
-    rows = [Row(number, seed, c, s, "nonfinite" if s is None else "ok", "") for c, s in scores.items()]
-    store.add(run, rows)
-    store.finish_run(run, 1.5, len(rows))
-    store.close()
-    return path
 
 
 def found(path: Path, proxy: str) -> dict[int, dict[int, float | None]]:

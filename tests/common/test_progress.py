@@ -17,3 +17,26 @@ def test_work_that_is_slow_to_begin_prints_no_rate_before_it_has_one(
         assert capsys.readouterr().err == ""
         bar.advance(1)
         assert capsys.readouterr().err.startswith("work: 1/4, ")
+
+
+def test_what_stands_beside_is_asked_so_seldom_that_it_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, spent, asked = [0.0], 0.5, [0]
+
+    def beside() -> str:
+        clock[0] += spent
+        asked[0] += 1
+        return f"said {asked[0]}"
+
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with Progress("work", 1000, "steps", beside) as bar:
+        for _ in range(1000):
+            clock[0] += 1.0
+            bar.advance(1)
+    assert asked[0] * spent < 0.01 * clock[0]
+    assert asked[0] > 5, "it is told anew as the work goes on"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(", said 1")
+    assert lines[-2].endswith(f", said {asked[0]}")

@@ -165,8 +165,8 @@ def test_chosen_cells_come_from_a_file_and_not_from_the_name_of_their_tables(com
     assert "cells.txt, line 3: cell index 15625 is out of range" in ended.error
     assert not (tmp_path / "results").exists()
     ended = command("distill", "run", "--cells", "none.txt")
-    assert ended.code == 1
-    assert "cannot read none.txt" in ended.error
+    assert ended.code == 2
+    assert "--cells 'none.txt': neither a cell set (all, valid, unique, functions) nor a file" in ended.error
 
 
 @pytest.mark.parametrize("words", [["run", "extra"], ["merge"], ["rum"], ["status", "--limit", "3"]])

@@ -51,6 +51,17 @@ def check_content(found: Cifar, train: int = 60) -> None:
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+@pytest.mark.parametrize("home", ["{name}", "uoft-cs___{name}", "datasets--uoft-cs--{name}/snapshots/0b2714", "."])
+def test_parquet_as_the_hub_has_it(tmp_path: Path, name: str, home: str) -> None:
+    folder = tmp_path / home.format(name=name) / {"cifar10": "plain_text", "cifar100": "cifar100"}[name]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    parquet_folder(tmp_path / "made", name).rename(folder)
+    found = load(f"{name}-subset", tmp_path)
+    assert isinstance(found, Cifar)
+    check_content(found)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 @pytest.mark.parametrize("inside", [False, True])
 def test_parquet(tmp_path: Path, name: str, inside: bool) -> None:
     folder = parquet_folder(tmp_path, name)

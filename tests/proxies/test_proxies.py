@@ -8,6 +8,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +196,27 @@ def test_nwot_is_minus_infinity_where_no_relu_tells_two_images_apart() -> None:
     network = CellNetwork(Cell.parse(ORDINARY[0]), SKELETON, Draw(0, momentum=0.0)).double()
     probe = Probe(network.cell, SKELETON, lambda: network, lambda: twice, proxy.needs)
     assert proxy.score(probe, probe) == -math.inf
+
+
+def test_nwot_is_minus_infinity_for_every_batch_that_has_an_image_twice() -> None:
+    """Though the rounding of a determinant gives most of these kernels a finite one."""
+    rng, rounded = np.random.default_rng(8), 0
+    for size in range(4, 64):
+        codes = rng.integers(0, 2, (size, 500))
+        alone = codes @ codes.T + (1 - codes) @ (1 - codes).T
+        assert registry.create("nwot").score(kernel_only(alone), kernel_only(alone)) == pytest.approx(
+            np.linalg.slogdet(alone)[1]
+        )
+        codes[-1] = codes[1]
+        twice = codes @ codes.T + (1 - codes) @ (1 - codes).T
+        rounded += bool(np.isfinite(np.linalg.slogdet(twice)[1]))
+        assert registry.create("nwot").score(kernel_only(twice), kernel_only(twice)) == -math.inf
+    assert rounded, "the rounding that is stepped around is there"
+
+
+def kernel_only(kernel: np.ndarray) -> Any:
+    """What nwot reads of a probe."""
+    return SimpleNamespace(relu_kernel=torch.from_numpy(kernel.astype(float)))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 4.0])

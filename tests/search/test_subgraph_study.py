@@ -31,7 +31,7 @@ from tests.conftest import Command, Fork
 
 pytestmark = pytest.mark.slow
 
-WORDS = ["--benchmark", "digits-rehearsal", "--teacher", "random:digits", "--channels", "4", "--cells", "2"]
+WORDS = ["--benchmark", "digits-rehearsal", "--teacher", "random:digits", "--channels", "4", "--depth", "2"]
 WORDS += ["--warm", "2", "--growth", "1", "--steps", "60", "--seeds", "0-1", "--rivals", "2"]
 EDGES = ["subgraph", "--budget", "0.8", *WORDS]
 
@@ -102,7 +102,7 @@ def test_other_gates_cut_within_the_budget_too(
 def study() -> None:
     """A short study on few scenes: an accuracy means nothing here."""
     images.digits.SCENES = {"val": 40, "test": 60}
-    sys.argv = ["search", *EDGES, "--cells", "1", "--seeds", "0", "--no-vanilla"]
+    sys.argv = ["search", *EDGES, "--depth", "1", "--seeds", "0", "--no-vanilla"]
     run(app)
 
 

@@ -44,7 +44,8 @@ class Mine(Proxy):
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # where it says that it is asleep
     (tmp_path / "cells.txt").write_text("5\n6\n7\n8\n")
     (tmp_path / "mine.py").write_text(FILE)
     return tmp_path / "mine.py"

@@ -33,7 +33,7 @@ RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick fuzz lint format setup wheel sbom audit clean
+.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick test-faults soak fuzz lint format setup wheel sbom audit clean
 
 help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -118,6 +118,12 @@ test: $(VENV)/.dev  ## the whole test suite
 
 test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop
 	@$(RUN) -m pytest -n 2 --dist worksteal -m 'not slow'
+
+test-faults: $(VENV)/.dev  ## every fault we know, tried on commands at work: what is lost, and whether results are the same
+	@$(RUN) tests/faults/run.py
+
+soak: $(VENV)/.dev  ## random kills of random commands on one results folder: make soak MINUTES=20
+	@$(RUN) tests/faults/soak.py --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(VENV)/.dev  ## a coverage-guided fuzzer on every parser: make fuzz MINUTES=60
 	@$(RUN) -m pip install -q -c constraints.txt atheris

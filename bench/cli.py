@@ -87,7 +87,7 @@ def run_command(
     from bench.runner import TIMEOUT, Request, execute
 
     where, count = placement(device, workers, executor)
-    # one worker is this process, from which nobody can take a pass back, unless there is something to be careful of
+    # one worker is this process, which a pass that does not come back ends, unless there is something to be careful of
     careful = timeout is None and any(type(one).__module__.partition(".")[0] != "proxies" for one in chosen)
     request = Request(
         benchmark=setting,

@@ -23,7 +23,7 @@ from bench.worker import Outcome, Setup, cells_together, score_chunk
 from common import cluster, pool, results
 from common.errors import BadInput, BadUsage
 from common.pool import Died, Job, TimedOut
-from common.progress import Live, Progress
+from common.progress import PATIENCE, Live, Progress
 from proxies import registry
 from proxies.base import Proxy
 from spaces.space import Space
@@ -31,8 +31,8 @@ from spaces.space import Space
 CHUNK = 8
 """Passes in one task, or as many as are run together: what a dead worker costs, and how often results travel."""
 
-TIMEOUT = 600.0
-"""Seconds that a pass may take where nothing else is said: three passes of paper size, for 44 proxies, took 168."""
+TIMEOUT = PATIENCE
+"""Seconds that a pass may take in a worker where nothing else is said."""
 
 Chunk = tuple[Pass, ...]
 Scored = Iterator[tuple[Chunk, list[Outcome] | Died]]
@@ -64,8 +64,8 @@ class Request:
     together: int | None = None
     """How many cells are run as one network; None is what suits the benchmark and the device."""
     timeout: float | None = None
-    """Seconds after which a pass that has not come back is given up. None is as long as it takes in this process, where
-    one worker works, and `TIMEOUT` in others."""
+    """Seconds after which a pass that has not come back is given up. None is `TIMEOUT` in workers; where one worker is
+    this process, a command ends then, and a script waits."""
 
     def __post_init__(self) -> None:
         made = [registry.create(one, self.files) if isinstance(one, str) else one for one in self.proxies]

@@ -21,6 +21,7 @@ from bench.plan import Pass
 from common import modules
 from common.crew import alive, is_worker
 from common.errors import LONGEST, BadInput, one_line, said
+from common.progress import under_way
 from common.reproducible import reproducible
 from images.base import Batch, DataSet
 from images.noise import noise
@@ -357,7 +358,8 @@ def _alike(tasks: Iterable[Pass]) -> Iterable[list[Pass]]:
 def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, str, str]:
     """(score, status, reason): a finite score is `ok`, anything else has no score and says why."""
     try:
-        score = float(proxy.score(student, teacher))
+        with under_way(lambda: f"{proxy.label} of {student.cell}"):
+            score = float(proxy.score(student, teacher))
     except BadInput:
         raise
     except NotApplicable as reason:

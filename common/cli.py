@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from common.database import told
 from common.errors import BadInput, BadUsage
 from common.files import NO_ROOM, remedy
+from common.progress import ended_without_progress
 
 
 def run(app: typer.Typer) -> None:
@@ -38,7 +39,7 @@ def run(app: typer.Typer) -> None:
 
     try:
         try:
-            with _handled(signal.SIGTERM, terminate):
+            with _handled(signal.SIGTERM, terminate), ended_without_progress():
                 app()
         finally:
             sys.stdout.flush()  # here it can be told that there is no room; at the end of Python it cannot

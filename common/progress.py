@@ -1,10 +1,16 @@
-"""One progress bar for long work: rate, time left, failures. Not a terminal: a line now and then. On standard error."""
+"""One progress bar for long work: rate, time left, failures. Not a terminal: a line now and then. On standard error.
+
+And an end to a process whose work makes none.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 LINE_EVERY = 15.0
@@ -89,3 +95,47 @@ class Progress:
             self._bar.stop()
         seconds = time.monotonic() - self._start
         print(f"{self.title}: {self.done} of {self.total} {self.unit} in {seconds:.1f} s", file=sys.stderr, flush=True)
+
+
+PATIENCE = 600.0
+"""Seconds that a pass may take where nothing else is said: three passes of paper size, for 44 proxies, took 168."""
+_under_way: tuple[float, Callable[[], str]] | None = None
+"""Since when something has been under way, and what."""
+
+
+@contextmanager
+def under_way(what: Callable[[], str]) -> Iterator[None]:
+    """Others' code is at work within the block, which may not come back."""
+    global _under_way
+    _under_way = (time.monotonic(), what)
+    try:
+        yield
+    finally:
+        _under_way = None
+
+
+@contextmanager
+def ended_without_progress() -> Iterator[None]:
+    """This process ends with a line where something is under way for longer than `PATIENCE`: nobody can take it back.
+
+    A worker is ended by its driver instead, which goes on.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(PATIENCE / 100):
+            begun, what = _under_way or (time.monotonic(), str)
+            if time.monotonic() - begun > PATIENCE:
+                print(
+                    f"error: {what()} has not come back within {PATIENCE:g} seconds: what was finished is kept; "
+                    "`bench run --timeout SECONDS` gives such a pass up and goes on",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Command
+from conftest import Command, Fork
 
 from bench.benchmarks import benchmark
 from bench.runner import Request, execute
@@ -44,7 +47,8 @@ class Mine(Proxy):
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # where it says that it is asleep
     (tmp_path / "cells.txt").write_text("5\n6\n7\n8\n")
     (tmp_path / "mine.py").write_text(FILE)
     return tmp_path / "mine.py"
@@ -122,3 +126,48 @@ def test_one_signal_ends_a_run_that_hangs_and_leaves_nobody(
     assert "Traceback" not in err
     _, left = psutil.wait_procs(children, timeout=60)
     assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def hung(package: str, *words: str) -> None:
+    """A command that works in this process, with a proxy of the tree that does not come back from its third cell."""
+    import common.cli
+    from common import progress
+    from proxies.params import Params
+
+    progress.PATIENCE, real, left = 1.0, Params.score, 2
+
+    def score(self: Params, student: object, teacher: object) -> float:
+        nonlocal left
+        left -= 1
+        while left < 0:
+            with suppress(BaseException):
+                time.sleep(1000)
+        return real(self, student, teacher)  # type: ignore[arg-type]
+
+    Params.score = score  # type: ignore[method-assign, assignment]
+    sys.argv = [package, *words]
+    common.cli.run(import_module(f"{package}.cli").app)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bench", "run", "params", "--limit", "5", "--workers", "1", "--store", "s.sqlite"),
+        ("search", "search", "random", "--proxy", "params", "--runs", "1", "--store", "s.sqlite"),
+    ],
+    ids=["run", "search"],
+)
+def test_where_the_pass_is_in_the_commands_own_process_it_ends(
+    words: tuple[str, ...], fork: Fork, tmp_path: Path
+) -> None:
+    code, _, err = fork(hung, *words).end()
+    assert code == 1
+    assert "Traceback" not in err
+    assert re.fullmatch(
+        r"error: params of \|.* has not come back within 1 seconds: what was finished is kept; .*--timeout.*",
+        err.splitlines()[-1],
+    )
+    if words[0] == "search":  # there a row is on disk before the next cell is scored
+        ((_, ok),) = {(entry["proxy"], entry["ok"]) for entry in ScoreStore(tmp_path / "s.sqlite").overview()}
+        assert ok >= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import inspect
 import os
@@ -81,12 +82,37 @@ def _handled(number: signal.Signals, handler: Callable[[int, object], None]) -> 
 
 
 def _open_streams() -> None:
-    """Let everything be printed: where a stream is closed to nobody, and what its encoding lacks by its number."""
+    """Let everything be printed: where a stream is closed to nobody, and what its encoding lacks in plain signs."""
+    codecs.register_error("plain", _in_plain_signs)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # until the end
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="plain")
+
+
+PLAIN = {
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "─": "-",
+    "━": "-",
+    "│": "|",
+    "…": "...",
+    "×": "x",
+    "’": "'",
+    "≤": "<=",
+    "≥": ">=",
+}
+"""What stands for a sign that an encoding lacks; for any other sign its number does."""
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    said = "".join(PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in lacking)
+    return said, error.end
 
 
 def _told(error: OSError) -> str:

@@ -115,12 +115,14 @@ class Definition:
     frame: Callable[[Sources], pd.DataFrame | None]
     table: Callable[[pd.DataFrame, Sources], Table]
     """The table of such a frame, also of one that was read from a file."""
+    write: Callable[[Table, Path], list[Path]] = Table.write
 
 
 def _leaderboard(kind: str) -> Definition:
     return Definition(
         lambda sources: _lines(sources, sources.labels_of(kind), kind),
         lambda frame, sources: board(frame, sources, kind),
+        leaderboard_table.write,
     )
 
 
@@ -216,14 +218,14 @@ def write_all(sources: Sources, output: Path) -> Iterator[list[Path]]:
     """Write every table of the registry, one after the other; yields the files of each that has some."""
     for name, definition in REGISTRY.items():
         if (frame := definition.frame(sources)) is not None:
-            yield definition.table(frame, sources).write(output / name.format(sources.name))
+            yield definition.write(definition.table(frame, sources), output / name.format(sources.name))
 
 
 def write_leaderboard(sources: Sources, against: str, name: str, output: Path) -> list[Path]:
     """Write `leaderboard-<benchmark>-<name>` against a file of accuracies, or a kind of label."""
     labels = load_labels(against, sources.name, sources.accuracies)
     table = board(_lines(sources, labels, against), sources, name, labels)
-    return table.write(output / f"leaderboard-{sources.name}-{name}")
+    return leaderboard_table.write(table, output / f"leaderboard-{sources.name}-{name}")
 
 
 def write_distillation(benchmark: str | None, output: Path) -> Iterator[list[Path]]:

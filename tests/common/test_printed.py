@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 import typer
 
 from common.cli import print_table, run
 from common.errors import BadInput
+from tests.conftest import Command
 
 ODD = ["[/nope]", "[red]x", "[link=http://x.y]x[/link]", "a\\[b]", ":smile:", "[[1]]", "é±–"]
 
@@ -37,3 +41,42 @@ def test_nor_does_an_error(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     with pytest.raises(SystemExit):
         run(app)
     assert capsys.readouterr().err == "error: no file \\x1b[2J\\udcff behind\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_an_encoding_that_lacks_dashes_and_lines_gets_plain_signs(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    app = typer.Typer()
+
+    @app.command()
+    def show() -> None:
+        print_table(["a – b", "n"], [["1 ≤ 2 …", "–"], ["日", "é"]])
+        raise BadInput("no – file")
+
+    monkeypatch.setattr("sys.argv", ["x"])
+    with pytest.raises(SystemExit):
+        run(app)
+    for stream in streams.values():
+        stream.flush()
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams.values())  # type: ignore[attr-defined]
+    assert err == "error: no - file\n"
+    assert "a - b" in out
+    assert "..." in out
+    assert "\\u65e5" in out
+    assert "\\u2" not in out, "no dash or line by its number"
+    assert ("é" if encoding != "ascii" else "\\xe9") in out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_every_kind_of_output_is_plain_there(encoding: str, environment: dict[str, str], process: Command) -> None:
+    environment["PYTHONIOENCODING"] = encoding
+    for words in (["bench", "list", "nwot"], ["analysis", "correlate", "--help"], ["bench", "describe", "nwot"]):
+        package, *rest = words
+        ended = process(package, *rest)
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.isascii()
+        assert "\\u" not in ended.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -367,3 +368,28 @@ def test_bfloat16_is_another_training_whose_losses_and_measures_stay_in_single_p
         torch.testing.assert_close(value, state(single)[name], rtol=0.2, atol=0.1, msg=name)
         assert value.dtype == state(single)[name].dtype
     assert logits_of(half, TEST.images).dtype == torch.float32
+
+
+# the loss
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0], ids=["the teacher's weight", "the labels' weight"])
+def test_the_loss_is_continuous_as_a_weight_goes_to_0(end: float) -> None:
+    """A loss that leaves out T^2 with the labels' term falls sixteenfold there."""
+    plan = replace(TINY, temperature=4.0)
+    draw = torch.Generator().manual_seed(3)
+    logits, said = (3 * torch.randn(8, 10, generator=draw, dtype=torch.float64) for _ in range(2))
+    labels = torch.arange(8) % 10
+
+    def loss(weight: float) -> float:
+        lockstep = Lockstep.__new__(Lockstep)
+        lockstep.recipe = plan
+        group = Group(student(), (weight,))
+        (found,) = lockstep._losses(group, logits, [(torch.empty(8, 0), labels)], [said])
+        return found.item()
+
+    limit = loss(end)
+    steps = [abs(loss(abs(end - step)) - limit) for step in (1e-2, 1e-4, 1e-6, 1e-8)]
+    assert steps[0] > 0
+    for larger, smaller in pairwise(steps):
+        assert smaller == pytest.approx(larger / 100, rel=0.05)

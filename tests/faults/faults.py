@@ -93,14 +93,15 @@ def full_disk(stage: Stage, rng: random.Random, times: int) -> Seen:
         folder = stage.run.begun()
         disk = folder / STORE.parent
         disk.mkdir(exist_ok=True)
-        size = rng.randrange(60, 130)
+        size = rng.randrange(56, 104)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             seen.remark = "only root can try it"
             return seen
         try:
-            seen.times += 1
-            seen.ended(*Started(RUN, folder).end(), (1,))
+            code, error = Started(RUN, folder).end()
+            seen.times += code == 1
+            seen.ended(code, error, (1, *DONE))
             before = rows(folder)
             subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
             run(RUN, folder)

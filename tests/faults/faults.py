@@ -54,9 +54,9 @@ def killed_worker(stage: Stage, rng: random.Random, times: int) -> Seen:
 
 
 def stopped_worker(stage: Stage, rng: random.Random, times: int) -> Seen:
-    """Workers are stopped, as by a debugger; the run replaces them."""
+    """Workers are stopped at work, as by a debugger; the run replaces them. One that starts has ten minutes for it."""
     scene = Scene((*RUN, *PATIENCE), stage.run.begins, stage.run.ends, stage.run.seconds)
-    return hurt(scene, lambda: to_a_worker(signal.SIGSTOP, rng, 0), times, ())
+    return hurt(scene, lambda: to_a_worker(signal.SIGSTOP, rng, 0, at_work=True), times, ())
 
 
 def harm(kind: str, status: str, stage: Stage, rng: random.Random, times: int) -> Seen:

@@ -89,11 +89,12 @@ def signalled(number: signal.Signals, after: float) -> Blow:
     return blow
 
 
-def to_a_worker(number: signal.Signals, rng: random.Random, after: float) -> Blow:
-    """A signal to one of two workers, so many seconds after they are there."""
+def to_a_worker(number: signal.Signals, rng: random.Random, after: float, at_work: bool = False) -> Blow:
+    """A signal to one of two workers, so many seconds after they are there; if `at_work`, not before a row is."""
 
     def blow(started: Started, folder: Path) -> Rows | None:
-        until(lambda: len(started.workers()) == 2, started)
+        known = len(rows(folder))
+        until(lambda: len(started.workers()) == 2 and (not at_work or len(rows(folder)) > known), started)
         wait(started, after)
         before, there = rows(folder), started.workers()
         if not there or not is_there(started.pid):

@@ -89,11 +89,12 @@ def signalled(number: signal.Signals, after: float) -> Blow:
     return blow
 
 
-def to_a_worker(number: signal.Signals, rng: random.Random, after: float) -> Blow:
-    """A signal to one of two workers, so many seconds after they are there."""
+def to_a_worker(number: signal.Signals, rng: random.Random, after: float, at_work: bool = False) -> Blow:
+    """A signal to one of two workers, so many seconds after they are there; if `at_work`, not before a row is."""
 
     def blow(started: Started, folder: Path) -> Rows | None:
-        until(lambda: len(started.workers()) == 2, started)
+        known = len(rows(folder))
+        until(lambda: len(started.workers()) == 2 and (not at_work or len(rows(folder)) > known), started)
         wait(started, after)
         before, there = rows(folder), started.workers()
         if not there or not is_there(started.pid):
@@ -110,10 +111,13 @@ def wait(started: Started, seconds: float) -> None:
     until(lambda: time.monotonic() - begun > seconds, started)
 
 
-def hurt(scene: Scene, blow: Callable[[], Blow], times: int, allowed: tuple[int, ...], changed: str = "") -> Seen:
+def hurt(
+    scene: Scene, blow: Callable[[], Blow], times: int, allowed: tuple[int, ...], changed: str = "", more: str = ""
+) -> Seen:
     """Hurt a command again and again until it has come to its end in spite of it, and begin anew, so many times in all.
 
-    Each time it is repeated undisturbed in the end. What had ended before it could be hurt does not count.
+    Each time it is repeated undisturbed in the end, with an option `more`. What had ended before it could be hurt does
+    not count.
     """
     seen, tries = Seen(), 0
     while seen.times < times and tries < 4 * times:
@@ -126,11 +130,11 @@ def hurt(scene: Scene, blow: Callable[[], Blow], times: int, allowed: tuple[int,
             seen.compare(before or {}, rows(folder))
             seen.times += before is not None
             tries, ended = tries + 1, code in DONE
-        seen.repeated(scene, folder)
+        seen.repeated(scene, folder, *filter(None, [more]))
         shutil.rmtree(folder)
     return seen
 
 
-def random_signals(scene: Scene, number: signal.Signals, rng: random.Random, times: int) -> Seen:
+def random_signals(scene: Scene, number: signal.Signals, rng: random.Random, times: int, changed: str = "") -> Seen:
     """Hurt a command by a signal at random moments, and go on from there."""
-    return hurt(scene, lambda: signalled(number, rng.uniform(0, scene.seconds)), times, ENDINGS[number])
+    return hurt(scene, lambda: signalled(number, rng.uniform(0, scene.seconds)), times, ENDINGS[number], changed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from bench.benchmarks import Benchmark, teacher_name
@@ -61,6 +63,10 @@ _IDLE = ("name", "version", "family", "reference")
 """Facts of a proxy's class that change no score, or are in the record by themselves."""
 
 
+_OWN_SPACES = tuple(f"spaces.{name}." for name in ("nats_sizes", "nb201", "resnet"))
+"""Where the spaces are that `CODE_EPOCH` stands for; others in the tree are the user's."""
+
+
 def sources(proxy: Proxy, benchmark: Benchmark) -> dict[str, str]:
     """The hashes of the code, by what it is, that can be edited without anything of the record changing.
 
@@ -69,8 +75,10 @@ def sources(proxy: Proxy, benchmark: Benchmark) -> dict[str, str]:
     """
     found = {f"the formula of {proxy.name}": source_hash([type(proxy)], _IDLE)}
     of_space = [type(one) for one in (benchmark.space, benchmark.skeleton)]
-    if any(one.__module__.partition(".")[0] != "spaces" for one in of_space):
-        found[f"the code of the space {benchmark.space.name}"] = source_hash(of_space)
+    if not all(one.__module__.startswith(_OWN_SPACES) for one in of_space):
+        files = [getattr(sys.modules.get(one.__module__), "__file__", None) for one in of_space]
+        folders = [Path(file).resolve().parent for file in files if file is not None]
+        found[f"the code of the space {benchmark.space.name}"] = source_hash(of_space, folders=folders)
     if "teacher" in proxy.needs and (function := benchmark.teacher.function()) is not None:
         found[f"the code of the teacher {benchmark.teacher.name}"] = source_hash([function])
     return {what: found_hash for what, found_hash in found.items() if found_hash is not None}

@@ -63,7 +63,7 @@ def _shard(path: Path, column: str, most: int) -> Any:
                 room -= batch.nbytes  # one value of a dictionary may stand in any number of rows
                 if room < 0:
                     raise _too_much(path)
-        table = pa.Table.from_batches(batches)
+        table = pa.Table.from_batches(batches, None if batches else found)
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"cannot read {path} ({reason(error)}): get the file again") from error
     try:

@@ -7,10 +7,12 @@ this project and installed packages have versions of their own.
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -26,18 +28,19 @@ _HINTS = {"returns", "annotation", "type_comment", "ctx", "kind"}
 _DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def source_hash(things: Iterable[Any], idle: Iterable[str] = ()) -> str | None:
+def source_hash(things: Iterable[Any], idle: Iterable[str] = (), folders: Iterable[Path] = ()) -> str | None:
     """The hash of classes, with those of the user's that they are made from, and of functions.
 
-    None where a source is not at hand. `idle` are attributes of the classes that change nothing of what is computed.
+    None where a source is not at hand. `idle` are attributes of the classes that change nothing of what is computed,
+    `folders` some of this project's whose modules count as the user's.
     """
-    hashed = _Hashed(frozenset(idle))
+    hashed = _Hashed(frozenset(idle), tuple(folders))
     for thing in things:
         for one in thing.__mro__ if isinstance(thing, type) else (thing,):
             module, name = sys.modules.get(one.__module__), getattr(one, "__qualname__", None)
             if one is thing and (module is None or name is None or modules.source(module) is None):
                 return None
-            if module is not None and name is not None and (one is thing or _is_users(module)):
+            if module is not None and name is not None and (one is thing or hashed.is_users(module)):
                 hashed.add(module, {name.split(".")[0]}, roots=True)
     return json_hash(sorted(hashed.parts))
 
@@ -45,8 +48,9 @@ def source_hash(things: Iterable[Any], idle: Iterable[str] = ()) -> str | None:
 class _Hashed:
     """What is hashed, so far: statements, each with the file it is from."""
 
-    def __init__(self, idle: frozenset[str]) -> None:
+    def __init__(self, idle: frozenset[str], folders: tuple[Path, ...] = ()) -> None:
         self._idle = idle
+        self._folders = folders
         self._seen: set[tuple[str, frozenset[str] | None]] = set()
         self.parts: set[str] = set()
 
@@ -63,8 +67,29 @@ class _Hashed:
         for one in statements if names is None else _used(statements, set(names)):
             facts = roots and names is not None and isinstance(one, ast.ClassDef) and one.name in names
             self.parts.add(f"{file}: {_plain(one, self._idle if facts else frozenset())}")
-            for other, wanted in _imported(one, module):
-                self.add(other, wanted)
+            for name, wanted in _imported(one, module):
+                other = self._loaded(name)
+                if other is not None and self.is_users(other):
+                    self.add(other, wanted)
+
+    def is_users(self, module: ModuleType) -> bool:
+        """Whether a module lies neither in this project nor among Python's and installed ones."""
+        return self._is_users(getattr(module, "__file__", None))
+
+    def _is_users(self, file: str | None) -> bool:
+        if file is None:
+            return False
+        path = Path(file).resolve()
+        return path.parent in self._folders or not any(path.is_relative_to(folder) for folder in _OTHERS)
+
+    def _loaded(self, name: str) -> ModuleType | None:
+        """A module; one of the user's that a function has yet to import is imported for it."""
+        if name not in sys.modules:
+            with suppress(Exception):  # whatever a user's file raises, it raises again where it is run
+                spec = importlib.util.find_spec(name)
+                if spec is not None and self._is_users(spec.origin):
+                    importlib.import_module(name)
+        return sys.modules.get(name)
 
 
 def _used(statements: Iterable[ast.stmt], names: set[str]) -> list[ast.stmt]:
@@ -107,8 +132,8 @@ def _mentioned(one: ast.AST) -> Iterator[str]:
         yield one.id
 
 
-def _imported(one: ast.AST, module: ModuleType) -> Iterator[tuple[ModuleType, set[str] | None]]:
-    """The modules of the user's that a statement imports, and what of them."""
+def _imported(one: ast.AST, module: ModuleType) -> Iterator[tuple[str, set[str] | None]]:
+    """The modules that a statement imports, also within a function, and what of them."""
     for node in ast.walk(one):
         found: list[tuple[str, set[str] | None]] = []
         if isinstance(node, ast.Import):
@@ -120,15 +145,7 @@ def _imported(one: ast.AST, module: ModuleType) -> Iterator[tuple[ModuleType, se
             found = [(name, {alias.name for alias in node.names})]
             found += [(f"{name}.{alias.name}", None) for alias in node.names]
         for name, wanted in found:
-            other = sys.modules.get(name)
-            if other is not None and _is_users(other):
-                yield other, None if wanted and "*" in wanted else wanted
-
-
-def _is_users(module: ModuleType) -> bool:
-    """Whether a module lies neither in this project nor among Python's and installed ones."""
-    file = getattr(module, "__file__", None)
-    return file is not None and not any(Path(file).resolve().is_relative_to(folder) for folder in _OTHERS)
+            yield name, None if wanted and "*" in wanted else wanted
 
 
 @lru_cache(maxsize=256)

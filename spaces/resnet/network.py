@@ -179,8 +179,6 @@ class ResNet(nn.Module):
         width = shape.widths[-1]
         self.lastact = nn.Sequential(draw.bn(f"{family}/lastact", width), nn.ReLU()) if wide else nn.Identity()
         self.classifier = draw.linear(f"{family}/classifier", width, shape.classes)
-        if sum(parameter.numel() for parameter in self.parameters()) != count_parameters(shape):
-            raise ValueError(f"this draw has served a shape of other widths or classes than {shape}")
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -167,9 +169,8 @@ def test_a_teacher_in_another_mode_is_another(tmp_path: Path, command: Command) 
 
     modules.use([path])  # as a new process would read it
     ended = command("bench", "run", "kd,nwot", *words)
-    assert ended.code == 1
-    assert "the code of the teacher teacher-" in ended.error
-    assert "changed since the 2 scores of kd@teacher" in ended.error
+    assert "4 of 4 scores" in ended.out
+    assert "2 passes" in ended.out, "its mode is part of its identity, and so of a score's"
 
 
 def test_a_space_whose_networks_are_built_otherwise_is_another(tmp_path: Path, command: Command) -> None:
@@ -184,6 +185,54 @@ def test_a_space_whose_networks_are_built_otherwise_is_another(tmp_path: Path, c
     assert ended.code == 1
     assert "the code of the space widths changed since the 2 scores of nwot" in ended.error
     assert command("bench", "run", "nwot", *words, "--limit", 3, "--rescore").code == 0
+
+
+def test_what_a_function_imports_when_it_is_called_is_a_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.checks.source import source_hash
+
+    def written(value: int) -> str | None:
+        (tmp_path / "late_helper.py").write_text(f"def f():\n    return {value}\n")
+        importlib.invalidate_caches()
+        sys.modules.pop("late_helper", None)
+        return source_hash([module.Mine])
+
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late.py").write_text(
+        "class Mine:\n    def score(self):\n        import late_helper\n        return late_helper.f()\n"
+    )
+    module = importlib.import_module("late")
+    assert written(1) == written(1) != written(2)
+    for name in ("late", "late_helper"):
+        sys.modules.pop(name, None)
+
+
+def test_the_network_of_a_space_that_was_put_into_the_tree_is_a_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.checks import source
+
+    monkeypatch.setattr(source, "_OTHERS", (tmp_path,))
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "plain_in_tree"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "space.py").write_text(
+        "def build():\n    from plain_in_tree.network import Network\n    return Network()\n"
+    )
+
+    def written(value: int, folders: tuple[Path, ...]) -> str | None:
+        (folder / "network.py").write_text(f"class Network:\n    width = {value}\n")
+        importlib.invalidate_caches()
+        sys.modules.pop("plain_in_tree.network", None)
+        return source.source_hash([module.build], folders=folders)
+
+    module = importlib.import_module("plain_in_tree.space")
+    assert written(1, (folder,)) != written(2, (folder,))
+    assert written(1, ()) == written(2, ()), "what is not the user's has a version of its own"
+    for name in [name for name in sys.modules if name.startswith("plain_in_tree")]:
+        sys.modules.pop(name)
 
 
 def test_a_file_that_is_edited_while_it_is_in_use_ends_the_run(mine: Path, tmp_path: Path, fork: object) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
+from torch.utils import checkpoint
 
 from probe.calls import LAYERS, NORMS, Kind, Watch, kind_of, weight_of, word
 from probe.module.redraw import Role
@@ -55,6 +58,22 @@ class Made(NamedTuple):
     """Whether it is the parameter itself, looked at in another way."""
 
 
+class Recomputed(Exception):
+    """A part of the network is run again in the backward pass, by then with other tensors in its places."""
+
+
+def _check_run_once() -> None:
+    """Raise Recomputed within `torch.utils.checkpoint`."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == checkpoint.__file__:
+            raise Recomputed(
+                "runs a part of itself again in the backward pass (torch.utils.checkpoint), where weights that were "
+                "drawn are in their places no more: switch checkpointing off"
+            )
+        frame = frame.f_back
+
+
 class Recorder(Watch):
     """Records the calls of a network that depend on its `images`, while it runs with `parameters`."""
 
@@ -88,6 +107,7 @@ class Recorder(Watch):
         node.inputs = tuple(dict.fromkeys(self._number[id(one)] for one in data))
         source = next(((one.shape, self._channels.get(id(one))) for one in data if one.ndim > 1), None)
         if data:
+            _check_run_once()
             self._classify(node, read, learned, args, kwargs)
         output = read[0].clone() if _is_skipped(node, read) else function(*args, **kwargs)
         made = written(node.name, read, output)

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from common.errors import BadInput
 from probe.calls import Call, Each, Watch, word
 from probe.module.door import check_names, check_seed
-from probe.module.recorder import Recorder, tensors, written
+from probe.module.recorder import Recomputed, Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
 from probe.module.survey import Recording, Survey, logits_of, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
@@ -78,7 +78,7 @@ class Follow(Watch):
         if number == self._survey.classifier:
             self.pooled = read[0].detach()
         if number in self._keep:
-            value = next(tensors(output))
+            value = written(name, read, output)[0]
             if torch.is_grad_enabled() and not value.requires_grad:  # zeros that nothing reached
                 value.requires_grad_()
             self.kept[number] = Kept(value, self._copy)
@@ -166,6 +166,8 @@ class Subject:
                 self._on_shapes = False
         try:
             return self._record(self._some(2, shape)), self._record(self._some(3, shape))
+        except Recomputed as error:
+            raise BadInput(f"{type(self.network).__name__} {error}") from error
         except Exception as error:
             if ran_out_of_memory(error):
                 raise

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from common.errors import BadInput, BadUsage
 from images.base import Batch
@@ -162,3 +163,46 @@ def test_labels_are_asked_for_by_those_who_read_them() -> None:
             assert str(one) == str(expected[name])
     with pytest.raises(NotApplicable, match="it reads labels"):
         score(given=batch(labels=None), proxy=registry.create("snip"))
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.reentrant = reentrant
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        seen = checkpoint(self.body, pixels.clone().requires_grad_(), use_reentrant=self.reentrant)
+        return self.head(seen.mean((2, 3)))
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_network_that_runs_a_part_again_is_refused_and_stays_as_it_was(reentrant: bool) -> None:
+    network = Checkpointed(reentrant)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    batch = Batch(torch.randn(4, 3, 8, 8), torch.arange(4), "")
+    for name in ("snip", "nwot", "synflow"):
+        with pytest.raises(BadInput, match="switch checkpointing off"):
+            score_module(registry.create(name), network, batch, init="gaussian")
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+class Masked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        seen = self.conv(pixels).clone()
+        seen[seen < 0] = 0
+        return self.head(seen.mean((2, 3)))
+
+
+def test_a_call_that_writes_and_returns_nothing_is_followed() -> None:
+    batch = Batch(torch.randn(4, 3, 8, 8), torch.arange(4), "")
+    found = score_module(registry.create("snip"), network := Masked(), batch).value
+    loss = nn.functional.cross_entropy(network(batch.images), batch.labels)
+    weights = [network.conv.weight, network.head.weight]
+    gradients = torch.autograd.grad(loss, weights)
+    assert found == pytest.approx(sum((w * g).abs().sum().item() for w, g in zip(weights, gradients, strict=True)))

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -60,12 +60,18 @@ def run(app: typer.Typer) -> None:
     except sqlite3.Error as error:
         print(f"error: {told(error)}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:  # before Typer listens
+        _stop(terminated)
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C
-            print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
-            if terminated:
-                sys.exit(128 + terminated[0])
+            _stop(terminated)
         raise
+
+
+def _stop(terminated: list[int]) -> NoReturn:
+    """Say what is kept, and exit with 130, or as the signal says that has terminated the command."""
+    print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+    sys.exit(128 + terminated[0] if terminated else 130)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
+import common.cli
 from bench.plan import visiting_order
 from bench.worker import judge
 from spaces.nb201.space import NB201
@@ -107,3 +108,13 @@ def test_a_teacher_that_ends_the_process_is_told_of(tmp_path: Path, command: Com
     (tmp_path / "theirs.py").write_text("import sys\ndef teacher():\n    sys.exit()\n")
     ended = command("bench", "run", "kd", "--teacher", "theirs.py:teacher", "--limit", 1, "--store", "s.sqlite")
     assert (ended.code, ended.error) == (1, "--teacher theirs.py:teacher: SystemExit")
+
+
+def test_ctrl_c_is_heard_before_the_words_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    def app() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        common.cli.run(app)  # type: ignore[arg-type]
+    assert end.value.code == 130
+    assert capsys.readouterr().err.startswith("stopped; what was finished is kept")

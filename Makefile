@@ -100,6 +100,7 @@ check-reference: $(VENV)/.core $(VENV)/.cifar  ## our scores beside published on
 
 tables: $(VENV)/.core  ## every table, and what README and docs state of them, from what is published under results/
 	@$(RUN) -m analysis tables
+	@$(RUN) -m analysis label-sets
 	@$(RUN) -m analysis proxy-docs
 	@$(RUN) -m analysis readme
 

@@ -51,7 +51,7 @@ def label_sets_command(
     path = output / ("label-sets" if published is None else f"label-sets-{name}")
     written = table(frame(agreements(labels, standing))).write(path)
     if published is None and not standing.empty:
-        written += proxies_table(proxies_frame(standing), len(labels)).write(output / "label-sets-proxies")
+        written += proxies_table(proxies_frame(standing)).write(output / "label-sets-proxies")
     print(f"wrote {', '.join(map(str, written))}")
 
 

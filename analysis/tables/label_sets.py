@@ -41,10 +41,10 @@ def proxies_frame(standing: pd.DataFrame) -> pd.DataFrame:
     return standing.loc[order].rename_axis("proxy").reset_index()
 
 
-def proxies_table(frame: pd.DataFrame, n: int | None = None) -> Table:
-    """The table of proxies; `n` is the number of functions, where it is known."""
+def proxies_table(frame: pd.DataFrame) -> Table:
+    """The table of proxies."""
     caption = (
-        f"Spearman of published proxies with label sets over the same {f'{n} ' if n else ''}functions, scores of each "
+        "Spearman of published proxies with label sets over the same functions, those of `label-sets`, scores of each "
         "set's benchmark."
     )
     return Table(frame, caption, [words("proxy"), *(decimals(str(name), str(name)) for name in frame.columns[1:])])

@@ -201,7 +201,7 @@ def test_pages_hold_what_was_found(folder: Path, published: Path, stored: Path, 
     (row,) = [text for text in page.read_text().splitlines() if text.startswith(line)]
     assert row.endswith(f"| {found[0].kendall:.2f} | {found[0].upper_half:.2f} | {found[0].proxies:.2f} |")
     assert "over the same 25 functions" in page.read_text()
-    csv, page, _ = tables.proxies_table(tables.proxies_frame(standing), 25).write(tmp_path / "label-sets-proxies")
+    csv, page, _ = tables.proxies_table(tables.proxies_frame(standing)).write(tmp_path / "label-sets-proxies")
     order = list(pd.read_csv(csv)["proxy"])
     assert sorted(order) == sorted(standing.index)
     means = [standing.loc[proxy].mean() for proxy in order]

@@ -9,7 +9,8 @@ from conftest import ROOT, Command
 
 pytestmark = pytest.mark.slow
 
-ELSEWHERE = ("reference-check.csv", *(f"recipes-cifar10-16px.{ending}" for ending in ("csv", "md", "tex")))
+OF_PUBLISHED = ("recipes-cifar10-16px", "label-sets-cifar100")
+ELSEWHERE = ("reference-check.csv", *(f"{name}.{ending}" for name in OF_PUBLISHED for ending in ("csv", "md", "tex")))
 """Made from published files that are not part of the project."""
 
 
@@ -17,6 +18,7 @@ def test_making_the_tables_again_changes_no_byte(command: Command, tmp_path: Pat
     (tmp_path / "results").symlink_to(ROOT / "results")
     ended = command("analysis", "tables", "--output", "made")
     assert (ended.code, ended.err) == (0, "")
+    assert command("analysis", "label-sets", "--output", "made").code == 0
     folders = tmp_path / "made", ROOT / "results/tables"
     made, committed = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
     assert sorted(made) == sorted(committed.keys() - set(ELSEWHERE))
@@ -33,7 +35,7 @@ def test_a_file_of_accuracies_is_judged_by_a_leaderboard_alone(command: Command,
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
-        f"leaderboard-digits-mine.{ending}" for ending in ("csv", "md", "tex")
+        f"leaderboard-digits-mine.{ending}" for ending in ("bib", "csv", "md", "tex")
     ]
     text = (tmp_path / "made" / "leaderboard-digits-mine.md").read_text()
     assert text.startswith("digits, mine (a file that names no data set): ")

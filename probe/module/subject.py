@@ -209,9 +209,11 @@ class Subject:
         self.survey()
         found = self._roles
         for name, module in self.network.named_modules():
-            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            # a weight that is computed is no parameter, and asking for it would run what computes it
+            weight = module._parameters.get("weight")
+            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and weight is not None:
                 owned = {f"{name}.{part}" if name else part: part for part in ("weight", "bias")}
-                fan_in = math.prod(module.weight.shape[1:])
+                fan_in = math.prod(weight.shape[1:])
                 found = {each: Role(part, fan_in) for each, part in owned.items()} | found
         return {name: found[name] for name in self.untouched.parameters if name in found}
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.checkpoint import checkpoint
 
 from common.errors import BadInput, BadUsage
@@ -206,3 +207,15 @@ def test_a_call_that_writes_and_returns_nothing_is_followed() -> None:
     weights = [network.conv.weight, network.head.weight]
     gradients = torch.autograd.grad(loss, weights)
     assert found == pytest.approx(sum((w * g).abs().sum().item() for w, g in zip(weights, gradients, strict=True)))
+
+
+def test_a_weight_that_is_computed_with_buffers_leaves_them_as_they_were() -> None:
+    torch.manual_seed(0)
+    conv = spectral_norm(nn.Conv2d(3, 4, 3))
+    network = nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    batch = Batch(torch.randn(4, 3, 8, 8), torch.arange(4), "")
+    for name in ("params", "nwot", "grad_norm_all"):
+        first, second = (score_module(registry.create(name), network, batch).value for _ in range(2))
+        assert first == second
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -262,7 +262,7 @@ def _paragraph(text: str) -> str:
         return text
     # twice the backslashes in front too, or they would take the one that is put there
     text = re.sub(r"(\\*)(<(?=[A-Za-z/!?])|\](?=[\[(:]))", r"\1\1\\\2", _BREAKS.sub(" ", text)).strip()
-    return re.sub(r"^(\d*)(?=[#>+=~|*_.)-])", r"\1\\", text)
+    return re.sub(r"^(\d*)(?=[#>+=~|*_.)-]|`{3})", r"\1\\", text)
 
 
 def _ampersands(cells: Sequence[str]) -> str:

@@ -183,7 +183,8 @@ def test_work_that_ends_the_process_politely_does_not_end_the_driver() -> None:
 @pytest.mark.usefixtures("forked_pool")
 def test_whoever_loses_interest_leaves_no_process_behind(tmp_path: Path) -> None:
     results = run(Job(pid, partial(sleep_on_two, tmp_path)), range(4), 2, limit=60)
-    assert next(results) == (0, 0)
+    task, result = next(results)
+    assert task == result != 2, "whichever of the others is done first"
     results.close()  # type: ignore[attr-defined]
     end = time.monotonic() + 600
     while left := [path.name for path in tmp_path.iterdir() if psutil.pid_exists(int(path.name))]:

@@ -197,7 +197,7 @@ def train(
 ) -> list[Trained]:
     """One student for each loss, all of one seed in lock-step with one living teacher."""
     plan = pair.recipe
-    stream = data_set.stream(seed, plan.steps, plan.batch, device)
+    stream = data_set.stream(seed, plan.steps, plan.batch, device, plan.images)
     tapped = Tapped(teacher.network.to(device))
     groups = []
     for name in losses:
@@ -233,7 +233,11 @@ def learn(
 def begin(
     pair: Pair, pathways: Sequence[Pathway], settings: Settings, seed: int, data: Path | None, device: str
 ) -> Search:
-    """A search at its first step; in float32 whatever the recipe's precision."""
+    """A search at its first step; in float32 whatever the recipe's precision. Raises BadUsage for a recipe that does
+    not train on all images.
+    """
+    if pair.recipe.images:
+        raise BadUsage(f"--benchmark {pair.benchmark}: a process is learned on all training images, leave out images=")
     reproducible()
     plan = replace(pair.recipe, precision="float32")
     data_set = images.load(plan.benchmark, data)

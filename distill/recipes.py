@@ -39,7 +39,8 @@ class Recipe:
     its network executes (spaces/nb201/network.py). Reported is the accuracy after the last step; nothing is selected on
     validation or test images. `distilled_only` trains only distilled students, each by itself, in place of `BLOCK`
     seeds of both modes side by side; `apart` makes a network of each mode's seeds, so that recipes that differ in their
-    distillation share their vanilla students. Raise `version` when a change of code changes the numbers.
+    distillation share their vanilla students. With `images` students see only so many training images, the first of the
+    split, of which their teacher saw all. Raise `version` when a change of code changes the numbers.
     """
 
     benchmark: str
@@ -60,6 +61,7 @@ class Recipe:
     version: int = 2
     distilled_only: bool = False
     apart: bool = False
+    images: int | None = None
 
     @property
     def steps(self) -> int:
@@ -105,7 +107,7 @@ class Recipe:
 
 _KEYS = {"distilled_only": "alone"}
 """What a field is called in records, which never change, where its name has."""
-_LATER = ("alone", "apart")
+_LATER = ("alone", "apart", "images")
 """Fields that were added when tables existed."""
 
 
@@ -182,6 +184,7 @@ _VARIED = {
     "precision": str,
     "teacher": str,
     "channels": int,
+    "images": int,
 }
 """Fields that a variant of a recipe sets, `name:field=value:field=value`; `channels` is its skeleton's."""
 _STEPS = "cifar10-16px:epoch_steps=400"
@@ -201,6 +204,7 @@ STUDIED = {
         f"{_STEPS}:teacher=cifar10-16px-resnet9-8@3",
         f"{_STEPS}:teacher=cifar10-16px-resnet9-24@6",
         f"{_STEPS}:teacher=cifar10-16px@20",
+        f"{_STEPS}:images=4500",
     )
 }
 """Recipes that were compared before one was chosen, by benchmark (`distill study`, `analysis recipes`)."""
@@ -247,7 +251,7 @@ def recipe(name: str) -> Recipe:
 
 def _varied(found: Recipe, name: str, values: dict[str, Any]) -> Recipe:
     """The recipe with these values in place of its own. Raises BadUsage, with the name, for one without sense."""
-    for field in ("batch", "epoch_steps", "learning_rate", "temperature", "channels"):
+    for field in ("batch", "epoch_steps", "learning_rate", "temperature", "channels", "images"):
         if not 0 < values.get(field, 1) < inf:
             raise BadUsage(f"'{name}': {field} must be finite and above 0")
     if not 0 <= values.get("kd_weight", 0) <= 1:

@@ -112,7 +112,8 @@ class _Trainer:
         self.val, self.test = (held_out(self.data_set, name, self.device) for name in ("val", "test"))
 
     def _material(self, seed: int) -> tuple[Stream, Answers]:
-        stream = self.data_set.stream(seed, self.recipe.steps, self.recipe.batch, self.device)
+        recipe = self.recipe
+        stream = self.data_set.stream(seed, recipe.steps, recipe.batch, self.device, recipe.images)
         return stream, remembered(self._answers(seed, stream), self.recipe.batch)
 
     def _answers(self, seed: int, stream: Stream) -> torch.Tensor:

@@ -68,8 +68,12 @@ class DataSet(ABC):
         chosen = draw(self.name, seed, count, len(train))
         return Split(train.images[chosen], train.labels[chosen])
 
-    def stream(self, seed: int, steps: int, batch: int, device: torch.device | str = "cpu") -> Stream:
-        """What the students of `seed` train on: the `train` split, in a new order every epoch, augmented."""
+    def stream(
+        self, seed: int, steps: int, batch: int, device: torch.device | str = "cpu", first: int | None = None
+    ) -> Stream:
+        """What the students of `seed` train on: the `train` split, or its `first` images alone, in a new order every
+        epoch, augmented. Raises BadUsage for more images than there are.
+        """
         import torch
 
         from images.stream import Resident, augmented
@@ -78,7 +82,7 @@ class DataSet(ABC):
         if device not in self._residents:
             train = self.split("train")
             self._residents[device] = Resident.of(train.images, train.labels, self.pad, device, self.border)
-        return augmented(self, self._residents[device], seed, steps, batch)
+        return augmented(self, self._residents[device], seed, steps, batch, first)
 
     @cached_property
     def _residents(self) -> dict[torch.device, Resident]:

@@ -120,8 +120,14 @@ class Digits(DataSet):
         rng = np.random.default_rng(np.random.SeedSequence([SPLIT_SEED, len(SCENES), seed, count]))
         return compose("train", count, rng)
 
-    def stream(self, seed: int, steps: int, batch: int, device: torch.device | str = "cpu") -> Stream:
-        """The fresh scenes of `seed`, each seen once: composing them anew is the augmentation."""
+    def stream(
+        self, seed: int, steps: int, batch: int, device: torch.device | str = "cpu", first: int | None = None
+    ) -> Stream:
+        """The fresh scenes of `seed`, each seen once: composing them anew is the augmentation. Raises BadUsage where
+        only the `first` so many images are wanted.
+        """
+        if first is not None:
+            raise BadUsage(f"digits cannot train on {first} images: it makes them anew, each is seen once")
         import torch
 
         from images.stream import plain

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 
+from common.errors import BadUsage
 from common.files import content_hash
 
 Border = Literal["constant", "reflect"]
@@ -96,13 +97,18 @@ def plain(data_set: Pixels, images: np.ndarray, labels: np.ndarray, batch: int, 
     return Stream(data_set, Resident.of(images, labels, 0, device), np.arange(count), *nothing, batch)
 
 
-def augmented(data_set: Pixels, resident: Resident, seed: int, steps: int, batch: int) -> Stream:
-    """All images in a new order every epoch, cut out at random and mirrored in half of the cases (He et al. 2016).
+def augmented(
+    data_set: Pixels, resident: Resident, seed: int, steps: int, batch: int, first: int | None = None
+) -> Stream:
+    """All images, or the `first` alone, in a new order every epoch, cut out at random and mirrored in half of the cases
+    (He et al. 2016).
 
     Batches go on across the end of an epoch, so that all have one size. Drawn by (data set, seed); a longer stream of
-    a seed begins with the shorter one.
+    a seed begins with the shorter one. Raises BadUsage for more images than there are.
     """
-    count, available = steps * batch, len(resident.labels)
+    count, available = steps * batch, first or len(resident.labels)
+    if available > len(resident.labels):
+        raise BadUsage(f"cannot train on {first} images: {data_set.name} has {len(resident.labels)} for training")
     of_order, of_shifts, of_flips = map(
         np.random.default_rng, np.random.SeedSequence([*data_set.name.encode(), seed]).spawn(3)
     )

@@ -145,7 +145,7 @@ class _Worker:
 
     def _material(self, seed: int) -> tuple[Stream, Answers]:
         recipe = self.plan.recipe
-        stream = self.data_set.stream(seed, recipe.steps, recipe.batch, self.device)
+        stream = self.data_set.stream(seed, recipe.steps, recipe.batch, self.device, recipe.images)
         said = [logits_of(self.teacher.network, stream.batch(step)[0]) for step in range(stream.steps)]
         return stream, remembered(torch.cat(said), recipe.batch)
 

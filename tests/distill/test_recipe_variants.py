@@ -59,7 +59,7 @@ def test_hashes_of_recipes_of_before_are_the_ones_that_they_were(benchmark: str,
 @pytest.mark.parametrize("ending", ["", "-short", "-rehearsal", "-executed", "-short-executed", "-chosen"])
 def test_recipes_of_before_say_nothing_of_what_came_later(name: str, ending: str) -> None:
     plan = recipe(name + ending)
-    later = {"apart"} if plan.distilled_only else {"alone", "apart"}
+    later = {"images", "apart"} if plan.distilled_only else {"images", "alone", "apart"}
     keys = {"alone" if field.name == "distilled_only" else field.name for field in fields(Recipe)}
     assert set(plan.record()) == keys - later
     assert plan.stacks == ((("distilled",),) if plan.distilled_only else (MODES,))
@@ -120,6 +120,7 @@ def test_a_run_is_wanted_for_every_network_of_a_cell_and_block() -> None:
         ("digits-short:batch=16", "digits-short", {"batch": 16}),
         ("cifar100-16px-executed:batch=64:temperature=2", "cifar100-16px-executed", {"batch": 64, "temperature": 2.0}),
         ("digits:batch=64-chosen", "digits", {"batch": 64}),
+        ("cifar10-16px:images=4500", "cifar10-16px", {"images": 4500}),
     ],
 )
 def test_a_variant_is_the_recipe_with_these_values(name: str, base: str, changes: dict[str, Any]) -> None:
@@ -146,7 +147,9 @@ def test_variants_that_differ_only_in_their_distillation_share_the_vanilla_hash(
         assert hash_of(f"{base}:{change}", "distilled") != hash_of(base, "distilled")
 
 
-@pytest.mark.parametrize("change", ["batch=64", "epoch_steps=9", "learning_rate=1", "precision=bfloat16", "channels=4"])
+@pytest.mark.parametrize(
+    "change", ["batch=64", "epoch_steps=9", "learning_rate=1", "precision=bfloat16", "channels=4", "images=9"]
+)
 def test_variants_that_differ_otherwise_share_nothing(change: str) -> None:
     for mode in MODES:
         assert hash_of(f"cifar10-16px:{change}", mode) != hash_of("cifar10-16px", mode)
@@ -163,7 +166,7 @@ def test_tables_of_a_variant_lie_beside_the_others_without_a_colon() -> None:
 
 REFUSED = [
     *((f"{field}={value}", f"{field} must be finite and above 0")
-      for field in ("batch", "epoch_steps", "channels") for value in ("0", "-1")),
+      for field in ("batch", "epoch_steps", "channels", "images") for value in ("0", "-1")),
     *((f"{field}={value}", f"{field} must be finite and above 0")
       for field in ("learning_rate", "temperature") for value in ("0", "-0.1", "nan", "inf", "-inf", "1e400")),
     *((f"kd_weight={value}", "kd_weight must lie in 0 to 1") for value in ("-0.1", "1.1", "nan", "inf")),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import FEW, FewImages
 
+from common.errors import BadUsage
 from images.base import DataSet
 from images.digits import Digits
 from images.stream import Resident, Stream, plain
@@ -98,6 +99,21 @@ def test_every_image_is_seen_once_an_epoch_and_batches_run_on_across_its_end() -
     assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
     assert len(set(map(tuple, epochs))) == 6, "a new order every epoch"
     assert list(range(COUNT)) not in epochs
+
+
+def test_the_first_images_alone_are_seen_as_often_as_the_stream_is_long() -> None:
+    stream = FEW.stream(3, 15, 8, first=6)  # twenty epochs of 6 images
+    numbers = [number for number, *_ in seen(stream)]
+    assert all(sorted(numbers[start : start + 6]) == list(range(6)) for start in range(0, len(numbers), 6))
+    assert seen(FEW.stream(3, 15, 8, first=COUNT)) == seen(FEW.stream(3, 15, 8))
+    assert len({FEW.stream(3, 15, 8, first=first).hash for first in (6, 7, None)}) == 3
+
+
+def test_more_images_than_there_are_or_any_number_of_those_made_anew_are_bad_usage() -> None:
+    with pytest.raises(BadUsage, match="cannot train on 21 images: few has 20 for training"):
+        FEW.stream(3, 15, 8, first=COUNT + 1)
+    with pytest.raises(BadUsage, match="digits cannot train on 20 images: it makes them anew"):
+        Digits().stream(0, 3, 8, first=20)
 
 
 def test_every_image_is_cut_out_of_its_padded_self_and_keeps_its_label() -> None:

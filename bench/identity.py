@@ -13,6 +13,7 @@ from bench.checks.source import source_hash
 from common.files import json_hash
 from probe.needs import needs_of, reads_images
 from proxies.base import Proxy
+from spaces.registry import is_own
 
 CODE_EPOCH = 1
 """Raise it when a change outside the proxies (networks, draws, batches, probe) changes numbers beyond rounding."""
@@ -63,10 +64,6 @@ _IDLE = ("name", "version", "family", "reference")
 """Facts of a proxy's class that change no score, or are in the record by themselves."""
 
 
-_OWN_SPACES = tuple(f"spaces.{name}." for name in ("nats_sizes", "nb201", "resnet"))
-"""Where the spaces are that `CODE_EPOCH` stands for; others in the tree are the user's."""
-
-
 def sources(proxy: Proxy, benchmark: Benchmark) -> dict[str, str]:
     """The hashes of the code, by what it is, that can be edited without anything of the record changing.
 
@@ -75,7 +72,7 @@ def sources(proxy: Proxy, benchmark: Benchmark) -> dict[str, str]:
     """
     found = {f"the formula of {proxy.name}": source_hash([type(proxy)], _IDLE)}
     of_space = [type(one) for one in (benchmark.space, benchmark.skeleton)]
-    if not all(one.__module__.startswith(_OWN_SPACES) for one in of_space):
+    if not all(map(is_own, of_space)):
         files = [getattr(sys.modules.get(one.__module__), "__file__", None) for one in of_space]
         folders = [Path(file).resolve().parent for file in files if file is not None]
         found[f"the code of the space {benchmark.space.name}"] = source_hash(of_space, folders=folders)

@@ -119,11 +119,7 @@ def _check_own(students: Recipe) -> None:
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         shape = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise BadInput(f"the teacher '{students.teacher}' answers two images with {shape}: wanted are [2, {classes}]")
-    if weights_hash(own_network(students.teacher)) != weights_hash(network):
-        raise BadInput(
-            f"the teacher '{students.teacher}' has other weights each time it is made: load them from a file, "
-            "or draw them from a seeded generator"
-        )
+    own_hash(students.teacher)
 
 
 @dataclass(frozen=True)
@@ -152,6 +148,20 @@ def network_hash(network: nn.Module) -> str:
         for name, module in network.named_modules()
     ]
     return json_hash({"weights": weights_hash(network), "modules": modules})
+
+
+def own_hash(place: str) -> str:
+    """The `network_hash` of the nn.Module that `FILE.py:FUNCTION` returns.
+
+    Raises BadInput as `own_network`, and for a network that is another each time it is made.
+    """
+    found, again = (network_hash(own_network(place)) for _ in range(2))
+    if found != again:
+        raise BadInput(
+            f"--teacher {place}: it has other weights each time it is made: load them from a file, or draw them from a "
+            "seeded generator"
+        )
+    return found
 
 
 def _values(network: nn.Module) -> dict[str, torch.Tensor]:

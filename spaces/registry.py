@@ -20,6 +20,13 @@ _SPACES: dict[str, Space] = {
     )
 }
 
+_FOLDERS = tuple(f"{type(space).__module__.rpartition('.')[0]}." for space in _SPACES.values())
+
+
+def is_own(kind: type) -> bool:
+    """Whether a class is of one of these spaces, whose code the project answers for; any other is the user's."""
+    return kind.__module__.startswith(_FOLDERS)
+
 
 def spaces_in(module: ModuleType) -> list[tuple[str, Space]]:
     """The spaces that a module holds, such as `PLAIN = PlainSpace()`, and their names."""

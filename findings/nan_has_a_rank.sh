@@ -2,11 +2,11 @@
 # Tried: rank correlations of 50 scores, one of which is NaN because its network could not be scored, by scipy 1.17.1
 # and torchmetrics 1.9.0.
 # Expected: NaN or an error from all, or that the pair is left out.
-# What happens: scipy's kendalltau and spearmanr answer NaN. scipy's weightedtau gives NaN the lowest rank, torchmetrics'
-# Spearman the highest: they answer what they would for -inf and inf. torchmetrics' Kendall counts its pairs neither way,
-# which is the middle between the two. All three are plain numbers.
-# Why it matters: a proxy that fails on a network is said to have called it the worst, or the best of all. Two papers that
-# use two packages punish and reward the same failures.
+# What happens: scipy's kendalltau and spearmanr answer NaN. scipy's weightedtau gives NaN the lowest rank,
+# torchmetrics' Spearman the highest: they answer what they would for -inf and inf. torchmetrics' Kendall counts its
+# pairs neither way, which is the middle between the two. All three are plain numbers.
+# Why it matters: a proxy that fails on a network is said to have called it the worst, or the best of all. Two papers
+# that use two packages punish and reward the same failures.
 set -euo pipefail
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

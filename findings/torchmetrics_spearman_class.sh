@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tried: Spearman's correlation of scores in float64, between 1e30 and 1e50, by torchmetrics 1.9.0, as function and as class.
+# Tried: Spearman's correlation of float64 scores between 1e30 and 1e50 by torchmetrics 1.9.0, as function and as class.
 # Expected: one number twice. Only the order of the scores counts, and both are handed the same tensors.
 # What happens: the function answers .98. The class casts what it is given to its own dtype, float32, where scores above
 # 3.4e38 are infinite and so are tied: it answers another number, and 0.0 where all are that large. KendallRankCorrCoef
@@ -34,7 +34,7 @@ found = {}
 for name, scores in {"1e30 to 1e50": 10**digits, "1e40 to 1e60": 10 ** (digits + 10)}.items():
     function = spearman_corrcoef(scores, accuracy).item()
     found[name] = function, by_class(SpearmanCorrCoef, scores), by_class(SpearmanCorrCoef, scores, torch.float64)
-    print(f"scores {name}: Spearman by function {function:.3f}, class {found[name][1]:.3f}, float64 class {found[name][2]:.3f}")
+    print(f"scores {name}: Spearman by function, class, float64 class:", *(f"{value:.3f}" for value in found[name]))
     assert by_class(KendallRankCorrCoef, scores) == kendall_rank_corrcoef(scores, accuracy).item()
 for function, by_default, in_double in found.values():
     assert function > 0.95 and abs(in_double - function) < 1e-6

@@ -14,7 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,6 +26,8 @@ QUICK = 1.0
 """A worker whose task took fewer seconds has the next one ready, so that it need not wait for the driver."""
 FAREWELL = 10.0
 """Seconds that a worker has to end by itself when all is done."""
+METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""How workers start: forked from one process that has imported what they need, where that is safe; else from nothing."""
 _END = b""
 _driver: Connection | None = None
 """Of a worker, the way to its driver."""
@@ -40,6 +42,14 @@ def alive() -> None:
 def is_worker() -> bool:
     """Whether this process is one of a pool."""
     return _driver is not None
+
+
+def prepare(*modules: str) -> None:
+    """Start what workers are forked from, which imports these modules meanwhile; once, before there is any worker."""
+    if METHOD == "forkserver":
+        multiprocessing.get_context(METHOD).set_forkserver_preload(list(modules))
+        with without_main(), _no_interrupt():
+            forkserver.ensure_running()
 
 
 class Worker:
@@ -57,9 +67,9 @@ class Worker:
         self._limit = limit
         self._heard = self._begun = time.monotonic()
         self._dismissed = False
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(METHOD)
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,))
+        self._process = context.Process(target=_serve, args=(theirs, dict(os.environ)))
         with without_main(), _no_interrupt():
             self._process.start()
         theirs.close()
@@ -158,9 +168,10 @@ def without_main() -> Iterator[None]:
 # -- the worker's side
 
 
-def _serve(driver: Connection) -> None:
-    """Do what the driver hands over, until there is no more, or until it is gone."""
+def _serve(driver: Connection, environment: dict[str, str]) -> None:
+    """Do what the driver hands over, in its environment of now, until there is no more, or until it is gone."""
     global _driver
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _driver = driver

@@ -116,6 +116,12 @@ def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.crew.multiprocessing.get_context", lambda method: forked.CONTEXT)
 
 
+@pytest.fixture(autouse=True)
+def one_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What processes of tests are forked from has imported what `forked` says, whatever a command would like."""
+    monkeypatch.setattr("common.crew.prepare", lambda *modules: None)
+
+
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bootstraps of 200 draws."""

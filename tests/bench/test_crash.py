@@ -122,7 +122,7 @@ def test_a_run_killed_then_interrupted_then_robbed_of_a_worker_ends_with_the_sco
 
     driver = start()
     children = wait_for_rows(driver, path, after_interrupt)
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    workers = [one for child in psutil.Process(driver.pid).children() for one in child.children()]
     assert len(workers) == 2
     workers[0].kill()
     out, err = driver.communicate(timeout=600)

@@ -60,7 +60,7 @@ class Setup:
     images_seed: int | None = None
     """Draws the images of every pass; None where the pass's own seed does, as in a benchmark."""
     batches: Mapping[tuple[str, int], Batch] = field(default_factory=dict, repr=False)
-    """What is drawn already, by `batch` or `second_batch` and the seed of the pass: no worker reads the data set for it."""
+    """What is drawn already, by `batch` or `second_batch` and seed: for these no worker reads the data set."""
 
     def __call__(self) -> Worker:
         reproducible()

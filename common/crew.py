@@ -27,7 +27,7 @@ QUICK = 1.0
 FAREWELL = 10.0
 """Seconds that a worker has to end by itself when all is done."""
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""How workers start: forked from one process that has imported what they need, where that is safe; else from nothing."""
+"""How workers start: forked from one that has imported what they need, where that is safe, else from nothing."""
 _END = b""
 _driver: Connection | None = None
 """Of a worker, the way to its driver."""

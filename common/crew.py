@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import one_line
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 START = 600.0
 """Seconds that a worker may take to start and to be set up, beside the limit of a task."""
@@ -26,8 +29,8 @@ QUICK = 1.0
 """A worker whose task took fewer seconds has the next one ready, so that it need not wait for the driver."""
 FAREWELL = 10.0
 """Seconds that a worker has to end by itself when all is done."""
-METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""How workers start: forked from one that has imported what they need, where that is safe, else from nothing."""
+FORKED = sys.platform == "linux"
+"""Whether workers are forked, from a process that has imported what they need: not where that is unsafe."""
 _END = b""
 _driver: Connection | None = None
 """Of a worker, the way to its driver."""
@@ -46,10 +49,14 @@ def is_worker() -> bool:
 
 def prepare(*modules: str) -> None:
     """Start what workers are forked from, which imports these modules meanwhile; once, before there is any worker."""
-    if METHOD == "forkserver":
-        multiprocessing.get_context(METHOD).set_forkserver_preload(list(modules))
+    if FORKED:
+        _context().set_forkserver_preload(list(modules))
         with without_main(), _no_interrupt():
             forkserver.ensure_running()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    return multiprocessing.get_context("forkserver") if FORKED else multiprocessing.get_context("spawn")
 
 
 class Worker:
@@ -67,7 +74,7 @@ class Worker:
         self._limit = limit
         self._heard = self._begun = time.monotonic()
         self._dismissed = False
-        context = multiprocessing.get_context(METHOD)
+        context = _context()
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, dict(os.environ)))
         with without_main(), _no_interrupt():

@@ -48,7 +48,7 @@ def correlate_command(
     chosen = choose(",".join(proxies), files)
     setting = with_teacher(named(benchmark), teacher)
 
-    from analysis.figures import draw_one
+    from analysis.figures.scores import draw_one
     from analysis.judged import Judged, entries, show
     from analysis.read.columns import label_cells
     from analysis.read.labels import load_labels

@@ -22,10 +22,11 @@ from bench.options import (
     Store,
     TeacherName,
     extended,
+    likely_workers,
     placement,
     resolve,
 )
-from common import results
+from common import crew, results
 from common.cli import (
     application,
     at_least_one,
@@ -83,12 +84,14 @@ def run_command(
         raise BadUsage(f"--timeout: the executor {executor} has no time limit; leave it away")
     chosen, setting = resolve(proxies, benchmark, backbone, teacher, proxy_module)
     wanted_seeds, folder = parse_seeds(seeds), data_folder(data)
+    # one worker is this process, which a pass that does not come back ends, unless there is something to be careful of
+    careful = timeout is None and any(type(one).__module__.partition(".")[0] != "proxies" for one in chosen)
+    if executor == "local" and (careful or timeout is not None or likely_workers(device, workers) > 1):
+        crew.prepare("bench.worker")  # while this process imports PyTorch itself, and plans
 
     from bench.runner import TIMEOUT, Request, execute
 
     where, count = placement(device, workers, executor)
-    # one worker is this process, which a pass that does not come back ends, unless there is something to be careful of
-    careful = timeout is None and any(type(one).__module__.partition(".")[0] != "proxies" for one in chosen)
     request = Request(
         benchmark=setting,
         proxies=tuple(chosen),

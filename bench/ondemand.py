@@ -7,9 +7,9 @@ import time
 
 from bench.plan import Pass
 from bench.provenance import provenance
-from bench.runner import Request, rows_of, store_settings
+from bench.runner import Request, draw_batches, rows_of, set_up, store_settings
 from bench.store import Row, ScoreStore, StoredRow
-from bench.worker import Setup, Worker
+from bench.worker import Worker
 
 
 class OnDemand:
@@ -22,7 +22,8 @@ class OnDemand:
     def __init__(self, request: Request, store: ScoreStore) -> None:
         self._request, self._store = request, store
         (self.proxy,) = request.proxies
-        self._settings = store_settings(request, [self.proxy], store)
+        self._drawn = draw_batches(request, [self.proxy])
+        self._settings = store_settings(request, [self.proxy], store, self._drawn.hashes)
         self._space = request.benchmark.space
         self._stands_for = self._space.representatives(self.proxy.sees)
         self._known: dict[int, dict[int, StoredRow]] = {}
@@ -59,8 +60,7 @@ class OnDemand:
         start = time.monotonic()
         run = self._started()
         if self._worker is None:
-            request = self._request
-            self._worker = Setup(request.benchmark, request.proxies, request.files, request.data, request.device)()
+            self._worker = set_up(self._request, self._request.proxies, self._drawn)()
         (outcome,) = self._worker.score(Pass(seed, self.proxy.init, cell, (0,)))
         rows = list(rows_of(outcome, [self.proxy], self._settings, range(len(self._space)), self._space))
         self._store.add(run, rows)

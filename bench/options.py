@@ -120,6 +120,14 @@ def extended(path: Path) -> Iterator[ScoreStore]:
     store.close()
 
 
+def likely_workers(device: str, workers: int | None) -> int:
+    """How many workers `device_and_workers` will say, guessed without PyTorch."""
+    from common.pool import cores
+
+    gpu = device.startswith("cuda") or (device == "auto" and Path("/dev/nvidiactl").exists())
+    return workers or (1 if gpu else cores())
+
+
 def device_and_workers(device: str, workers: int | None) -> tuple[str, int]:
     """The device, and how many workers this machine has for it."""
     from common.pool import cores

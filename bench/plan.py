@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.errors import BadInput
 from common.shipped import here_or_shipped
 from distill.recipes import MODES
-from distill.tables import read_table, table_path
+from distill.tables import table_path, trained_cells
 from proxies.base import Proxy
 from spaces.cell_file import cells_of
 from spaces.space import Space
@@ -65,10 +65,9 @@ def select_of(which: str, benchmark: Benchmark, limit: int | None = None) -> lis
     """
     if which != LABELLED:
         return select(which, benchmark.space, limit)
-    tables = [read_table(table_path(benchmark.name, mode)) for mode in labelled_modes(benchmark.name)]
-    if not tables:
+    found = [trained_cells(table_path(benchmark.name, mode)) for mode in labelled_modes(benchmark.name)]
+    if not found:
         raise BadInput(f"--cells {LABELLED}: {benchmark.name} has no accuracy table; `python -m distill run` makes one")
-    found = [{int(cell) for cell in table.rows.loc[table.rows["status"] == "ok", "cell"]} for table in tables]
     return _visited(set.intersection(*found), benchmark.space, limit)
 
 

@@ -7,10 +7,11 @@ import itertools
 import shlex
 import time
 from collections import Counter
-from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import images
 from bench.benchmarks import Benchmark
@@ -24,6 +25,7 @@ from common import cluster, pool, results
 from common.errors import BadInput, BadUsage
 from common.pool import Died, Job, TimedOut
 from common.progress import PATIENCE, Live, Progress
+from images.base import Batch
 from proxies import registry
 from proxies.base import Proxy
 from spaces.space import Space
@@ -135,7 +137,8 @@ def execute(request: Request, store: ScoreStore, live: Live | None = None) -> Su
                 f"the proxy {proxy.label} is defined in the script that runs it: move it to a file of its own"
             )
     cells = select_of(request.cells, request.benchmark, request.limit)
-    setting = store_settings(request, proxies, store)
+    drawn = draw_batches(request, proxies)
+    setting = store_settings(request, proxies, store, drawn.hashes)
     wants, copies = [], []
     for (number, seed), identity in setting.items():
         missing, copied = _missing(proxies[number], cells, store.rows(identity, seed), request.retry, space)
@@ -148,7 +151,7 @@ def execute(request: Request, store: ScoreStore, live: Live | None = None) -> Su
         [(identity, seed, _named(request), len(cells)) for (_, seed), identity in setting.items()],
     )
     store.add(run_id, copies)
-    setup = Setup(request.benchmark, proxies, request.files, request.data, request.device, together=request.together)
+    setup = set_up(request, proxies, drawn)
     wanted = set(cells)
     names = [name_of(proxy, request.benchmark) for proxy in proxies]
     named = ",".join(names) if len(names) < 4 else f"{len(names)} proxies"
@@ -172,18 +175,48 @@ def execute(request: Request, store: ScoreStore, live: Live | None = None) -> Su
     return _summary(request, store, setting, cells, len(tasks), seconds)
 
 
-def store_settings(request: Request, proxies: Sequence[Proxy], store: ScoreStore) -> dict[tuple[int, int], int]:
+class Drawn(NamedTuple):
+    """The images of a run, by `batch` or `second_batch` and seed: hashes of all, and those of the first seeds."""
+
+    hashes: dict[tuple[str, int], str]
+    batches: dict[tuple[str, int], Batch]
+
+
+HANDED_OVER = 2**26
+"""Bytes of images that workers are given; of further seeds they draw them, as the data set is read once anyway."""
+
+
+def draw_batches(request: Request, proxies: Sequence[Proxy]) -> Drawn:
+    """The images that the proxies read; where none reads any, no data set has to be there."""
+    found, room = Drawn({}, {}), HANDED_OVER
+    kinds = [kind for kind, reads in READ_BY.items() if any(map(reads, proxies))]
+    data_set = images.load(request.benchmark.data_set, request.data) if kinds else None
+    for seed, kind in itertools.product(request.seeds, kinds):
+        batch = getattr(data_set, kind)(request.benchmark.batch, seed)
+        found.hashes[kind, seed] = batch.hash
+        room -= batch.images.nbytes
+        if room >= 0:
+            found.batches[kind, seed] = batch
+    return found
+
+
+READ_BY = {"batch": reads_batch, "second_batch": reads_second}
+"""Of each batch of a data set, by the name of its method, whether a proxy reads it."""
+
+
+def set_up(request: Request, proxies: tuple[Proxy, ...], drawn: Drawn) -> Setup:
+    """What a worker is to know of a request."""
+    where = (request.files, request.data, request.device)
+    return Setup(request.benchmark, proxies, *where, together=request.together, batches=drawn.batches)
+
+
+def store_settings(
+    request: Request, proxies: Sequence[Proxy], store: ScoreStore, hashes: Mapping[tuple[str, int], str]
+) -> dict[tuple[int, int], int]:
     """The store's number for each (proxy, seed). Raises BadInput where edited code has scores there."""
-    batches: dict[int, str | None] = dict.fromkeys(request.seeds)
-    seconds = batches.copy()
-    if any(map(reads_batch, proxies)):
-        data_set, size = images.load(request.benchmark.data_set, request.data), request.benchmark.batch
-        batches = {seed: data_set.batch(size, seed).hash for seed in request.seeds}
-        if any(map(reads_second, proxies)):
-            seconds = {seed: data_set.second_batch(size, seed).hash for seed in request.seeds}
     numbers = {}
     for (number, proxy), seed in itertools.product(enumerate(proxies), request.seeds):
-        record = settings(proxy, request.benchmark, batches[seed], seconds[seed])
+        record = settings(proxy, request.benchmark, hashes.get(("batch", seed)), hashes.get(("second_batch", seed)))
         numbers[number, seed] = store.setting(fingerprint(record), request.benchmark.name, proxy.label, record)
     settle_sources(store, request.benchmark, proxies, numbers, request.rescore)
     return numbers

@@ -6,8 +6,8 @@ import math
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -59,6 +59,8 @@ class Setup:
     """How many cells are run as one network; None is what suits the benchmark and the device."""
     images_seed: int | None = None
     """Draws the images of every pass; None where the pass's own seed does, as in a benchmark."""
+    batches: Mapping[tuple[str, int], Batch] = field(default_factory=dict, repr=False)
+    """What is drawn already, by `batch` or `second_batch` and seed: for these no worker reads the data set."""
 
     def __call__(self) -> Worker:
         reproducible()
@@ -70,7 +72,7 @@ class Setup:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # what a user's file defines unpickles, and is found by name, only where that file was loaded before
-        values = [getattr(self, field.name) for field in fields(self)]
+        values = [getattr(self, one.name) for one in fields(self)]
         return _unpickled, (modules.hashes((*modules.in_use(), *self.files)), type(self), pickle.dumps(values))
 
 
@@ -143,18 +145,23 @@ class Worker:
         return seed if self.setup.images_seed is None else self.setup.images_seed
 
     def _load_batch(self, seed: int) -> Batch:
-        return self._placed(self._data_set.batch(self.setup.benchmark.batch, self._images_seed(seed)))
+        size = self.setup.benchmark.batch
+        drawn = self.setup.batches.get(("batch", seed))
+        return self._placed(drawn or self._data_set.batch(size, self._images_seed(seed)))
 
     def _load_second(self, seed: int) -> Batch:
-        return self._placed(self._data_set.second_batch(self.setup.benchmark.batch, self._images_seed(seed)))
+        size = self.setup.benchmark.batch
+        drawn = self.setup.batches.get(("second_batch", seed))
+        return self._placed(drawn or self._data_set.second_batch(size, self._images_seed(seed)))
 
     def _make_noise(self, seed: int, name: str, count: int, side: int) -> Batch:
         return self._placed(noise(name, self._images_seed(seed), count, side, self.setup.benchmark.skeleton.classes))
 
     def _placed(self, batch: Batch) -> Batch:
+        """A copy on the device: what a proxy writes into it is not in the next one."""
         alive()  # reading a data set takes its time once
-        pixels = batch.images.to(self.setup.device).contiguous(memory_format=torch.channels_last)
-        return Batch(pixels, batch.labels.to(self.setup.device), batch.hash)
+        pixels = batch.images.to(self.setup.device, copy=True, memory_format=torch.channels_last)
+        return Batch(pixels, batch.labels.to(self.setup.device, copy=True), batch.hash)
 
     def batch_hash(self, seed: int) -> str:
         """Content hash of the batch of a seed."""

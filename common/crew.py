@@ -14,11 +14,14 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import one_line
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 START = 600.0
 """Seconds that a worker may take to start and to be set up, beside the limit of a task."""
@@ -26,6 +29,8 @@ QUICK = 1.0
 """A worker whose task took fewer seconds has the next one ready, so that it need not wait for the driver."""
 FAREWELL = 10.0
 """Seconds that a worker has to end by itself when all is done."""
+FORKED = sys.platform == "linux"
+"""Whether workers are forked, from a process that has imported what they need: not where that is unsafe."""
 _END = b""
 _driver: Connection | None = None
 """Of a worker, the way to its driver."""
@@ -40,6 +45,18 @@ def alive() -> None:
 def is_worker() -> bool:
     """Whether this process is one of a pool."""
     return _driver is not None
+
+
+def prepare(*modules: str) -> None:
+    """Start what workers are forked from, which imports these modules meanwhile; once, before there is any worker."""
+    if FORKED:
+        _context().set_forkserver_preload(list(modules))
+        with without_main(), _no_interrupt():
+            forkserver.ensure_running()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    return multiprocessing.get_context("forkserver") if FORKED else multiprocessing.get_context("spawn")
 
 
 class Worker:
@@ -57,9 +74,9 @@ class Worker:
         self._limit = limit
         self._heard = self._begun = time.monotonic()
         self._dismissed = False
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,))
+        self._process = context.Process(target=_serve, args=(theirs, dict(os.environ)))
         with without_main(), _no_interrupt():
             self._process.start()
         theirs.close()
@@ -158,9 +175,10 @@ def without_main() -> Iterator[None]:
 # -- the worker's side
 
 
-def _serve(driver: Connection) -> None:
-    """Do what the driver hands over, until there is no more, or until it is gone."""
+def _serve(driver: Connection, environment: dict[str, str]) -> None:
+    """Do what the driver hands over, in its environment of now, until there is no more, or until it is gone."""
     global _driver
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _driver = driver

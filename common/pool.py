@@ -13,6 +13,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from common import crew
 from common.crew import Worker
 from common.errors import BadInput
 
@@ -100,6 +101,7 @@ def run(
         for task in tasks:
             yield task, job.work(state, task)
         return
+    crew.prepare(getattr(job.work, "func", job.work).__module__)  # of a partial function, what it calls
     suspects: deque[Task] = deque()
     yield from _drained(job, deque(tasks), workers, limit, suspects)
     # each may have killed its worker, or have been killed for others' sake: alone it shows which
@@ -135,20 +137,20 @@ def _drained(
     job: Job[Task, Result], tasks: deque[Task], workers: int, limit: float | None, suspects: deque[Task]
 ) -> Iterator[tuple[Task, Result | Died]]:
     """The results of all tasks but of those whose worker died, which become `suspects`."""
-    crew: list[Worker] = []
+    staff: list[Worker] = []
     starts, described = _Starts(), pickle.dumps(job) if tasks else b""
     try:
-        while tasks or any(worker.tasks for worker in crew):
-            _employ(crew, tasks, workers, lambda: Worker(described, limit))
-            left = [seconds for worker in crew if (seconds := worker.left()) is not None]
-            connection.wait([sign for worker in crew for sign in worker.signs], min(left, default=None))
-            for worker in tuple(crew):
+        while tasks or any(worker.tasks for worker in staff):
+            _employ(staff, tasks, workers, lambda: Worker(described, limit))
+            left = [seconds for worker in staff if (seconds := worker.left()) is not None]
+            connection.wait([sign for worker in staff for sign in worker.signs], min(left, default=None))
+            for worker in tuple(staff):
                 for result in worker.results():
                     starts.failed = 0
                     yield result
                 if not worker.lost and not worker.is_late():
                     continue
-                crew.remove(worker)
+                staff.remove(worker)
                 worker.kill()
                 if not worker.ready:
                     starts.fail(worker)
@@ -157,19 +159,19 @@ def _drained(
                 elif worker.tasks:
                     yield worker.tasks.popleft(), TimedOut(f"no answer within {limit:g} seconds")
                 tasks.extendleft(reversed(worker.tasks))
-        for worker in crew:
+        for worker in staff:
             worker.dismiss()
     finally:
-        for worker in crew:
+        for worker in staff:
             worker.kill()
 
 
-def _employ(crew: list[Worker], tasks: deque[Task], workers: int, start: Callable[[], Worker]) -> None:
+def _employ(staff: list[Worker], tasks: deque[Task], workers: int, start: Callable[[], Worker]) -> None:
     """Give everybody something to do, first to those who have nothing."""
-    busy = sum(bool(worker.tasks) for worker in crew)
-    while len(crew) < min(workers, busy + len(tasks)):
-        crew.append(start())
+    busy = sum(bool(worker.tasks) for worker in staff)
+    while len(staff) < min(workers, busy + len(tasks)):
+        staff.append(start())
     for ahead in (1, 2):
-        for worker in crew:
+        for worker in staff:
             if tasks and len(worker.tasks) < ahead and (ahead == 1 or worker.quick):
                 worker.give(tasks.popleft())

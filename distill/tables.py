@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from common import results
 from common.errors import BadInput
 from common.files import together
-from common.formats import read_csv, read_json, write_csv, write_json
+from common.formats import read_csv, read_json, read_records, write_csv, write_json
 from common.shipped import here_or_shipped
 from distill.recipes import recipe_hash
 
@@ -88,6 +88,19 @@ def read_table(path: Path) -> AccuracyTable:
         raise BadInput(f"the accuracy table {path} has no column '{missing[0]}': expected {', '.join(COLUMNS)}")
     made_by = record.get("hardware", [])
     return AccuracyTable(rows, record["recipe"], tuple([made_by] if isinstance(made_by, str) else made_by))
+
+
+def trained_cells(path: Path) -> set[int]:
+    """The cells that have an accuracy in the table at a path, read without pandas where nothing is wrong with it.
+
+    Raises BadInput as `read_table` does.
+    """
+    place = here_or_shipped(path)
+    with suppress(BadInput, KeyError, ValueError):
+        read_json(recipe_path(place), keys=("recipe",))
+        return {int(row["cell"]) for row in read_records(place) if row["status"] == "ok"}
+    rows = read_table(path).rows
+    return {int(cell) for cell in rows.loc[rows["status"] == "ok", "cell"]}
 
 
 def left_alone(table: Path) -> bool:

@@ -249,7 +249,8 @@ def _from_hub(name: str, part: str) -> _Rows:
         raise BadInput(f"{facts.hub} on the hub has no images 'img' with '{facts.column}' ({found}): pass --data DIR")
     # the arrow format gives the rows of the data set, whatever part of its table they are
     table = dataset.with_format("arrow")[:].flatten()
-    return Table(facts.hub, table.column(facts.column).to_numpy(), table.column("img.bytes"))
+    images = table.column("img.bytes")
+    return Table(facts.hub, table.column(facts.column).to_numpy(), lambda rows: (images[row].as_py() for row in rows))
 
 
 @contextmanager

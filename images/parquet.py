@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,52 +30,94 @@ _BESIDE = 2**20
 
 
 def read_parquet(files: list[Path], column: str, most: int) -> Table:
-    """The images of the files' column `img`, and the labels of another, a whole number each.
+    """The images of the files' column `img`, read when they are taken, and the labels of another, a whole number each.
 
     Raises BadInput for a damaged file, other columns, and more than `most` rows in all.
     """
-    pa, _ = library("pyarrow"), library("PIL.Image")
-    tables: list[Any] = []
+    library("PIL.Image")
+    shards: list[_Shard] = []
     for path in files:
-        tables.append(_shard(path, column, most - sum(table.num_rows for table in tables)))
-    table = pa.concat_tables(tables)
-    return Table(str(files[0].parent), table.column(column).to_numpy(), table.column("img.bytes"))
+        shards.append(_Shard(path, column, most - sum(len(shard.labels) for shard in shards)))
+    labels = np.concatenate([shard.labels for shard in shards])
+    return Table(str(files[0].parent), labels, lambda rows: _in_turn(shards, rows))
 
 
-def _shard(path: Path, column: str, most: int) -> Any:
-    """The arrow table of a file: the bytes of each image, and its label."""
-    pa, pq = library("pyarrow"), library("pyarrow.parquet")
-    schema = pa.schema({"img": pa.struct({"bytes": pa.binary()}), column: pa.int64()})
-    try:
-        size_of(path)
-        with pq.ParquetFile(path) as file:
-            metadata, found = file.metadata, file.schema_arrow
-        if missing := set(schema.names) - set(found.names):
-            raise BadInput(
-                f"{path} has no column {' or '.join(sorted(missing))} (it has: {', '.join(found.names)}): "
-                "is it another data set?"
-            )
-        kinds = {name: found.field(name).type for name in schema.names}
-        if not pa.types.is_struct(kinds["img"]) or kinds["img"].get_field_index("bytes") < 0:
-            raise _other_types(path, kinds)
-        room = _check_size(path, metadata, ("img.bytes", column), most)
-        batches = []
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_AT_ONCE, columns=["img.bytes", column]):
-                batches.append(batch)
+def _in_turn(shards: list[_Shard], rows: np.ndarray) -> Iterator[bytes]:
+    """The images of ascending rows of all files, one file after the other."""
+    first = 0
+    for shard in shards:
+        end = first + len(shard.labels)
+        yield from shard.encoded(rows[(rows >= first) & (rows < end)] - first)
+        first = end
+
+
+class _Shard:
+    """A file, which stays open: its labels, and the bytes of its images where they are asked for."""
+
+    def __init__(self, path: Path, column: str, most: int) -> None:
+        pa, pq = library("pyarrow"), library("pyarrow.parquet")
+        self._path = path
+        self._types = {"img": pa.struct({"bytes": pa.binary()}), column: pa.int64()}
+        with self._readable():
+            size_of(path)
+            self._file = pq.ParquetFile(path)
+            metadata, found = self._file.metadata, self._file.schema_arrow
+            if missing := self._types.keys() - set(found.names):
+                raise BadInput(
+                    f"{path} has no column {' or '.join(sorted(missing))} (it has: {', '.join(found.names)}): "
+                    "is it another data set?"
+                )
+            self._kinds = {name: found.field(name).type for name in self._types}
+            if not pa.types.is_struct(self._kinds["img"]) or self._kinds["img"].get_field_index("bytes") < 0:
+                raise _other_types(path, self._kinds)
+            self._room = _check_size(path, metadata, ("img.bytes", column), most)
+            self._of_type(self._file.read_row_groups([], ["img.bytes"]), "img")
+            groups = range(metadata.num_row_groups)
+            self._ends = np.cumsum([metadata.row_group(group).num_rows for group in groups], dtype=np.int64)
+            read = [self._of_type(batch, column).to_pylist() for batch in self._batches(groups, column)]
+        # the library's own way to arrays imports pandas, which takes longer than all this
+        self.labels = np.array(list(chain.from_iterable(read)), np.int64)
+
+    def encoded(self, rows: np.ndarray) -> Iterator[bytes]:
+        """The bytes of the images of ascending rows; only the groups that hold one are read, and little is kept."""
+        for group in np.unique(np.searchsorted(self._ends, rows, side="right")):
+            first = self._ends[group - 1] if group else 0
+            for batch in self._batches([group], "img.bytes"):
+                begin, end = np.searchsorted(rows, (first, first + batch.num_rows))
+                if begin < end:
+                    images = self._of_type(batch, "img").field("bytes")
+                    yield from (images[row - first].as_py() for row in rows[begin:end])
+                first += batch.num_rows
+
+    def _batches(self, groups: Iterable[int], column: str) -> Iterator[Any]:
+        """Some rows of a column at a time. Raises BadInput where they are too large."""
+        room = self._room
+        with self._readable():
+            for batch in self._file.iter_batches(_AT_ONCE, groups, [column]):
                 room -= batch.nbytes  # one value of a dictionary may stand in any number of rows
                 if room < 0:
-                    raise _too_much(path)
-        table = pa.Table.from_batches(batches, None if batches else found)
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"cannot read {path} ({reason(error)}): get the file again") from error
-    try:
-        flat = table.select(schema.names).cast(schema).flatten()
-    except (pa.ArrowException, ValueError) as error:
-        raise _other_types(path, kinds) from error
-    if flat.column("img.bytes").null_count or flat.column(column).null_count:
-        raise BadInput(f"{path} has rows without image bytes or without label: get the file again")
-    return flat
+                    raise _too_much(self._path)
+                yield batch
+
+    def _of_type(self, rows: Any, name: str) -> Any:
+        """A column of what was read, as what its values are to be. Raises BadInput where one is not there."""
+        pa, found = library("pyarrow"), rows.column(name)
+        try:
+            if found.type != self._types[name]:
+                found = found.cast(self._types[name])
+        except (pa.ArrowException, ValueError) as error:
+            raise _other_types(self._path, self._kinds) from error
+        parts = found.chunks if isinstance(found, pa.ChunkedArray) else [found]
+        if any(part.null_count or (name == "img" and part.field("bytes").null_count) for part in parts):
+            raise BadInput(f"{self._path} has rows without image bytes or without label: get the file again")
+        return found
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (library("pyarrow").ArrowException, OSError) as error:
+            raise BadInput(f"cannot read {self._path} ({reason(error)}): get the file again") from error
 
 
 def _other_types(path: Path, kinds: dict[str, Any]) -> BadInput:
@@ -221,22 +266,22 @@ class _Head:
 
 @dataclass
 class Table:
-    """Rows of parquet: `encoded` is an arrow column with the bytes of PNG or WebP files, decoded when taken."""
+    """Rows of parquet: `encoded` has the bytes of PNG or WebP files, of ascending rows, decoded when taken."""
 
     where: str
     labels: np.ndarray
-    encoded: Any
+    encoded: Callable[[np.ndarray], Iterable[bytes]]
 
     def take(self, indices: np.ndarray) -> Split:
+        """These images and their labels. Raises BadInput for what is no image of this size, or cannot be read."""
         from PIL import Image
 
-        images = np.empty((len(indices), 3, SIZE, SIZE), np.uint8)
+        images, order = np.empty((len(indices), 3, SIZE, SIZE), np.uint8), np.argsort(indices, kind="stable")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a huge image is not decoded
-            for row, index in enumerate(indices):
+            for row, data in zip(order, self.encoded(indices[order]), strict=True):
                 try:
                     # trying all formats takes 1.6 times as long, and for some of them Pillow runs other programs
-                    data = self.encoded[index].as_py()
                     if len(data) > MOST_BYTES:
                         raise ValueError(f"it has {len(data):,} bytes, and may have {MOST_BYTES:,}")
                     picture = Image.open(io.BytesIO(data), formats=("PNG", "WEBP"))

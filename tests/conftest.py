@@ -32,6 +32,29 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+SLOW = 0.3
+"""Seconds of processor time, of this process and those that have ended below it, from which a test is marked `slow`."""
+_SPENT = "processor seconds"
+
+
+def _timed(item: pytest.Item) -> Iterator[None]:
+    before = sum(os.times()[:4])
+    yield
+    item.user_properties.append((_SPENT, sum(os.times()[:4]) - before))
+
+
+pytest_runtest_setup = pytest.hookimpl(hookwrapper=True)(_timed)
+pytest_runtest_call = pytest.hookimpl(hookwrapper=True)(_timed)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that should be marked `slow`: twice as long as may be, since a busy machine takes longer."""
+    for report in terminalreporter.stats.get("passed", ()):
+        spent = sum(value for name, value in report.user_properties if name == _SPENT)
+        if "slow" not in report.keywords and spent > 2 * SLOW:
+            terminalreporter.write_line(f"{spent:.1f} s, to be marked slow: {report.nodeid}")
+
+
 class Ended(NamedTuple):
     """How a command ended, and what it printed."""
 
@@ -114,6 +137,12 @@ def fork(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Fork:
 def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that start as those of `fork` do: how workers of a user start is tested in tests/common/test_pool.py."""
     monkeypatch.setattr("common.crew.multiprocessing.get_context", lambda method: forked.CONTEXT)
+
+
+@pytest.fixture(autouse=True)
+def one_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What processes of tests are forked from has imported what `forked` says, whatever a command would like."""
+    monkeypatch.setattr("common.crew.prepare", lambda *modules: None)
 
 
 @pytest.fixture

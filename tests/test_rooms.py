@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
+from cifar_files import parquet_folder
+from conftest import Command
 from heavy import heavy_imports
 
 ROOT = Path(__file__).parents[1]
@@ -194,6 +197,25 @@ def test_a_wrong_word_costs_no_heavy_import(
     room: str, invocations: list[list[str]], tmp_path: Path, environment: dict[str, str]
 ) -> None:
     assert heavy_imports(1, room, invocations, tmp_path, environment) == "[]"
+
+
+@pytest.mark.slow
+def test_a_run_imports_what_it_computes_and_reads_with(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Digits come with a package that is not imported; neither CIFAR nor the share of labelled cells needs tables."""
+    parquet_folder(tmp_path, "cifar10", 100)
+    words = ["run", "diswot", "--limit", "2", "--workers", "1"]
+    runs = [words, [*words, "--benchmark", "cifar10-subset", "--data", "."]]
+    assert heavy_imports(0, "bench", runs, tmp_path, environment) == '["PIL", "pyarrow", "torch"]'
+
+
+@pytest.mark.slow
+def test_a_correlation_is_computed_and_drawn_without_torch(
+    tmp_path: Path, environment: dict[str, str], command: Command
+) -> None:
+    assert command("bench", "run", "params", "--cells", "labelled", "--limit", 5, "--workers", 1).code == 0
+    found = json.loads(heavy_imports(0, "analysis", [["correlate", "params"]], tmp_path, environment))
+    assert {"matplotlib", "pandas", "scipy.stats"} <= set(found)
+    assert not {"torch", "sklearn", "scipy.cluster", "datasets"} & set(found)
 
 
 @pytest.mark.parametrize("room", PRESENT)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis.figures.study import Study
-from analysis.figures.style import INK, panels
+from analysis.figures.style import INK, panels, save, styled
 from analysis.studies.correlate import Result
 from analysis.typeset import number
 
@@ -29,6 +31,20 @@ TAIL = 5
 def draw(study: Study) -> Figure:
     """Draw a panel for each chosen proxy, as `draw_results` does."""
     return draw_results([study.results[name] for name in study.chosen], study.title, study.labels.quantity)
+
+
+def draw_one(result: Result, benchmark: str, against: str, which: str, quantity: str, output: Path) -> Path:
+    """Draw one proxy's scores against labels: `<benchmark>-<proxy>-<against>.png`."""
+    title = f"{benchmark}, {quantity.split(',')[0]}\n{result.correlation.n:,} labelled cells of '{which}'"
+    with styled():
+        figure = draw_results([result], title, quantity)
+        (path,) = save(figure, output / stem_of(benchmark, result.proxy, Path(against).stem), ("png",))
+    return path
+
+
+def stem_of(*words: str) -> str:
+    """The name of a file, less its ending, that says these words."""
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "_", "-".join(words))
 
 
 def draw_results(results: Sequence[Result], title: str, quantity: str) -> Figure:

@@ -108,7 +108,10 @@ def figures_command(
 
     chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
 
-    from analysis.figures import draw_all, draw_processes, draw_speeds, draw_subgraphs
+    from analysis.figures.draw import draw_all
+    from analysis.figures.process import draw_all as draw_processes
+    from analysis.figures.speed import draw_all as draw_speeds
+    from analysis.figures.subgraph import draw_all as draw_subgraphs
     from analysis.read.labels import load_labels
     from common.reproducible import keep_memory
     from distill.tables import table_path

@@ -18,8 +18,8 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 from scipy import stats
 
-from analysis.figures import costs, draw_all, effects, fifths, ranking, samples, scores, similarity
-from analysis.figures.draw import KINDS, draw, draw_one
+from analysis.figures import costs, effects, fifths, ranking, samples, scores, similarity
+from analysis.figures.draw import KINDS, draw, draw_all
 from analysis.figures.study import CannotDraw, Study, few, judged
 from analysis.figures.style import save, styled
 from analysis.read.columns import label_cells
@@ -108,11 +108,11 @@ def test_dots_are_scores_and_labels_and_the_title_says_how_they_agree(study: Stu
 def test_one_proxy_is_drawn_as_it_is_among_others_into_a_file_of_its_own(study: Study, tmp_path: Path) -> None:
     result = replace(study.results["diswot"], proxy="diswot:variant=paper@best", seeds=[0, 1, 2])
     given = ("digits", "tables/mine.v1.csv", "functions", "distilled accuracy, %", tmp_path)
-    path = draw_one(result, *given)
+    path = scores.draw_one(result, *given)
     assert path == tmp_path / "digits-diswot_variant=paper_best-mine.v1.png"
     assert list(tmp_path.iterdir()) == [path]
     first = path.read_bytes()
-    assert draw_one(result, *given).read_bytes() == first
+    assert scores.draw_one(result, *given).read_bytes() == first
     with Image.open(path) as image:
         assert image.format == "PNG"
     with styled():

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import forked
 import psutil
 import pytest
+from conftest import Fork
 
 from bench.benchmarks import benchmark
 from bench.runner import Request, execute
@@ -54,41 +53,14 @@ def count(path: Path) -> int:
             return 0
 
 
-Driver = subprocess.Popen[str]
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """A shell that puts the tests into the background lets all that they start ignore Ctrl-C: heard again."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def start(tmp_path: Path, environment: dict[str, str], interruptible: None) -> Callable[[], Driver]:
-    def run() -> Driver:
-        return subprocess.Popen(
-            [sys.executable, "-m", "bench", *WORDS],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # so that Ctrl-C reaches driver and workers, as from a terminal, and not the tests
-        )
-
-    return run
-
-
-def wait_for_rows(driver: Driver, path: Path, more_than: int) -> list[psutil.Process]:
+def wait_for_rows(driver: forked.Forked, path: Path, more_than: int) -> list[psutil.Process]:
     """The driver's children, as soon as more rows than that are on disk."""
     deadline = time.monotonic() + 600
     while count(path) <= more_than:
-        assert driver.poll() is None, f"ended too early: {driver.communicate()}"
+        assert driver.process.is_alive(), f"ended too early: {driver.end()}"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return psutil.Process(driver.pid).children(recursive=True)
+    return psutil.Process(driver.process.pid).children(recursive=True)
 
 
 def assert_gone(children: list[psutil.Process]) -> None:
@@ -97,36 +69,36 @@ def assert_gone(children: list[psutil.Process]) -> None:
 
 
 def test_a_run_killed_then_interrupted_then_robbed_of_a_worker_ends_with_the_scores_of_an_undisturbed_one(
-    tmp_path: Path, start: Callable[[], Driver], undisturbed: Scores
+    tmp_path: Path, fork: Fork, undisturbed: Scores
 ) -> None:
     path = tmp_path / "s.sqlite"
 
-    driver = start()
+    driver = fork(forked.session, "-m", "bench", *WORDS)
     children = wait_for_rows(driver, path, 0)
-    driver.kill()
-    driver.communicate()
+    driver.process.kill()
+    driver.end()
     assert_gone(children)
     after_kill = count(path)
     assert 0 < after_kill < 2 * LIMIT
 
-    driver = start()
+    driver = fork(forked.session, "-m", "bench", *WORDS)
     children = wait_for_rows(driver, path, after_kill + 30)
-    os.killpg(driver.pid, signal.SIGINT)
-    _, err = driver.communicate(timeout=600)
-    assert driver.returncode == 130, err
+    os.killpg(driver.process.pid, signal.SIGINT)
+    code, _, err = driver.end()
+    assert code == 130, err
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("stopped; what was finished is kept")
     assert_gone(children)
     after_interrupt = count(path)
     assert after_kill + 30 < after_interrupt < 2 * LIMIT
 
-    driver = start()
+    driver = fork(forked.session, "-m", "bench", *WORDS)
     children = wait_for_rows(driver, path, after_interrupt)
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    workers = [one for child in psutil.Process(driver.process.pid).children() for one in child.children()]
     assert len(workers) == 2
     workers[0].kill()
-    out, err = driver.communicate(timeout=600)
-    assert driver.returncode == 3, err  # of some cells nwot is not finite
+    code, out, err = driver.end()
+    assert code == 3, err  # of some cells nwot is not finite
     assert f"of {2 * LIMIT} scores" in out
 
     store = ScoreStore(path, write=False)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import forked
 import pytest
-from conftest import Command
+from conftest import Command, Ended, Fork
 
 import images
 from bench.benchmarks import benchmark, names
@@ -132,7 +133,10 @@ def afterwards() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_file_of_ones_own_is_run_in_workers_and_judged(mine: Path, tmp_path: Path, process: Command) -> None:
+def test_a_file_of_ones_own_is_run_in_workers_and_judged(mine: Path, tmp_path: Path, fork: Fork) -> None:
+    def process(*said: object) -> Ended:
+        return Ended(*fork(forked.python, "-m", *map(str, said)).end())
+
     words = ("--benchmark", "mine", "--module", "mine.py", "--store", "s.sqlite")
     ended = process("bench", "run", "nwot,params,kd", *words, "--limit", 5, "--workers", 2)
     assert ended.code == 0, ended.err

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+import forked
 import psutil
 import pytest
 from conftest import Command, Fork
@@ -95,36 +95,25 @@ def test_a_cluster_has_no_limit(command: Command) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_one_signal_ends_a_run_that_hangs_and_leaves_nobody(
-    number: signal.Signals, code: int, workers: str, mine: Path, tmp_path: Path, environment: dict[str, str]
+    number: signal.Signals, code: int, workers: str, mine: Path, tmp_path: Path, fork: Fork
 ) -> None:
     words = ["run", "mine", "--module", "mine.py", "--cells", "cells.txt", "--workers", workers, "--store", "s.sqlite"]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, where the tests run in background
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "bench", *words],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    signal.signal(signal.SIGINT, before)
+    driver = fork(forked.session, "-m", "bench", *words)
     deadline = time.monotonic() + 300
     while not (tmp_path / "asleep").exists():
-        assert driver.poll() is None, driver.communicate()
+        assert driver.process.is_alive(), driver.end()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    children = psutil.Process(driver.pid).children(recursive=True)
+    assert driver.process.pid is not None
+    children = psutil.Process(driver.process.pid).children(recursive=True)
     assert children
-    if number == signal.SIGINT:
-        os.killpg(driver.pid, number)  # as a terminal does
-    else:
-        driver.send_signal(number)
-    _, err = driver.communicate(timeout=60)
-    assert driver.returncode == code, err
+    # as a terminal does
+    (os.killpg if number == signal.SIGINT else os.kill)(driver.process.pid, number)
+    ended, _, err = driver.end()
+    assert ended == code, err
     assert err.splitlines()[-1].startswith("stopped; what was finished is kept")
     assert "Traceback" not in err
-    _, left = psutil.wait_procs(children, timeout=60)
+    _, left = psutil.wait_procs(children, timeout=600)
     assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 import typer
+from forked import python
 
 from common.cli import print_table, run
 from common.errors import BadInput
-from tests.conftest import Command
+from tests.conftest import Fork
 
 ODD = ["[/nope]", "[red]x", "[link=http://x.y]x[/link]", "a\\[b]", ":smile:", "[[1]]", "é±–"]
 
@@ -71,12 +72,20 @@ def test_an_encoding_that_lacks_dashes_and_lines_gets_plain_signs(
     assert ("é" if encoding != "ascii" else "\\xe9") in out
 
 
+def in_encoding(encoding: str, *words: str) -> None:
+    """What `PYTHONIOENCODING=encoding python WORDS` does."""
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(encoding=encoding)
+    python(*words)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_every_kind_of_output_is_plain_there(encoding: str, environment: dict[str, str], process: Command) -> None:
-    environment["PYTHONIOENCODING"] = encoding
+def test_every_kind_of_output_is_plain_there(encoding: str, fork: Fork) -> None:
     for words in (["bench", "list", "nwot"], ["analysis", "correlate", "--help"], ["bench", "describe", "nwot"]):
-        package, *rest = words
-        ended = process(package, *rest)
-        assert (ended.code, ended.err) == (0, "")
-        assert ended.out.isascii()
-        assert "\\u" not in ended.out
+        code, out, err = fork(in_encoding, encoding, "-m", *words).end()
+        assert (code, err) == (0, "")
+        assert out
+        assert out.isascii()
+        assert "\\u" not in out

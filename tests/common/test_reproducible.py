@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from conftest import Fork
 
-from common.reproducible import keep_memory
+from common.reproducible import keep_memory, reproducible
 
 MEASURE = """
 import ctypes, resource
@@ -18,7 +19,7 @@ libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p,
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(3):
         blocks = [libc.malloc(20 * 2**20) for _ in range(4)]
         for block in blocks:
             ctypes.memset(block, 1, 20 * 2**20)
@@ -50,11 +51,15 @@ def test_nothing_is_changed_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPa
     assert not keep_memory()
 
 
-@pytest.mark.slow
-def test_one_thread_and_no_tf32() -> None:
-    code = (
-        "import torch; from common.reproducible import reproducible; torch.set_num_threads(2); "
-        "torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True; reproducible(); "
-        "print(torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)"
-    )
-    assert run(code) == ["1", "False", "False"]
+def set_up() -> None:
+    import torch
+
+    torch.set_num_threads(2)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    reproducible()
+    print(torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+
+
+def test_one_thread_and_no_tf32(fork: Fork) -> None:
+    code, said, _ = fork(set_up).end()
+    assert (code, said.split()) == (0, ["1", "False", "False"])

@@ -8,12 +8,12 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
+import forked
 import pytest
 
 from bench.benchmarks import benchmark
@@ -182,20 +182,18 @@ def count(path: Path) -> int:
 
 @pytest.mark.slow
 def test_a_search_killed_and_repeated_finds_what_one_finds_that_nothing_disturbed(
-    command: Command, tmp_path: Path, environment: dict[str, str]
+    command: Command, tmp_path: Path, fork: Fork
 ) -> None:
     store = tmp_path / "killed.sqlite"
     words = [*SEARCH, "--store", str(store), "--output", "killed"]
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "search", *words], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
-    )
+    driver = fork(forked.python, "-m", "search", *words)
     deadline = time.monotonic() + 600
     while count(store) < 60:
-        assert driver.poll() is None
+        assert driver.process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    driver.kill()
-    driver.wait()
+    driver.process.kill()
+    driver.end()
     made = count(store)
     assert not (tmp_path / "killed").exists()
     again = command("search", *words)

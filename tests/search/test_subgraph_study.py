@@ -18,7 +18,7 @@ import pytest
 from heavy import heavy_imports
 
 import images.digits
-from analysis.figures import draw_subgraphs, subgraph
+from analysis.figures import subgraph
 from analysis.figures.style import styled
 from analysis.tables import subgraph as tables
 from analysis.tables.subgraph import lines, read, verdict
@@ -277,12 +277,12 @@ def test_the_gates_drawn_are_those_written_up_to_the_step_that_closes_them(tmp_p
 
 def test_figures_show_gates_and_graph_and_the_same_bytes_again(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "in", 1)
-    paths = draw_subgraphs("digits", folder, tmp_path / "out")
+    paths = subgraph.draw_all("digits", folder, tmp_path / "out")
     names = [f"digits-subgraph-{gates}-1000-{kind}" for gates in ("channels", "edges") for kind in ("gates", "graph")]
     assert sorted(path.name for path in paths) == sorted(f"{name}.{e}" for name in names for e in ("png", "svg"))
     first = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in draw_subgraphs("digits", folder, tmp_path / "out")] == first
+    assert [path.read_bytes() for path in subgraph.draw_all("digits", folder, tmp_path / "out")] == first
     with gzip.open(folder / "digits-edges-1000-gates.csv.gz", "wt") as file:
         file.write("step,seed\n1,0\n")
     with pytest.raises(BadInput, match=r"cannot read .*digits-edges-1000-gates"):
-        draw_subgraphs("digits", folder, tmp_path / "out")
+        subgraph.draw_all("digits", folder, tmp_path / "out")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from conftest import Fork
 from torch import nn
 
 from common.errors import BadUsage
@@ -21,7 +18,6 @@ from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.xautodl_backbone import XautodlNetwork
 
-TESTS = Path(__file__).resolve().parent
 SKELETON = CellSkeleton(channels=4, cells_per_stage=1, classes=10, size=8)
 
 
@@ -53,19 +49,16 @@ def test_equal_positions_of_different_cells_hold_equal_weights() -> None:
         assert torch.equal(a[name], b[name]) == (a[name].shape == b[name].shape)
 
 
-@pytest.mark.slow
-def test_another_process_draws_the_same() -> None:
-    program = (
-        "import torch; torch.manual_seed(7); torch.rand(5)\n"
-        "from test_draw import SKELETON, Draw, digest\n"
-        "print(*(digest(Draw(5, init)) for init in ('gaussian', 'kaiming', 'default')))\n"
-    )
-    path = os.pathsep.join(filter(None, [str(TESTS.parents[1]), str(TESTS), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "12"}
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
-    )
-    assert output.stdout.split() == [digest(Draw(5, i)) for i in ("gaussian", "kaiming", "default")]
+def print_digests() -> None:
+    torch.manual_seed(7)
+    torch.rand(5)
+    print(*(digest(Draw(5, init)) for init in ("gaussian", "kaiming", "default")))
+
+
+def test_another_process_draws_the_same(fork: Fork) -> None:
+    code, said, _ = fork(print_digests).end()
+    assert code == 0
+    assert said.split() == [digest(Draw(5, i)) for i in ("gaussian", "kaiming", "default")]
 
 
 @pytest.mark.parametrize(

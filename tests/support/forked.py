@@ -61,3 +61,10 @@ def python(*words: str) -> None:
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         runpy.run_path(words[0], run_name="__main__")
+
+
+def session(*words: str) -> None:
+    """As `python`, in a session of its own, which Ctrl-C reaches as from a terminal, and no test."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has put the tests into background
+    python(*words)

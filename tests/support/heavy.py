@@ -7,7 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = ("torch", "scipy.stats", "matplotlib", "pandas", "sklearn", "datasets", "pyarrow", "PIL")
+HEAVY = (
+    "torch",
+    "scipy.stats",
+    "scipy.cluster",
+    "matplotlib",
+    "pandas",
+    "sklearn",
+    "datasets",
+    "pyarrow",
+    "pyarrow.compute",
+    "PIL",
+)
 
 _INVOKE = """
 import json, sys

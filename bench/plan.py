@@ -67,7 +67,7 @@ def select_of(which: str, benchmark: Benchmark, limit: int | None = None) -> lis
         return select(which, benchmark.space, limit)
     tables = [read_table(table_path(benchmark.name, mode)) for mode in labelled_modes(benchmark.name)]
     if not tables:
-        raise BadInput(f"--cells {LABELLED}: {benchmark.name} has no accuracy table; `python -m distill run` makes one")
+        raise BadInput(f"--cells {LABELLED}: {benchmark.name} has no accuracy table; --cells FILE scores what it lists")
     found = [{int(cell) for cell in table.rows.loc[table.rows["status"] == "ok", "cell"]} for table in tables]
     return _visited(set.intersection(*found), benchmark.space, limit)
 

@@ -49,7 +49,10 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        sizes = {name: getattr(self.skeleton, name, None) for name in ("channels", "classes", "size")}
+        missing = [name for name in ("channels", "classes", "size") if not hasattr(self.skeleton, name)]
+        if missing:
+            raise BadUsage(f"the benchmark '{self.name}' has a skeleton without '{missing[0]}', a whole number")
+        sizes = {name: getattr(self.skeleton, name) for name in ("channels", "classes", "size")}
         for name, size in (sizes | {"batch": self.batch}).items():
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 raise BadUsage(
@@ -157,7 +160,7 @@ def benchmark(name: str) -> Benchmark:
     """The benchmark of a name. Raises BadUsage, with the nearest name, where there is none."""
     known = _known()
     if name not in known:
-        raise unknown("benchmark", name, known)
+        raise unknown("benchmark", name, known, "one of a --module FILE")
     return known[name]
 
 

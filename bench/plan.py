@@ -67,7 +67,7 @@ def select_of(which: str, benchmark: Benchmark, limit: int | None = None) -> lis
         return select(which, benchmark.space, limit)
     found = [trained_cells(table_path(benchmark.name, mode)) for mode in labelled_modes(benchmark.name)]
     if not found:
-        raise BadInput(f"--cells {LABELLED}: {benchmark.name} has no accuracy table; `python -m distill run` makes one")
+        raise BadInput(f"--cells {LABELLED}: {benchmark.name} has no accuracy table; --cells FILE scores what it lists")
     return _visited(set.intersection(*found), benchmark.space, limit)
 
 

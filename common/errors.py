@@ -18,12 +18,13 @@ class BadUsage(BadInput):
     exit_code = 2
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> BadUsage:
-    """Make the error for a name that is not among `known`, with the nearest names as a suggestion."""
+def unknown(kind: str, name: str, known: Iterable[str], other: str = "") -> BadUsage:
+    """Make the error for a name that is not among `known`, and suggest the nearest, or all and `other`."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     few = known if len(known) < 100 else [*known[:5], f"... ({len(known)} in all)"]
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(few)}"
+    every = ", ".join(few) + (f", or {other}" if other else "")
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {every}"
     return BadUsage(f"unknown {kind} {name!r}: {hint}")
 
 

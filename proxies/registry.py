@@ -16,7 +16,7 @@ from types import ModuleType
 import proxies
 from common import modules
 from common import spec as named
-from common.errors import BadInput, BadUsage
+from common.errors import BadInput, BadUsage, one_line
 from proxies.base import Named, Population, Proxy
 from proxies.facts import wrong_fact
 
@@ -32,12 +32,17 @@ def proxies_in(module: ModuleType) -> list[type[Named]]:
     found = []
     for cls in vars(module).values():
         defined_here = inspect.isclass(cls) and cls.__module__ == module.__name__
-        if defined_here and issubclass(cls, Proxy | Population) and not inspect.isabstract(cls):
+        if not defined_here or not issubclass(cls, Proxy | Population):
+            continue
+        if not inspect.isabstract(cls):
             if "__dataclass_fields__" not in vars(cls):
                 raise BadInput(f"{module.__file__}: {cls.__name__} needs the decorator @dataclass(frozen=True)")
             if wrong := wrong_fact(cls):
                 raise BadUsage(f"{module.__file__}: {cls.__name__}: {wrong}")
             found.append(cls)
+        elif "name" in vars(cls):  # without one it is what others are made from
+            missing = min(cls.__abstractmethods__)
+            raise BadUsage(f"{module.__file__}: {cls.__name__}: it has a name and no method '{missing}'")
     return found
 
 
@@ -48,7 +53,14 @@ def _held(module: ModuleType) -> list[tuple[str, type[Named]]]:
 @cache
 def _in_tree() -> dict[str, type[Named]]:
     names = [info.name for info in pkgutil.iter_modules(proxies.__path__) if info.name not in _NOT_PROXIES]
-    return modules.named("proxy", {}, [importlib.import_module(f"proxies.{name}") for name in names], _held)
+    return modules.named("proxy", {}, map(_module, names), _held)
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"proxies.{name}")
+    except SyntaxError as error:
+        raise BadInput(f"{error.filename}, line {error.lineno}: {one_line(error)}") from error
 
 
 def _everything(files: tuple[Path, ...]) -> dict[str, type[Named]]:

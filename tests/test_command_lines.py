@@ -38,6 +38,7 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["run", "diswot:paper"], "name:field=value"),
         (["run", "diswot:init=kaimming", "--limit", "2", "--workers", "1"], "did you mean 'kaiming'?"),
         (["run", "diswot", "--benchmark", "cifar1000"], "unknown benchmark 'cifar1000': did you mean 'cifar100'"),
+        (["run", "diswot", "--benchmark", "mine"], "resnet-cifar100, or one of a --module FILE"),
         (["run", "diswot", "--backbone", "xautod"], "unknown backbone 'xautod': did you mean 'xautodl'?"),
         (["run", "params", "--limit", "0"], "--limit 0: must be at least 1"),
         (["run", "params", "--workers", "-2"], "--workers -2: must be at least 1"),

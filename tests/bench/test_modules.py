@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any, cast
 
 import forked
 import pytest
 from conftest import Command, Ended, Fork
 
 import images
-from bench.benchmarks import benchmark, names
+from bench.benchmarks import Benchmark, benchmark, names
 from bench.options import use
 from common import modules
 from common.errors import BadInput, BadUsage
@@ -177,6 +178,15 @@ def test_names_are_known_while_the_file_is_in_use(mine: Path) -> None:
     for named in (benchmark, space, images.load):
         with pytest.raises(BadUsage, match="unknown"):
             named("mine")
+
+
+def test_a_skeleton_without_a_size_is_bad_usage_that_names_it() -> None:
+    class Bare:
+        classes, size = 10, 16
+
+    digits = benchmark("digits")
+    with pytest.raises(BadUsage, match="'bare' has a skeleton without 'channels', a whole number"):
+        Benchmark("bare", cast("Any", Bare()), digits.teacher, digits.space)
 
 
 def test_an_unknown_name_is_suggested_from_the_users_file_too(mine: Path, command: Command) -> None:

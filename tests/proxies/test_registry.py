@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import common.modules
+import proxies
 from common.errors import BadInput, BadUsage
 from proxies import registry
 from proxies.base import Proxy
@@ -245,6 +246,7 @@ def test_an_unknown_name_is_suggested_from_the_users_file_too(testers_own: Path)
         (MINE.replace('"testers_own"', '"nwot"'), "a proxy named 'nwot' already"),
         (MINE.replace("    name = ", "    title = "), "Mine: it has no class attribute 'name'"),
         (MINE.replace("    needs = ", "    wants = "), "Mine: it has no class attribute 'needs'"),
+        (MINE.replace("def score(", "def scores("), "Mine: it has a name and no method 'score'"),
     ],
 )
 def test_a_file_that_cannot_serve_is_bad_input_that_names_it(text: str, message: str, tmp_path: Path) -> None:
@@ -253,6 +255,18 @@ def test_a_file_that_cannot_serve_is_bad_input_that_names_it(text: str, message:
         registry.known((path,))
     assert "theirs.py" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_of_the_tree_that_is_no_python_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "x = 1\ny = = 2\n", "unfinished.py")
+    monkeypatch.setattr(proxies, "__path__", [*proxies.__path__, str(tmp_path)])
+    registry._in_tree.cache_clear()
+    with pytest.raises(BadInput, match=r"unfinished\.py, line 2: SyntaxError"):
+        registry.known()
+    monkeypatch.undo()
+    assert "nwot" in registry.known()
 
 
 def test_a_file_that_failed_is_read_again_when_corrected(tmp_path: Path) -> None:

@@ -216,10 +216,11 @@ def show_command(
 ) -> None:
     """A cell, what it is equivalent to, and its stored scores."""
     from bench.store import ScoreStore
+    from spaces.cell_file import resolved
     from spaces.registry import space as named
 
     of = named(space)
-    index = of.resolve(cell)
+    index = resolved(cell, of)
     same = of.members("function")[of.representatives("function")[index]]
     scores = ScoreStore(store, write=False).of_cell(index, of) if store.exists() else []
     columns = ["proxy", "benchmark", "seed", "score", "status", "reason"]

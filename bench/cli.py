@@ -69,7 +69,7 @@ def run_command(
     together: Annotated[int | None, typer.Option(help="Cells run as one network; default by size and device.")] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds until a pass that does not come back is given up; default 600."),
+        typer.Option(help="Seconds until a pass that does not come back is given up; default 600. Local only."),
     ] = None,
     proxy_module: Modules = None,
     live: Live | None = None,

@@ -27,7 +27,7 @@ READING = {
     "diff": ("bench", "diff", "other.sqlite", "params"),
     "export": ("bench", "export", "params", "--output", "out"),
     "verify": ("bench", "verify", "params", "--sample", "2"),
-    "correlate": ("analysis", "correlate", "params", "--figures", "figures"),
+    "correlate": ("analysis", "correlate", "nwot", "--against", "labels.csv", "--figures", "figures"),
 }
 """By name; each gets `--store`."""
 WRITING = {
@@ -78,8 +78,9 @@ def make(folder: Path) -> None:
     cells = pd.Index(range(40))
     scores = {int(cell): float(score) for cell, score in counted("params", DIGITS, cells).items()}
     fill(folder / "other.sqlite", "params", 0, scores)
+    (folder / "labels.csv").write_text("cell,accuracy\n" + "".join(f"{cell},{50 + cell}\n" for cell in scores))
     (folder / "frozen").mkdir()
-    fill(folder / "frozen/plain.sqlite", "params", 0, scores)
+    fill(fill(folder / "frozen/plain.sqlite", "params", 0, scores), "nwot", 0, scores)
     path = fill(folder / "work.sqlite", "params", 0, {cell: scores[cell] for cell in range(39)})
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute(
@@ -113,7 +114,7 @@ def test_what_reads_needs_no_right_to_write(tried: tuple[str, dict[str, str], st
     if store == "plain":
         assert set(reading.values()) == {"0"}, err
         assert "params: 2 rows scored again, 0 differ" in out
-        assert "frozen/plain.sqlite: 40 scores and 0 cells without one added to mine.sqlite" in out
+        assert "frozen/plain.sqlite: 80 scores and 0 cells without one added to mine.sqlite" in out
     else:  # SQLite cannot read a log where it can make no index of it, and a copy made meanwhile may be of two moments
         assert set(reading.values()) == {"1"}, err
         said = "error: cannot open the store frozen/log.sqlite (unable to open database file): copy it, and "

@@ -121,11 +121,17 @@ def _notes(found: Sequence[Result]) -> Iterator[str]:
             "n differs, and the cells move a correlation: compare two proxies on the same ones, or each with params "
             "below"
         )
+    yield from constants(found)
     for result in backwards(found):
         yield (
             f"{result.proxy} ranks backwards, and {BASELINE} does not: larger must be better, so return the negative "
             "of what is small for good networks"
         )
+
+
+def constants(found: Sequence[Result]) -> list[str]:
+    """Why results have no correlation, each reason once."""
+    return list(dict.fromkeys(filter(None, (one.constant for one in found))))
 
 
 def backwards(found: Sequence[Result]) -> list[Result]:

@@ -69,7 +69,7 @@ def run_command(
     together: Annotated[int | None, typer.Option(help="Cells run as one network; default by size and device.")] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds until a pass that does not come back is given up; default 600."),
+        typer.Option(help="Seconds until a pass that does not come back is given up; default 600. Local only."),
     ] = None,
     proxy_module: Modules = None,
     live: Live | None = None,
@@ -216,10 +216,11 @@ def show_command(
 ) -> None:
     """A cell, what it is equivalent to, and its stored scores."""
     from bench.store import ScoreStore
+    from spaces.cell_file import resolved
     from spaces.registry import space as named
 
     of = named(space)
-    index = of.resolve(cell)
+    index = resolved(cell, of)
     same = of.members("function")[of.representatives("function")[index]]
     scores = ScoreStore(store, write=False).of_cell(index, of) if store.exists() else []
     columns = ["proxy", "benchmark", "seed", "score", "status", "reason"]

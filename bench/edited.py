@@ -10,6 +10,13 @@ from bench.store import ScoreStore, differing
 from common.errors import BadInput
 from proxies.base import Proxy
 
+_APART = {
+    "the formula": "a raised `version` in the proxy",
+    "the code of the space": "another name of the benchmark",
+    "the code of the teacher": "another name of its function",
+}
+"""What gives scores an identity of their own, by what was edited (`bench.identity.sources`)."""
+
 
 def settle_sources(
     store: ScoreStore,
@@ -43,7 +50,8 @@ def _refuse(store: ScoreStore, name: str, benchmark: str, changed: Mapping[int, 
     count = sum(map(store.judged, changed))
     if count:
         what = next(iter(changed.values()))
+        apart = [by for kind, by in _APART.items() if any(one.startswith(kind) for one in what)]
         raise BadInput(
             f"{' and '.join(what)} changed since the {count} scores of {name} on {benchmark} in {store.path}: "
-            "`bench run --rescore` scores them anew, a raised `version` in the proxy keeps them apart"
+            f"`bench run --rescore` scores them anew, {' and '.join(apart)} keeps them apart"
         )

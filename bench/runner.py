@@ -6,7 +6,7 @@ import datetime
 import itertools
 import shlex
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -87,26 +87,38 @@ class Summary:
     """The commonest reason of those that failed, and how to see one of them."""
 
 
+class _Came(NamedTuple):
+    """Outcomes that have come, how many passes they end, and as how many each of them counts that fails."""
+
+    done: int
+    outcomes: list[Outcome]
+    weight: int = 1
+
+
 class _Hopeless:
     """Counts the passes of proxies that have had no success yet, and ends the run of one that has none at all."""
 
     MOST = 20
+    DEADLY = 4
+    """As how many a pass counts that cost a worker or its patience: each takes that long."""
     FAILURES = ("error", "timeout", "oom")
     """What is no answer of the formula, as `nonfinite` and `not_applicable` are."""
 
     def __init__(self, hopeful: Iterable[int]) -> None:
         self._hopeful = set(hopeful)
         self._failed: dict[int, list[Outcome]] = {}
+        self._weights: Counter[int] = Counter()
 
-    def look(self, outcomes: Iterable[Outcome], request: Request, store: ScoreStore) -> None:
-        """Raises BadInput where a proxy has failed so often, and nothing else."""
+    def look(self, outcomes: Iterable[Outcome], weight: int, request: Request, store: ScoreStore) -> None:
+        """Raises BadInput where a proxy has failed so often, and nothing else; each of the outcomes weighs as many."""
         for outcome in outcomes:
             if outcome.status not in self.FAILURES:
                 self._hopeful.add(outcome.proxy)
             elif outcome.proxy not in self._hopeful:
                 self._failed.setdefault(outcome.proxy, []).append(outcome)
+                self._weights[outcome.proxy] += weight
         for number, failed in self._failed.items():
-            if number not in self._hopeful and len(failed) >= self.MOST:
+            if number not in self._hopeful and self._weights[number] >= self.MOST:
                 why = _why([(one.cell, one.status, one.reason) for one in failed], request, store)
                 raise BadInput(f"the first {len(failed)} passes of {request.proxies[number].label} all failed: {why}")
 
@@ -163,13 +175,13 @@ def execute(request: Request, store: ScoreStore, live: Live | None = None) -> Su
         Progress(title, len(tasks), "passes", (lambda: live(known)) if live else None) as bar,
         closing(_outcomes(request, Job(setup, score_chunk), tasks)) as coming,
     ):
-        for done, outcomes in coming:
+        for done, outcomes, weight in coming:
             rows = [row for outcome in outcomes for row in rows_of(outcome, proxies, setting, wanted, space)]
             store.add(run_id, rows)
             if live:
                 known |= {row.cell: row.score for row in rows if row[:2] == watched and row.score is not None}
             bar.advance(done, failed=sum(row.status != "ok" for row in rows))
-            hopeless.look(outcomes, request, store)
+            hopeless.look(outcomes, weight, request, store)
     seconds = time.monotonic() - start
     store.finish_run(run_id, seconds, len(tasks))
     return _summary(request, store, setting, cells, len(tasks), seconds)
@@ -248,28 +260,33 @@ def _scored(request: Request, job: Job[Chunk, list[Outcome]], chunks: Iterable[C
     return pool.run(job, chunks, workers, TIMEOUT if request.timeout is None and workers > 1 else request.timeout)
 
 
-def _outcomes(
-    request: Request, job: Job[Chunk, list[Outcome]], tasks: Sequence[Pass]
-) -> Generator[tuple[int, list[Outcome]]]:
-    """(number of passes, their outcomes) as they come.
+def _outcomes(request: Request, job: Job[Chunk, list[Outcome]], tasks: Sequence[Pass]) -> Generator[_Came]:
+    """The outcomes as they come.
 
-    Of a chunk that kills its worker, or does not come back, each proxy gets its own try at each pass.
+    Of a chunk that kills its worker, or does not come back, each proxy gets its own try at each pass, before others.
     """
-    deadly: list[Pass] = []
+    apart: set[Chunk] = set()
+    ends: set[Chunk] = set()
+    """Of those apart, the last of each pass."""
     size = max(CHUNK, request.together or cells_together(request.benchmark, request.device))
-    for chunk, result in _scored(request, job, _chunks(tasks, size)):
+    queue = deque(_chunks(tasks, size))
+
+    def done(chunk: Chunk) -> int:
+        return int(chunk in ends) if chunk in apart else len(chunk)
+
+    for chunk, result in _scored(request, job, queue):
+        if isinstance(result, Died) and (len(chunk) > 1 or len(chunk[0].proxies) > 1):
+            alone = [[(task._replace(proxies=(proxy,)),) for proxy in task.proxies] for task in chunk]
+            ends.update(tries[-1] for tries in alone)
+            apart.update(itertools.chain(*alone))
+            queue.extendleft(reversed([*itertools.chain(*alone)]))
+            continue
         if isinstance(result, Died):
-            deadly += chunk
-        else:
-            yield len(chunk), result
-    single = [(task._replace(proxies=(proxy,)),) for task in deadly for proxy in task.proxies]
-    last = {(task.seed, task.init, task.cell, max(task.proxies)) for task in deadly}
-    for (task,), result in _scored(request, job, single):
-        (proxy,) = task.proxies
-        if isinstance(result, Died):
+            ((seed, _, cell, (proxy,)),) = chunk
             status = "timeout" if isinstance(result, TimedOut) else "error"
-            result = [Outcome(proxy, task.seed, task.cell, None, status, result.reason)]
-        yield int((task.seed, task.init, task.cell, proxy) in last), result
+            yield _Came(done(chunk), [Outcome(proxy, seed, cell, None, status, result.reason)], _Hopeless.DEADLY)
+        else:
+            yield _Came(done(chunk), result)
 
 
 def _missing(

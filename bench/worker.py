@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import pickle
-import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache, partial
@@ -17,12 +14,13 @@ from torch import nn
 
 import images
 from bench.benchmarks import Benchmark
+from bench.checks.chance import Chance, Rounding, judge_closely
+from bench.checks.judge import judge
 from bench.plan import Pass
 from common import modules
-from common.crew import alive, is_worker
-from common.errors import LONGEST, BadInput, one_line, said
-from common.progress import under_way
-from common.reproducible import reproducible
+from common.crew import alive
+from common.errors import BadInput
+from common.reproducible import random_states, reproducible
 from images.base import Batch, DataSet
 from images.noise import noise
 from probe.batched import Group, GroupProbe
@@ -83,13 +81,14 @@ def _unpickled(files: dict[Path, str], cls: type[Setup], values: bytes) -> Setup
     return cls(*pickle.loads(values))
 
 
-class _Wrote(Exception):
-    """A proxy, by number, wrote into what it read; None where it is not known which one."""
+class _Refused(Exception):
+    """A proxy, by number, did what harms others or makes its score a matter of chance; None where it is not known
+    which one."""
 
-    def __init__(self, proxy: int | None, what: str) -> None:
-        super().__init__(proxy, what)
+    def __init__(self, proxy: int | None, why: str = "") -> None:
+        super().__init__(proxy, why)
         self.proxy = proxy
-        self.what = what
+        self.why = why
 
 
 Build = Callable[[Skeleton, str], nn.Module]
@@ -120,6 +119,7 @@ class Worker:
         self.setup = setup
         self.together = setup.together or cells_together(setup.benchmark, setup.device)
         self._alone = self.together == 1  # a group of one is still one, so that company does not move the last digits
+        self._rounding = Rounding(setup.device == "cpu", 0.0 if self._alone else 1e-4)
         self.proxies = setup.proxies
         self.space = setup.benchmark.space
         self._build = self.space.builder(setup.benchmark.backbone)
@@ -131,10 +131,14 @@ class Worker:
         self._engine = lru_cache(maxsize=12)(self._make_engine)
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
         self._watched_teacher = lru_cache(maxsize=4)(lambda seed, init: Watched(self.teacher(seed, init), copies=True))
-        self._writers: set[int] = set()
-        """Proxies, by number, that were seen to write into what they read: they are scored by themselves."""
+        self._refused: set[int] = set()
+        """Proxies, by number, that were seen to write into what they read, or to draw: scored by themselves."""
         self._looks = 2
         """How many passes are still looked at closely."""
+        self._random = random_states()
+        """Those that the latest passes have left."""
+        self._harmless = False
+        """Whether random numbers are drawn that change no score, as by layers whose weights are then replaced."""
 
     @cached_property
     def _data_set(self) -> DataSet:
@@ -244,44 +248,55 @@ class Worker:
     def score_together(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes of one seed, one initialisation and the same readers, in their order.
 
-        A proxy that writes into what it reads is scored by itself, and the others as they would be without it.
+        A proxy that writes into what it reads, or draws random numbers of the whole process, is scored by itself, and
+        the others as they would be without it.
         """
         proxies = tasks[0].proxies
-        if not self._writers.intersection(proxies):
+        if not self._refused.intersection(proxies):
             try:
-                return self._scored_together(tasks)
-            except _Wrote as wrote:
+                return self._undrawn(tasks)
+            except _Refused as refused:
                 self._forget()
-                if wrote.proxy is None:
+                if refused.proxy is None:
                     self._looks += len(tasks)
                     return self.score_together(tasks)
-                self._writers.add(wrote.proxy)
-        others = tuple(number for number in proxies if number not in self._writers)
+                self._refused.add(refused.proxy)
+        others = tuple(number for number in proxies if number not in self._refused)
         found = self.score_together([task._replace(proxies=others) for task in tasks]) if others else []
         for task in tasks:
-            found += [self._apart(task, number) for number in proxies if number in self._writers]
+            found += [self._apart(task, number) for number in proxies if number in self._refused]
         of = {(outcome.cell, outcome.proxy): outcome for outcome in found}
         return [of[task.cell, number] for task in tasks for number in proxies]
 
     def _apart(self, task: Pass, proxy: int) -> Outcome:
-        """The outcome of a proxy that may write into what it reads, of which nothing is kept."""
+        """The outcome of a proxy that may do what it must not, of which nothing is kept."""
         task, self._looks = task._replace(proxies=(proxy,)), self._looks + 1
         try:
             (outcome,) = self._scored_together([task])
-        except _Wrote as wrote:
-            outcome = Outcome(proxy, task.seed, task.cell, None, "error", f"changed its input: {wrote.what}")
+        except _Refused as refused:
+            outcome = Outcome(proxy, task.seed, task.cell, None, "error", refused.why)
         self._forget()
         return outcome
 
     def _forget(self) -> None:
-        """Let go of all that probes are made from: somebody wrote into it."""
+        """Let go of all that probes are made from: somebody may have written into it."""
+        self._random = random_states()
         self.__dict__.pop("_data_set", None)
         for kept in (self._batch, self._second, self._noise, self._draw, self._engine, self._teacher):
             kept.cache_clear()
         self._watched_teacher.cache_clear()
 
+    def _undrawn(self, tasks: Sequence[Pass]) -> list[Outcome]:
+        """As `_scored_together`. Raises _Refused also where random numbers were drawn and nobody has looked closely."""
+        close = self._looks >= len(tasks)
+        found, before = self._scored_together(tasks), self._random
+        self._random = random_states()
+        if self._random != before and not close and not self._harmless:
+            raise _Refused(None)
+        return found
+
     def _scored_together(self, tasks: Sequence[Pass]) -> list[Outcome]:
-        """As `score_together`, of proxies that are not known to write into anything. Raises _Wrote for one that does.
+        """As `score_together`, of proxies that are not known to do harm. Raises _Refused for one that does.
 
         Where a run of several cells fails, all of them fail. They are scored again, one at a time, or in halves where
         memory did not suffice.
@@ -306,18 +321,27 @@ class Worker:
         return [again.get(outcome[:3], outcome) for outcomes in found for outcome in outcomes]
 
     def _judged(self, task: Pass, student: Probe) -> list[Outcome]:
-        """The outcomes of a pass. Raises _Wrote where something was written into what others read, or will read.
+        """The outcomes of a pass. Raises _Refused where something was written into what others read, or will read.
 
-        Who it was is asked after each proxy of a pass that is looked at closely, for which contents are compared.
+        Who it was is asked after each proxy of a pass that is looked at closely, for which contents are compared. Then
+        a score that is a matter of chance is refused as well.
         """
         close, self._looks = self._looks > 0, max(self._looks - 1, 0)
         seen, teacher = Watched(student, copies=close), self._watched_teacher(task.seed, task.init)
+        probes = cast("tuple[Probe, Probe]", (seen, teacher))
         outcomes = []
         for number in task.proxies:
-            found = judge(self.proxies[number], cast("Probe", seen), cast("Probe", teacher))
+            proxy, chance = self.proxies[number], Chance()
+            if close:
+                found, chance = judge_closely(proxy, *probes, lambda: self.observe(task), self._rounding)
+            else:
+                found = judge(proxy, *probes)
             outcomes.append(Outcome(number, task.seed, task.cell, *found))
             if (close or number == task.proxies[-1]) and (what := _written(seen, teacher, close)):
-                raise _Wrote(number if close else None, what)
+                raise _Refused(number if close else None, f"changed its input: {what}")
+            if chance.why:
+                raise _Refused(number, chance.why)
+            self._harmless = self._harmless or chance.harmless
         alive()
         return outcomes
 
@@ -360,44 +384,6 @@ def _alike(tasks: Iterable[Pass]) -> Iterable[list[Pass]]:
     for task in tasks:
         found.setdefault((task.seed, task.init, task.proxies), []).append(task)
     return found.values()
-
-
-def judge(proxy: Proxy, student: Probe, teacher: Probe) -> tuple[float | None, str, str]:
-    """(score, status, reason): a finite score is `ok`, anything else has no score and says why."""
-    try:
-        with under_way(lambda: f"{proxy.label} of {student.cell}"):
-            score = float(proxy.score(student, teacher))
-    except BadInput:
-        raise
-    except NotApplicable as reason:
-        return None, "not_applicable", said(reason)
-    except BaseException as error:  # a proxy may fail in any way, sys.exit() too; its cell fails, not the run
-        if isinstance(error, KeyboardInterrupt) and not is_worker():  # which is deaf to Ctrl-C
-            raise
-        status, text = failure(error)
-        where = _where(error, proxy) if status == "error" else ""
-        return None, status, text[: LONGEST - len(where)] + where
-    if not math.isfinite(score):
-        return None, "nonfinite", str(score)
-    return score, "ok", ""
-
-
-def _where(error: BaseException, proxy: Proxy) -> str:
-    """The line behind which an error arose: the deepest in the proxy's file, else in this project's; ` (file:line)`."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is that of whoever asked for the score
-    module = sys.modules.get(type(proxy).__module__)
-    own = Path(getattr(module, "__file__", None) or "none").resolve()
-    ours = Path(__file__).resolve().parents[1]
-    in_own = [frame for frame in frames if Path(frame.filename).resolve() == own]
-    found = in_own or [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(ours)]
-    return f" ({Path(found[-1].filename).name}:{found[-1].lineno})" if found else ""
-
-
-def failure(error: BaseException) -> tuple[str, str]:
-    """(status, reason) of what a proxy raised: `oom` or `error`."""
-    # on a CPU torch reports a failed allocation as a plain RuntimeError
-    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in said(error)
-    return "oom" if out_of_memory else "error", one_line(error)
 
 
 def score_chunk(worker: Worker, chunk: Sequence[Pass]) -> list[Outcome]:

@@ -33,13 +33,14 @@ _states: dict[str, Any] = {}
 def run(
     job: Job[Task, Result], tasks: Iterable[Task], workers: int | None, address: str | None, gpu: bool
 ) -> Iterator[tuple[Task, Result | Died]]:
-    """Yield each task with its result, in order of completion; `setup` runs once in each process that Ray keeps.
+    """Yield each task with its result, in order of completion; `setup` runs once in each process that Ray keeps. To
+    `tasks`, where it is a deque, more may be added meanwhile.
 
     A task takes one CPU, or one GPU. `workers` caps the tasks at a time; None is as many as the cluster has room for.
     A task whose worker or machine was lost twice is `Died`; an exception of `setup` or `work` is raised here. Raises
     BadInput where there is no cluster at the address (none given: the one on this machine) or no room in it.
     """
-    queue = deque(tasks)
+    queue = tasks if isinstance(tasks, deque) else deque(tasks)
     if not queue:
         return
     ray = _connect(address)

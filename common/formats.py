@@ -10,6 +10,8 @@ import gzip
 import io
 import json
 import pickletools
+import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -133,6 +135,18 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
+_MORE = re.compile(r".*Expected (\d+) fields in line (\d+), saw (\d+).*", re.DOTALL)
+"""What pandas says of a line with more values than there are columns."""
+
+
+def _check_separator(data: bytes) -> None:
+    """Raises ValueError where columns are separated by another mark than commas, as by many spreadsheets."""
+    heading = data.partition(b"\n")[0]
+    for mark, called in ((b";", "semicolons"), (b"\t", "tabs")):
+        if mark in heading and b"," not in heading:
+            raise ValueError(f"line 1: its columns are separated by {called}: write commas, and points in numbers")
+
+
 def read_csv(path: Path, remedy: str = RESTORE, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
     """The frame in a CSV file, compressed or not; `options` are those of `pandas.read_csv`.
 
@@ -142,10 +156,17 @@ def read_csv(path: Path, remedy: str = RESTORE, columns: Iterable[str] = (), **o
 
     with reading(path, remedy):
         data = _table(path)
+        _check_separator(data)
         try:
-            found = pd.read_csv(io.BytesIO(data), encoding="utf-8-sig", **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                found = pd.read_csv(io.BytesIO(data), encoding="utf-8-sig", index_col=False, **options)
         except OverflowError as error:
             raise ValueError(str(error)) from error
+        except pd.errors.ParserWarning as error:
+            raise ValueError("lines have more values than line 1 names columns: write points in numbers") from error
+        except pd.errors.ParserError as error:
+            raise ValueError(_MORE.sub(r"line \2 has \3 values, and line 1 names \1 columns", str(error))) from error
         _demand(columns, map(str, found.columns), "column ")
         return found
 

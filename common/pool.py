@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Died:
-    """The outcome of a task whose worker was killed twice while it alone was being worked on."""
+    """The outcome of a task whose worker was killed while others were at work, and again while it alone was."""
 
     reason: str = "the worker process died twice on this task (killed, or out of memory)"
 
@@ -31,6 +31,10 @@ class Died:
 @dataclass(frozen=True)
 class TimedOut(Died):
     """The outcome of a task whose worker gave no sign of life for as long as it may take, and was killed."""
+
+
+SUSPECTS = 4
+"""Tasks whose workers have died, after which no others are begun until these are settled: all may be of one kind."""
 
 
 @dataclass(frozen=True)
@@ -90,29 +94,30 @@ def _of_v1(folder: Path) -> float | None:
 def run(
     job: Job[Task, Result], tasks: Iterable[Task], workers: int, limit: float | None = None
 ) -> Iterator[tuple[Task, Result | Died]]:
-    """Yield each task with its result, in order of completion.
+    """Yield each task with its result, in order of completion; to `tasks`, where it is a deque, more may be added
+    meanwhile.
 
     With one worker and no limit everything happens in this process. `limit` is how many seconds may pass until `work`
     returns or calls `alive`: then the worker is killed and the task has `TimedOut`. An exception raised by `setup` or
     `work` is raised here; other tasks in flight are then abandoned. Raises BadInput where workers cannot even start.
     """
+    queue = tasks if isinstance(tasks, deque) else deque(tasks)
     if workers == 1 and limit is None:
         state = job.setup()
-        for task in tasks:
+        while queue:
+            task = queue.popleft()
             yield task, job.work(state, task)
         return
     crew.prepare(getattr(job.work, "func", job.work).__module__)  # of a partial function, what it calls
-    suspects: deque[Task] = deque()
-    yield from _drained(job, deque(tasks), workers, limit, suspects)
-    # each may have killed its worker, or have been killed for others' sake: alone it shows which
-    for task in tuple(suspects):
-        for _ in range(2):
-            suspects.clear()
-            yield from _drained(job, deque([task]), 1, limit, suspects)
-            if not suspects:
-                break
-        else:
-            yield task, Died()
+    while queue:
+        suspects: deque[Task] = deque()
+        yield from _drained(job, queue, workers, limit, suspects)
+        # each may have killed its worker, or have been killed for others' sake: alone it shows which
+        for task in suspects:
+            guilty: deque[Task] = deque()
+            yield from _drained(job, deque([task]), 1, limit, guilty)
+            if guilty:
+                yield task, Died()
 
 
 class _Starts:
@@ -136,12 +141,12 @@ class _Starts:
 def _drained(
     job: Job[Task, Result], tasks: deque[Task], workers: int, limit: float | None, suspects: deque[Task]
 ) -> Iterator[tuple[Task, Result | Died]]:
-    """The results of all tasks but of those whose worker died, which become `suspects`."""
+    """The results of tasks, but of those whose worker died, which become `suspects`; of all, unless these are many."""
     staff: list[Worker] = []
     starts, described = _Starts(), pickle.dumps(job) if tasks else b""
     try:
-        while tasks or any(worker.tasks for worker in staff):
-            _employ(staff, tasks, workers, lambda: Worker(described, limit))
+        while (tasks and len(suspects) < SUSPECTS) or any(worker.tasks for worker in staff):
+            _employ(staff, tasks if len(suspects) < SUSPECTS else deque(), workers, lambda: Worker(described, limit))
             left = [seconds for worker in staff if (seconds := worker.left()) is not None]
             connection.wait([sign for worker in staff for sign in worker.signs], min(left, default=None))
             for worker in tuple(staff):

@@ -134,8 +134,10 @@ def ended_without_progress() -> Iterator[None]:
                 )
                 os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
     try:
         yield
     finally:
         done.set()
+        watching.join()  # or it may be met by the interpreter's end

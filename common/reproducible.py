@@ -1,4 +1,7 @@
-"""How a process that computes with PyTorch is set up: the same numbers wherever it runs, and memory that it keeps."""
+"""How a process that computes with PyTorch is set up: the same numbers wherever it runs, and memory that it keeps.
+
+And the random numbers of the whole process, on which no score may depend.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,26 @@ def keep_memory() -> bool:
         return False
     settings = ((MMAP_THRESHOLD, 2**25), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 2**26))
     return all(mallopt(option, value) == 1 for option, value in settings)
+
+
+def random_states() -> dict[str, object]:
+    """The states of the random numbers that all code of this process shares, by the library that draws them."""
+    import random
+
+    import numpy as np
+    import torch
+
+    kind, key, *rest = np.random.get_state(legacy=True)
+    states: dict[str, object] = {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": (kind, key.tobytes(), *rest),  # type: ignore[union-attr]
+        "Python": random.getstate(),
+    }
+    if torch.cuda.is_initialized():
+        states["CUDA"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
+    return states
+
+
+def drawn_since(before: dict[str, object]) -> str:
+    """The libraries whose random numbers were drawn, or seeded, since the states were these, joined by commas."""
+    return ", ".join(name for name, state in random_states().items() if before.get(name, state) != state)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from bench.worker import failure
+from bench.checks.judge import failure
 from common.errors import BadUsage, said
 from common.files import content_hash
 from images.base import Batch

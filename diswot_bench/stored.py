@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.judged import constants
 from analysis.read.accuracies import check_percent, percent
 from analysis.read.columns import BASELINES, counted, label_cells
 from analysis.read.labels import Labels, load_labels
@@ -173,6 +175,7 @@ def correlate(
     cells with interval and Holm's p over the proxies handed in, and `given_params`, the partial correlation. Params and
     flops are the last rows unless `baselines` is False. `attrs["ceiling"]` is the Spearman that a proxy would reach
     which knew the true ranking (None with labels of one seed).
+    A score that is the same for all cells has no correlation (NaN), of which a warning is given.
     Raises BadInput where fewer than three cells have both.
     """
     setting = settings.benchmark(benchmark)
@@ -190,6 +193,8 @@ def correlate(
     over = {one.proxy: one for one in beside(found, labelled, setting.space)}
     rows = {one.proxy: _row(one, over.get(one.proxy)) for one in found if baselines or one.proxy in columns}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("proxy")
+    for reason in constants(found):
+        warnings.warn(f"correlate: {reason}", stacklevel=2)
     agreement = reliability(labels.by_seed)
     frame.attrs["ceiling"] = None if agreement is None else agreement.ceiling
     return frame

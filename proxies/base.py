@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import unknown
@@ -95,6 +97,21 @@ class Proxy(Named):
         It reads the probes and computes. It never seeds, builds, loads, moves devices, logs, or hides a NaN.
         May raise NotApplicable(reason).
         """
+
+
+def as_score(value: object) -> float:
+    """The float that `score` returned: a number of Python or NumPy, or what holds one, as a tensor of no dimensions.
+
+    Raises TypeError for text, True and False, several numbers, and nothing.
+    """
+    found: object = value
+    with suppress(AttributeError, RuntimeError, ValueError):  # the latter from tensors and arrays of several numbers
+        found = value.item()  # type: ignore[attr-defined]
+    if isinstance(found, Real) and not isinstance(found, bool):
+        return float(found)
+    shape = f" of shape {list(value.shape)}" if hasattr(value, "shape") else f" {value!r}"
+    kind = "" if value is None else f" the {type(value).__name__}"
+    raise TypeError(f"score() returned{kind}{shape}: return one number, a float")
 
 
 @dataclass(frozen=True)

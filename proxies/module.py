@@ -13,8 +13,9 @@ from images.base import Batch
 from probe.module.door import check_network, checked, checked_needs
 from probe.module.probe import ModuleProbe, observe, placed
 from probe.module.subject import Strayed, Subject
+from probe.module.untouched import drawn_by
 from probe.needs import needs_of
-from proxies.base import NotApplicable, Proxy
+from proxies.base import NotApplicable, Proxy, as_score
 from spaces.inits import INITS
 
 GIVEN = "given"
@@ -146,11 +147,12 @@ def _judged(
     remarks = student.subject.remarks
     remarks.clear()
     try:
-        try:
-            value = float(proxy.score(student, teacher or student))
-        except Strayed:  # what was known of the network is right by now
-            remarks.clear()
-            value = float(proxy.score(student, teacher or student))
+        with drawn_by(student.subject.untouched.seed):
+            try:
+                value = as_score(proxy.score(student, teacher or student))
+            except Strayed:  # what was known of the network is right by now
+                remarks.clear()
+                value = as_score(proxy.score(student, teacher or student))
     except NotApplicable as reason:
         return reason
     notes = ["the two batches are the halves of the one given"] if halved else []

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from common.files import content_hash
+from common.reproducible import random_states
 from images.base import Batch
 from images.noise import noise
 from probe.needs import READS_BATCH, VIEWS, needs_of
@@ -185,18 +186,11 @@ def _judge(proxy: Proxy, student: Probe, teacher: Probe) -> float | None:
 
 
 def _surroundings() -> dict[str, object]:
-    import random
-
-    import numpy as np
-
-    state = np.random.get_state()
     return {
         "gradient mode": torch.is_grad_enabled(),
         "default dtype": torch.get_default_dtype(),
         "number of threads": torch.get_num_threads(),
-        "random state of torch": torch.get_rng_state().numpy().tobytes(),
-        "random state of numpy": (state[1].tobytes(), *state[2:]),  # type: ignore[index]
-        "random state of Python": random.getstate(),
+        **{f"random state of {library}": state for library, state in random_states().items()},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,18 @@ def cells_of(which: str, space: Space, further: Sequence[str] = ()) -> Sequence[
     return read_cells(Path(which), space)
 
 
+def resolved(text: str, space: Space) -> int:
+    """The index of what a person or a program wrote for an architecture. Raises BadUsage as `Space.resolve`, and for
+    an index with a decimal point, which a table gets whose whole numbers were read as others."""
+    try:
+        return space.resolve(text)
+    except BadUsage:
+        if found := re.fullmatch(r"([+-]?\d+)\.0*", text.strip(), re.ASCII):
+            said = f"'{text.strip()}' has a decimal point: write the index as a whole number, {found[1]}"
+            raise BadUsage(said) from None
+        raise
+
+
 def read_cells(path: Path, space: Space) -> list[int]:
     """The indices in a file of one index or cell a line, in its order; empty lines and comments (#) are skipped.
 
@@ -32,7 +45,7 @@ def read_cells(path: Path, space: Space) -> list[int]:
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
-                found.append(space.resolve(line))
+                found.append(resolved(line, space))
             except BadUsage as error:
                 raise BadUsage(f"{path}, line {number}: {error}") from error
     if not found:

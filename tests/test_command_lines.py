@@ -48,6 +48,11 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
             "(all, valid, unique, functions, labelled) nor a file",
         ),
         (["run", "params", "--cells", "bad.txt"], "bad.txt, line 2: cell index 15625 is out of range"),
+        (
+            ["run", "params", "--cells", "table.txt"],
+            "table.txt, line 1: '3.0' has a decimal point: write the index as ",
+        ),
+        (["show", "3."], "'3.' has a decimal point: write the index as a whole number, 3"),
         (["verify", "params", "--sample", "0"], "--sample 0: must be at least 1"),
         (["verify", "parms"], "did you mean 'params'"),
         (["export", "parms"], "did you mean 'params'"),
@@ -61,6 +66,7 @@ def test_a_word_that_means_nothing_ends_with_2(
     command: Command, tmp_path: Path, words: list[str], expected: str
 ) -> None:
     (tmp_path / "bad.txt").write_text("3\n15625\n")
+    (tmp_path / "table.txt").write_text("3.0\n")
     ended = command("bench", *words)
     assert expected in ended.error
     assert ended.code == 2
@@ -271,7 +277,12 @@ def labels(tmp_path: Path) -> Path:
         ("cell,accuracy\n1,good\n", 1, "labels.csv, line 2, column 'accuracy': 'good' is not a number"),
         ("cell,accuracy\n1,2\n1,3\n", 1, "more than once"),
         ("", 1, "cannot read"),
-        ("cell,accuracy\n1,2\n1,2,3\n", 1, "cannot read"),
+        ("cell,accuracy\n1,2\n1,2,3\n", 1, "labels.csv (line 3 has 3 values, and line 1 names 2 columns): expected"),
+        ("cell,accuracy\n1,91,5\n2,92,3\n", 1, "labels.csv (lines have more values than line 1 names columns: write"),
+        ("cell;accuracy\n1;91,5\n", 1, "(line 1: its columns are separated by semicolons: write commas, and points"),
+        ("cell\taccuracy\n1\t91.5\n", 1, "(line 1: its columns are separated by tabs: "),
+        ("cell,accuracy\n1,2\n3.0,4\n", 1, "line 3, column 'cell': '3.0' has a decimal point: write the index as a "),
+        ("cell,accuracy\n1,2\n,4\n", 1, "labels.csv, line 3, column 'cell': is empty: name a cell, or leave the line"),
         (None, 2, "neither distilled, vanilla, gain nor a file"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from common.errors import BadInput, BadUsage
 from common.formats import read_csv
 from distill.tables import COLUMNS, OPTIONAL
+from spaces.cell_file import resolved
 from spaces.space import Space
 
 if TYPE_CHECKING:
@@ -107,9 +108,11 @@ def _wrong(path: Path, column: pd.Series, wrong: pd.Series, wanted: str) -> BadI
 def _indices(path: Path, names: pd.DataFrame, space: Space) -> list[int]:
     by_string = {str(space.at(index)): index for index in range(len(space))} if "arch" in names else {}
 
-    def index(line: int, column: str, name: str) -> int:
+    def index(line: int, column: str, name: object) -> int:
+        if not isinstance(name, str):  # what pandas makes of nothing
+            raise BadInput(f"{path}, line {line}, column '{column}': is empty: name a cell, or leave the line out")
         try:
-            return by_string[name] if name in by_string else space.resolve(str(name))
+            return by_string[name] if name in by_string else resolved(name, space)
         except BadUsage as error:
             raise BadInput(f"{path}, line {line}, column '{column}': {error}") from error
 

@@ -45,6 +45,14 @@ class Result:
     scored: int = 0
     """Cells that have a score, labelled or not, in the set or out of it."""
 
+    @property
+    def constant(self) -> str:
+        """Why there is no correlation; empty where there is one."""
+        if self.pairs["score"].nunique() == 1:
+            score = self.pairs["score"].iloc[0]
+            return f"{self.proxy} gives all {len(self.pairs)} cells the score {score:g}, which ranks nothing"
+        return "all accuracies are equal, which leaves nothing to rank" if self.pairs["label"].nunique() == 1 else ""
+
 
 def _population_name(population: Population, benchmark: Benchmark, files: tuple[Path, ...]) -> str:
     """With the teacher's name, as its parts have it."""

@@ -1,1 +1,1 @@
-"""Checks of stored scores: made again and compared bit for bit, or beside those of another store."""
+"""Checks of scores: what a proxy returned, and what is stored, made again or beside those of another store."""

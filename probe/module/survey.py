@@ -174,6 +174,11 @@ def _logits(network: nn.Module, run: Recording, nodes: Sequence[Node]) -> tuple[
         raise BadInput(f"{type(network).__name__} returns {type(run.returned).__name__} without a tensor: {wanted}")
     logits = logits_of(run.returned, choice)
     number = run.recorder.number(logits)
+    if logits.ndim == 2 and logits.shape[0] == 2 and number is None:
+        raise BadInput(
+            f"{type(network).__name__} returns class scores that no call of PyTorch makes from the images: let forward "
+            "compute with tensors alone, without .numpy(), .tolist() or .item() on the way"
+        )
     if logits.ndim != 2 or logits.shape[0] != 2 or number is None or number == IMAGES:
         raise BadInput(f"{type(network).__name__} returns {list(logits.shape)} for 2 images: {wanted}")
     if not isinstance(run.returned, torch.Tensor) and len(flat) > 1 and not of_last and not _has_logits(run.returned):

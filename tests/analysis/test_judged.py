@@ -62,6 +62,13 @@ def test_a_score_that_ranks_backwards_is_told_what_is_better(
     assert json.loads(command(*words, "--json").out)[0]["backwards"] == backwards
 
 
+def test_a_score_that_ranks_nothing_is_told(tmp_path: Path, command: Command) -> None:
+    store = fill(tmp_path / "s.sqlite", "nwot", 0, dict.fromkeys(SIZES, 2.0))
+    ended = command("analysis", "correlate", "nwot", "--store", store, "--figures", tmp_path / "figures")
+    assert ended.code == 0
+    assert "note: nwot gives all 60 cells the score 2, which ranks nothing" in ended.err
+
+
 @pytest.mark.parametrize(("others", "few"), [(10, False), (700, True)], ids=["most", "few"])
 def test_how_many_scored_cells_have_a_label(others: int, few: bool, tmp_path: Path, command: Command) -> None:
     scores = SIZES | {cell: 1.0 + cell for cell in without_label(others)}

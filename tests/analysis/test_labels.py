@@ -296,9 +296,9 @@ MALFORMED = "|nor_conv_3x3~0|+|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|no
         ("index,accuracy\n3,1\n4,inf\n", "line 3, column 'accuracy': 'inf' is not a finite number"),
         ("index,accuracy\n3,True\n4,False\n", "line 2, column 'accuracy': 'True' is not a number"),
         ("index,val,accuracy\n3,60,70\n4,x,70\n", "line 3, column 'val': 'x' is not a number"),
-        ("index,accuracy\n9785.0,60\n", "line 2, column 'index': malformed cell '9785.0'"),
-        ("cell,accuracy\n3,60\n1.0,70\n", "line 3, column 'cell': malformed cell '1.0'"),
-        ("cell,accuracy\n3,60\n,70\n", "line 3, column 'cell': malformed cell 'nan'"),
+        ("index,accuracy\n9785.0,60\n", "line 2, column 'index': '9785.0' has a decimal point: write the index"),
+        ("cell,accuracy\n3,60\n1.0,70\n", "line 3, column 'cell': '1.0' has a decimal point"),
+        ("cell,accuracy\n3,60\n,70\n", "line 3, column 'cell': is empty: name a cell"),
         ("cell,seed,accuracy\n3,1.0,70\n", "line 2, column 'seed': '1.0' is not a whole number"),
         (f"arch,accuracy\n{cell_at(0)},1\n{MALFORMED},2\n", "line 3, column 'arch': malformed cell .*node 2"),
         (

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
+from common import modules
+
 FILE = """
 from dataclasses import dataclass
 from proxies.base import NotApplicable, Proxy, Reference
@@ -159,14 +161,36 @@ def teacher():
 """
 
 
+def test_a_teacher_that_computes_otherwise_is_told_and_another_name_keeps_it_apart(
+    tmp_path: Path, command: Command
+) -> None:
+    own = TEACHER.replace("nn.ReLU()]", "Bend()]").replace(
+        "def teacher", "class Bend(nn.ReLU):\n    pass\n\ndef teacher"
+    )
+    path = tmp_path / "theirs.py"
+    path.write_text(own)
+    words = ("--limit", 2, "--workers", 1, *STORE)
+    assert command("bench", "run", "kd", "--teacher", "theirs.py:teacher", *words).code == 0
+    edited = own.replace("    pass", "    def forward(self, x):\n        return super().forward(x) * 2")
+    path.write_text(edited)
+    modules.use([path])  # as a new process would read it
+    ended = command("bench", "run", "kd", "--teacher", "theirs.py:teacher", *words)
+    assert ended.code == 1
+    assert ended.error.startswith("the code of the teacher ")
+    assert "scores them anew, another name of its function keeps them apart" in ended.error
+    assert "`version`" not in ended.error
+    path.write_text(edited.replace("def teacher", "def doubled"))
+    modules.use([path])
+    ended = command("bench", "run", "kd", "--teacher", "theirs.py:doubled", *words)
+    assert "2 of 2 scores" in ended.out
+
+
 def test_a_teacher_in_another_mode_is_another(tmp_path: Path, command: Command) -> None:
     path = tmp_path / "theirs.py"
     path.write_text(TEACHER)
     words = ("--teacher", "theirs.py:teacher", "--limit", 2, "--workers", 1, *STORE)
     assert command("bench", "run", "kd", *words).code == 0
     path.write_text(TEACHER.replace(".eval()", ".train()"))
-    from common import modules
-
     modules.use([path])  # as a new process would read it
     ended = command("bench", "run", "kd,nwot", *words)
     assert "4 of 4 scores" in ended.out
@@ -184,6 +208,11 @@ def test_a_space_whose_networks_are_built_otherwise_is_another(tmp_path: Path, c
     ended = command("bench", "run", "nwot", *words, "--limit", 3)
     assert ended.code == 1
     assert "the code of the space widths changed since the 2 scores of nwot" in ended.error
+    assert "anew, another name of the benchmark keeps them apart" in ended.error
+    path.write_text(path.read_text().replace('"mine"', '"other"'))
+    renamed = command("bench", "run", "nwot", *words[:1], "other", *words[2:], "--limit", 3)
+    assert renamed.code == 0, renamed.err
+    path.write_text(path.read_text().replace('"other"', '"mine"'))
     assert command("bench", "run", "nwot", *words, "--limit", 3, "--rescore").code == 0
 
 

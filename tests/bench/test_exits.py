@@ -9,8 +9,8 @@ import pytest
 from conftest import Command
 
 import common.cli
+from bench.checks.judge import judge
 from bench.plan import visiting_order
-from bench.worker import judge
 from spaces.nb201.space import NB201
 
 FILE = '''

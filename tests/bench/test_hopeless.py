@@ -88,8 +88,43 @@ def test_the_last_line_names_a_cell_and_the_commonest_reason(tmp_path: Path, com
     assert cell in ("3", "4", "5")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("does", "status"), [("os.kill(os.getpid(), 9)", "error"), ("time.sleep(10**6)", "timeout")])
+def test_a_proxy_that_costs_a_worker_each_time_is_given_up_after_a_few(
+    does: str, status: str, workers: int, tmp_path: Path, command: Command
+) -> None:
+    write(tmp_path, f"import os, time; open('tries', 'a').write('x'); {does}")
+    words = ("--module", "mine.py", "--workers", workers, "--store", "s.sqlite", "--limit", 100, "--timeout", 5)
+    ended = command("bench", "run", "mine,params", *words)
+    assert ended.code == 1
+    assert ended.error.startswith("the first 5 passes of mine all failed: 5 of them " + status)
+    tries = len((tmp_path / "tries").read_text())
+    assert tries <= 24, "in company, apart, and alone"
+
+
+def test_who_kills_its_worker_at_one_cell_costs_that_cell_alone(tmp_path: Path, command: Command) -> None:
+    write(tmp_path, "import os; return os.kill(os.getpid(), 9) if student.cell.index == 3 else 1.0")
+    (tmp_path / "cells.txt").write_text("".join(f"{cell}\n" for cell in range(20)))
+    words = ("--module", "mine.py", "--workers", 2, "--store", "s.sqlite", "--cells", "cells.txt")
+    ended = command("bench", "run", "mine,params", *words)
+    assert ended.code == 3
+    assert "39 of 40 scores" in ended.out
+    assert "20 of 20 passes" in ended.err
+    assert "1 of them error: the worker process died twice on this task" in ended.err
+
+
+@pytest.mark.parametrize("cells", [1, 19])
+def test_few_cells_that_all_fail_are_told_with_file_and_line(cells: int, tmp_path: Path, command: Command) -> None:
+    write(tmp_path, "return [][1]")
+    ended = command("bench", "run", "mine", *WORDS, "--limit", cells)
+    assert ended.code == 3
+    assert f"0 of {cells} scores" in ended.out
+    said = f"{cells} have no score, {cells} of them error: IndexError: list index out of range (mine.py:6) (`python -m"
+    assert ended.err.splitlines()[-1].startswith(said)
+
+
 def test_a_place_in_this_projects_code_is_told_where_the_proxy_has_none(tmp_path: Path) -> None:
-    from bench.worker import judge
+    from bench.checks.judge import judge
     from proxies.registry import create
 
     score, status, reason = judge(create("nwot"), None, None)  # type: ignore[arg-type]

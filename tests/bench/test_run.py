@@ -12,10 +12,11 @@ import pytest
 import bench.plan
 import bench.runner
 from bench.benchmarks import benchmark
+from bench.checks.judge import Judged, judge
 from bench.plan import Pass
 from bench.runner import Request, Summary, execute
 from bench.store import ScoreStore, StoredRow
-from bench.worker import Outcome, Setup, Worker, judge
+from bench.worker import Outcome, Setup, Worker
 from common.errors import BadInput, BadUsage
 from common.pool import Died
 from proxies.base import NotApplicable
@@ -302,7 +303,12 @@ FAILED = [
     StoredRow(
         6, None, "oom", "RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
     ),
-    StoredRow(7, None, "error", "ValueError: could not convert string to float: 'a word'"),
+    StoredRow(
+        7,
+        None,
+        "error",
+        "TypeError: score() returned the str 'a word': return one number, a float (testers_own.py:19)",
+    ),
 ]
 
 
@@ -335,7 +341,7 @@ def test_only_what_failed_is_tried_again_and_only_when_asked(
     assert first.code == 3
     assert "3 of 10 scores in s.sqlite" in first.out
     assert "7 have no score" in first.err
-    assert calls(tmp_path) == list(range(10))
+    assert dict.fromkeys(calls(tmp_path)) == dict.fromkeys(range(10))  # some are asked twice, and have to say the same
 
     assert command("bench", *words).code == 3
     assert calls(tmp_path) == []
@@ -345,7 +351,7 @@ def test_only_what_failed_is_tried_again_and_only_when_asked(
 
     (tmp_path / "mended").touch()
     assert command("bench", *words, "--retry").code == 0
-    assert calls(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
+    assert dict.fromkeys(calls(tmp_path)) == dict.fromkeys([1, 2, 3, 4, 5, 6, 7])
     assert command("bench", *words, "--retry").code == 0
     assert calls(tmp_path) == []
     store = ScoreStore(tmp_path / "s.sqlite", write=False)
@@ -360,7 +366,7 @@ def test_a_failure_is_copied_to_its_class_and_tried_again_for_all_of_it(
     path.write_text(str(FAMILY[1]))
     store = new_store()
     with monkeypatch.context() as patch:
-        patch.setattr("bench.worker.judge", lambda *_: (None, "error", "flaky"))
+        patch.setattr("bench.checks.chance.judge", lambda *_: Judged(None, "error", "flaky"))
         execute(ask("diswot", str(path)), store)
     path.write_text("\n".join(map(str, FAMILY)))
     summary = execute(ask("diswot", str(path)), store)

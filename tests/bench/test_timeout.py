@@ -123,7 +123,7 @@ def hung(package: str, *words: str) -> None:
     from common import progress
     from proxies.params import Params
 
-    progress.PATIENCE, real, left = 1.0, Params.score, 2
+    progress.PATIENCE, real, left = 1.0, Params.score, 4  # of the first two each is asked twice
 
     def score(self: Params, student: object, teacher: object) -> float:
         nonlocal left

@@ -120,7 +120,7 @@ def test_a_missing_file_is_one_line_that_names_it_once(ending: str, tmp_path: Pa
         ("json", b'{"b": 1}', "no 'a'"),
         ("csv", b"", "No columns to parse from file"),
         ("csv", b"b,c\n1,2\n", "no column 'a'"),
-        ("csv", b"a,c\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
+        ("csv", b"a,c\n1,2\n1,2,3\n", "line 3 has 3 values, and line 1 names 2 columns"),
         ("csv.gz", gzip.compress(b"a\n1\n", mtime=0)[:-9], "Compressed file ended"),
         ("csv.gz", b"a\n1\n", "Not a gzipped file"),
         ("records.gz", gzip.compress(b"a\n1\n" * 99, mtime=0)[:-20], "Compressed file ended"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from common.crew import alive
 from common.errors import BadInput, BadUsage
-from common.pool import Died, Job, TimedOut, cores, run
+from common.pool import SUSPECTS, Died, Job, TimedOut, cores, run
 
 
 def pid() -> int:
@@ -123,7 +124,33 @@ def test_a_task_that_always_kills_its_worker_has_died_and_all_others_finish(tmp_
     found = dict(run(Job(pid, partial(die_always, tmp_path)), range(7), 2))
     assert isinstance(found.pop(3), Died)
     assert found == {task: task for task in (0, 1, 2, 4, 5, 6)}
-    assert (tmp_path / "tries").read_text() == "xxx", "once among others, then twice alone"
+    assert (tmp_path / "tries").read_text() == "xx", "once among others, then alone"
+
+
+def die_and_count(folder: Path, state: int, task: int) -> int:
+    with (folder / "tries").open("a") as file:
+        file.write("x")
+    if task < 100:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def test_where_every_task_kills_its_worker_that_is_known_after_a_few(tmp_path: Path) -> None:
+    coming = run(Job(pid, partial(die_and_count, tmp_path)), range(50), 2)
+    first = [next(coming) for _ in range(SUSPECTS)]
+    coming.close()  # type: ignore[attr-defined]
+    assert all(isinstance(result, Died) for _, result in first)
+    assert len((tmp_path / "tries").read_text()) <= 2 * SUSPECTS + 2, "two more may have been at work"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tasks_are_added_while_others_are_done(workers: int, tmp_path: Path) -> None:
+    tasks, found = deque([100, 5, 101]), []
+    for task, result in run(Job(pid, partial(die_and_count, tmp_path)), tasks, workers, 600):
+        found.append((task, isinstance(result, Died)))
+        if task in (5, 101):
+            tasks.appendleft(task + 200)
+    assert sorted(found) == [(5, True), (100, False), (101, False), (205, False), (301, False)]
 
 
 def sleep_on_two(folder: Path, state: int, task: int) -> int:

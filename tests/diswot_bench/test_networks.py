@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ import images
 from bench.benchmarks import benchmark
 from bench.runner import Request, execute
 from bench.store import ScoreStore
+from common.reproducible import random_states
+from probe.network import Probe
+from proxies.base import Proxy, Reference
 from spaces.draw import Draw
 from spaces.nb201.cell import cell_at
 from spaces.nb201.network import CellNetwork
@@ -164,3 +169,35 @@ def test_a_network_that_fails_fails_alone(batch: tuple[torch.Tensor, torch.Tenso
     assert "no such layer" in table.loc[("broken", "snip"), "reason"]
     with pytest.raises(db.BadInput, match="Broken does not run on images"):
         db.score("snip", Broken(), *batch)
+
+
+@dataclass(frozen=True)
+class Drawer(Proxy):
+    """Draws from the random numbers of the process, or returns what is no number."""
+
+    name = "drawer"
+    family = "test"
+    needs = ("forward",)
+    reference = Reference(title="A test", year=2024, arxiv="", bibtex="")
+
+    number: bool = True
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return student.loss.item() + torch.rand(()).item() + np.random.rand() + random.random() if self.number else True
+
+
+def test_a_proxy_that_draws_does_so_by_the_seed_and_leaves_the_random_states(
+    batch: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    model, before = network(8), random_states()
+    scores = [db.score(Drawer(), model, *batch, seed=seed) for seed in (0, 0, 1)]
+    assert scores[0] == scores[1] != scores[2]
+    assert random_states() == before
+
+
+def test_what_is_no_number_is_told(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    row = db.score_all([Drawer(number=False), "params"], {"a": network(8)}, *batch).loc[("a", "drawer:number=False")]
+    assert (row["status"], row["reason"]) == (
+        "error",
+        "TypeError: score() returned the bool True: return one number, a float",
+    )

@@ -109,6 +109,16 @@ def test_correlations_are_scipys(sample: tuple[pd.DataFrame, pd.DataFrame]) -> N
     assert 0.9 < found.attrs["ceiling"] < 1
 
 
+def test_a_score_that_ranks_nothing_is_told(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    scores, accuracies = sample
+    same = pd.Series(1.5, index=accuracies.index, name="same")
+    with pytest.warns(UserWarning, match="correlate: same gives all 80 cells the score 1.5, which ranks nothing"):
+        found = db.correlate(same, accuracies)
+    assert found.loc["same", ["kendall", "spearman", "pearson"]].isna().all()
+    with pytest.warns(UserWarning, match="correlate: all accuracies are equal, which leaves nothing to rank"):
+        db.correlate(scores["diswot"], pd.Series(50.0, index=accuracies.index))
+
+
 def test_a_score_of_ones_own_is_judged_by_cell(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     scores, accuracies = sample
     truth = accuracies.mean(axis=1)

@@ -202,7 +202,10 @@ def test_class_scores_are_found_in_what_is_returned(wrap: Callable[..., Any]) ->
         (lambda hidden, logits: logits.unsqueeze(0), r"returns \[1, 2, 5\] for 2 images"),
         (lambda hidden, logits: (hidden * 2, logits * 2), "returns 2 tensors that may be class scores"),
         (lambda hidden, logits: (), "returns tuple without a tensor"),
-        (lambda hidden, logits: torch.zeros(len(logits), 5), r"returns \[2, 5\] for 2 images"),
+        (lambda hidden, logits: torch.zeros(len(logits), 5), "that no call of PyTorch makes from the images"),
+        (lambda hidden, logits: torch.from_numpy(logits.detach().numpy()), r"alone, without \.numpy\(\)"),
+        (lambda hidden, logits: torch.tensor(logits.tolist()), "that no call of PyTorch makes from the images"),
+        (lambda hidden, logits: torch.as_tensor(hidden.detach().numpy()) @ torch.ones(7, 5), "no call of PyTorch"),
     ],
 )
 def test_what_holds_no_class_scores_is_refused(wrap: Callable[..., Any], words: str) -> None:

@@ -4,6 +4,7 @@
     db.score_all(["nwot", "snip"], {"a": a, "b": b}, images, labels)   a table of several
     db.scores("digits")  db.accuracies("digits")  db.correlate(...)    what is stored or shipped, as pandas objects
     db.proxies()  db.benchmarks()                                      what there is
+    db.use("mine.py")                                                  what a file of your own adds to it
 
 Importing it loads neither torch nor pandas: the first call does.
 """
@@ -16,7 +17,7 @@ from diswot_bench.shadows import check
 if TYPE_CHECKING:
     from common.errors import BadInput, BadUsage
     from diswot_bench.networks import score, score_all
-    from diswot_bench.stored import accuracies, benchmarks, correlate, proxies, scores
+    from diswot_bench.stored import accuracies, benchmarks, correlate, proxies, scores, use
     from proxies.base import NotApplicable
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = (
     "score",
     "score_all",
     "scores",
+    "use",
 )
 
 _PLACES = {
@@ -44,6 +46,7 @@ _PLACES = {
     "correlate": "diswot_bench.stored",
     "proxies": "diswot_bench.stored",
     "scores": "diswot_bench.stored",
+    "use": "diswot_bench.stored",
 }
 
 

@@ -22,8 +22,10 @@ from analysis.studies.correlate import Result, judge
 from analysis.studies.over_params import Beside, beside
 from bench import benchmarks as settings
 from bench.store import ScoreStore
+from common import modules
 from common.database import told
 from common.errors import BadInput, BadUsage
+from common.shipped import here_or_shipped
 from proxies import registry
 from proxies.base import Proxy
 
@@ -35,6 +37,13 @@ SCORES, LABELS = "scores", "labels"
 GAIN = "gain"
 """How a quantity begins that is a difference of accuracies."""
 _WANTED = "hand in what `scores` and `accuracies` give, or a Series by cell"
+
+
+def use(*files: str | Path) -> None:
+    """Load files of your own, in place of those in use before, as `--module` does: their proxies, data sets, spaces and
+    benchmarks are known by name afterwards. Raises BadInput for what is no Python file or raises an error.
+    """
+    modules.use(Path(file).expanduser() for file in files)
 
 
 def proxies() -> pd.DataFrame:
@@ -115,6 +124,8 @@ def _names(proxies: str | Iterable[str]) -> list[str]:
 
 
 def _published(setting: Benchmark, wanted: Sequence[str] | None) -> dict[str, pd.DataFrame]:
+    if not here_or_shipped(FOLDER / setting.name).exists():
+        return {}
     return published(FOLDER, setting.name, is_default if wanted is None else lambda name: name in wanted)
 
 

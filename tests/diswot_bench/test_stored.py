@@ -42,6 +42,25 @@ def test_proxies_and_benchmarks_are_those_of_the_registries() -> None:
     assert db.benchmarks().loc["digits", ["space", "architectures", "batch"]].tolist() == ["nb201", 15625, 64]
 
 
+def test_what_a_file_adds_is_known_once_it_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from dataclasses import replace\n"
+        "from bench.benchmarks import benchmark\n"
+        "MINE = replace(benchmark('digits'), name='mine', batch=16)\n"
+    )
+    try:
+        db.use(path)
+        assert db.benchmarks().loc["mine", "batch"] == 16
+        with pytest.raises(db.BadInput, match="no scores of nwot on mine"):
+            db.scores("mine", "nwot")
+    finally:
+        db.use()
+    assert "mine" not in db.benchmarks().index
+    with pytest.raises(db.BadInput, match="no such file"):
+        db.use(tmp_path / "yours.py")
+
+
 def test_accuracies_are_those_of_the_table() -> None:
     rows = read_table(table_path("digits", "distilled", Path(__file__).parents[2] / "results/accuracies")).rows
     found = db.accuracies("digits")

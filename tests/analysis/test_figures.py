@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,14 @@ def _quick_intervals() -> Iterator[None]:
         yield
 
 
+def called(proxies: int) -> list[str]:
+    return ["params", "diswot", *(f"made_up_{number}:variant=paper" for number in range(proxies - 2))]
+
+
 def made_up(proxies: int) -> Study:
     """Proxies of all qualities, the last one constant, names as long as they get; two stand for the usual two."""
     rng = np.random.default_rng(7)
-    names = ["params", "diswot", *(f"made_up_{number}:variant=paper" for number in range(proxies - 2))]
-    columns = {}
+    names, columns = called(proxies), {}
     for number, name in enumerate(names):
         column = pd.Series(rng.normal(size=len(EVERYWHERE)), index=EVERYWHERE)
         column[CELLS] = TRUTH * (1 - 1.3 * number / proxies) + rng.normal(0, 3, len(CELLS))
@@ -423,16 +427,30 @@ def drawn_words(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
     return found
 
 
+Drawn = dict[str, tuple[Figure, list[tuple[str, Bbox]]]]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Drawn]:
+    """`drawn(50)`: of so many proxies the figure of each kind, and its words, drawn once."""
+
+    @cache
+    def figures(proxies: int) -> Drawn:
+        found = made_up(proxies)
+        folder, made = priced(found, tmp_path_factory.mktemp("costs") / "costs"), {}
+        for kind, make in (KINDS | {"cost": lambda each: costs.draw(each, folder)}).items():
+            with styled():
+                figure = make(found)
+                made[kind] = figure, drawn_words(figure, pytest.MonkeyPatch())
+        return made
+
+    return figures
+
+
 @pytest.mark.parametrize("proxies", [3, 50])
-def test_words_are_inside_and_apart_and_large_enough(
-    proxies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = made_up(proxies)
-    folder = priced(found, tmp_path / "costs")
-    for kind, make in (KINDS | {"cost": lambda each: costs.draw(each, folder)}).items():
+def test_words_are_inside_and_apart_and_large_enough(proxies: int, drawn: Callable[[int], Drawn]) -> None:
+    for kind, (figure, words) in drawn(proxies).items():
         with styled():
-            figure = make(found)
-            words = drawn_words(figure, monkeypatch)
             assert {text.get_fontsize() for text in figure.findobj(Text) if text.get_text()} <= {6, 7, 8}
         assert len(words) > 5
         width, height = figure.bbox.width, figure.bbox.height
@@ -449,12 +467,9 @@ def _share_area(one: Bbox, other: Bbox) -> bool:
     return both is not None and min(both.width, both.height) > 1
 
 
-def test_fifty_names_are_all_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = made_up(50)
-    with styled():
-        ranked = [word for word, _ in drawn_words(ranking.draw(found), monkeypatch)]
-        alike = [word for word, _ in drawn_words(similarity.draw(found), monkeypatch)]
-    for name in found.scores:
+def test_fifty_names_are_all_there(drawn: Callable[[int], Drawn]) -> None:
+    ranked, alike = ([word for word, _ in drawn(50)[kind][1]] for kind in ("ranking", "similarity"))
+    for name in called(50):
         assert ranked.count(name) == 1
         assert alike.count(name) == 2
 

@@ -166,7 +166,7 @@ def _table() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-SEARCH = ["evolve", "--proxy", "diswot", "--runs", "3", "--budget", "120"]
+SEARCH = ["evolve", "--proxy", "diswot", "--runs", "2", "--budget", "40"]
 
 
 def count(path: Path) -> int:
@@ -188,7 +188,7 @@ def test_a_search_killed_and_repeated_finds_what_one_finds_that_nothing_disturbe
     words = [*SEARCH, "--store", str(store), "--output", "killed"]
     driver = fork(forked.python, "-m", "search", *words)
     deadline = time.monotonic() + 600
-    while count(store) < 60:
+    while count(store) < 20:
         assert driver.process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)

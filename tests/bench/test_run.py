@@ -11,6 +11,7 @@ import pytest
 
 import bench.plan
 import bench.runner
+import images
 from bench.benchmarks import benchmark
 from bench.checks.judge import Judged, judge
 from bench.plan import Pass
@@ -71,6 +72,23 @@ def stored(store: ScoreStore) -> dict[tuple[str, int], list[StoredRow]]:
     """Every row by proxy and seed."""
     query = "SELECT DISTINCT s.proxy, c.seed, s.id FROM score c JOIN setting s ON s.id = c.setting"
     return {(proxy, seed): store.rows(number, seed) for proxy, seed, number in store._database.execute(query)}
+
+
+@pytest.mark.slow
+def test_the_images_are_drawn_once_for_all_who_read_them(
+    new_store: Callable[[], ScoreStore], cells_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a run has hashed is what is read; of more images than are handed over, a worker draws its own, the same."""
+    load, loaded, rows = images.load, [], []
+    monkeypatch.setattr(images, "load", lambda *words: loaded.append(words) or load(*words))
+    for room, times in ((bench.runner.HANDED_OVER, 1), (0, 2)):
+        monkeypatch.setattr(bench.runner, "HANDED_OVER", room)
+        store = new_store()
+        execute(ask("nwot,zico", cells_file, limit=4, seeds=(0, 1)), store)
+        rows.append(stored(store))
+        assert len(loaded) == times
+        loaded.clear()
+    assert rows[0] == rows[1]
 
 
 PROXIES = "diswot,diswot:variant=paper,nwot,params"

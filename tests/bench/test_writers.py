@@ -10,9 +10,11 @@ from typing import ClassVar
 import pytest
 import torch
 
+import images
 from bench.benchmarks import benchmark, with_teacher
 from bench.plan import Pass, visiting_order
 from bench.worker import Outcome, Setup
+from images.base import Batch
 from probe.network import Probe
 from probe.watched import Watched
 from proxies.base import Proxy, Reference
@@ -55,9 +57,12 @@ class Writer(Proxy):
         return 1.0
 
 
-def outcomes(proxies: tuple[Proxy, ...], together: int, teacher: str = "default") -> dict[str, list[Outcome]]:
+def outcomes(
+    proxies: tuple[Proxy, ...], together: int, teacher: str = "default", **drawn: Batch
+) -> dict[str, list[Outcome]]:
     """The outcomes by the labels of the proxies, all of which read one pass of each cell."""
-    worker = Setup(with_teacher(DIGITS, teacher), proxies, (), None, "cpu", together=together)()
+    batches = {(kind, 0): batch for kind, batch in drawn.items()}
+    worker = Setup(with_teacher(DIGITS, teacher), proxies, (), None, "cpu", together=together, batches=batches)()
     tasks = [Pass(0, "default", cell, tuple(range(len(proxies)))) for cell in CELLS]
     found: dict[str, list[Outcome]] = {proxy.label: [] for proxy in proxies}
     for outcome in worker.score_all(tasks):
@@ -83,6 +88,19 @@ def test_what_a_writer_does_harms_nobody_else(
         assert row.reason.startswith("changed its input: ")
         assert what in row.reason.removeprefix("changed its input: ").split(", ")
     assert found == alone[together]
+
+
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_nor_does_who_writes_into_what_the_runner_has_drawn(
+    what: str, alone: dict[int, dict[str, list[Outcome]]]
+) -> None:
+    drawn, culprit = images.load("digits").batch(DIGITS.batch, 0), Writer(what=what)
+    found = outcomes((*OTHERS[:2], culprit, *OTHERS[2:]), 1, batch=drawn)
+    assert {row.reason for row in found.pop(culprit.label)} == {f"changed its input: {what}"}
+    assert found == alone[1]
+    again = images.load("digits").batch(DIGITS.batch, 0)
+    assert torch.equal(drawn.images, again.images)
+    assert torch.equal(drawn.labels, again.labels)
 
 
 OWN = """

@@ -111,8 +111,10 @@ def test_what_cannot_teach_is_refused(command: Callable[..., Any], file: Path, n
 
 
 def test_it_teaches_and_its_name_and_weights_are_in_the_record(
-    command: Callable[..., Any], file: Path, tmp_path: Path
+    command: Callable[..., Any], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("images.digits.SCENES", {"val": 40, "test": 60})
+
     def trained(name: str) -> tuple[Any, dict[str, Any]]:
         words = ("--benchmark", "digits-rehearsal", "--teacher", name, "--limit", 1, "--workers", 1)
         ended = command("distill", "run", *words, "--output", tmp_path / "tables")

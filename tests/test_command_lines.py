@@ -334,6 +334,7 @@ def test_list_is_one_json_array(command: Command) -> None:
     assert {"diswot", "nwot", "snip", "synflow", "grad_norm", "params", "flops"} <= set(names)
 
 
+@pytest.mark.slow
 def test_status_and_correlate_are_one_json_array_each(command: Command, tmp_path: Path, labels: Path) -> None:
     (tmp_path / "cells.txt").write_text("\n".join(map(str, range(12))))
     ran = command("bench", "run", "nwot,params", "--cells", "cells.txt", "--seeds", "0-1", "--workers", 1)
@@ -379,6 +380,7 @@ def test_tables_for_people_name_everything(command: Command, tmp_path: Path) -> 
 # -- real processes: what a shell sees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "words", "code", "expected"),
     [
@@ -397,6 +399,7 @@ def test_a_shell_sees_one_line_and_the_exit_code(
     assert (ended.code, ended.out) == (code, "")
 
 
+@pytest.mark.slow
 def test_a_shell_sees_json_and_nothing_else(process: Command) -> None:
     ended = process("bench", "list", "--json")
     assert array(ended)

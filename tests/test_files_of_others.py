@@ -124,6 +124,7 @@ def test_a_heading_without_rows_is_told(command: Command, tmp_path: Path, text: 
         assert ended.code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["bench", "status"], ["bench", "run", "params"], ["distill", "export"]])
 def test_no_store_is_kept_in_memory(command: Command, words: list[str], tmp_path: Path) -> None:
     ended = command(*words, "--store", ":memory:")

@@ -43,6 +43,7 @@ def modules(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", PRESENT)
 def test_a_room_imports_only_from_itself_and_from_rooms_below(room: str) -> None:
     found = {str(path.relative_to(ROOT)): arrows_up(room, path.read_text()) for path in modules(room)}
@@ -110,6 +111,7 @@ def circles(graph: dict[str, set[str]]) -> list[str]:
     return sorted(left)
 
 
+@pytest.mark.slow
 def test_no_two_modules_import_each_other_in_a_circle() -> None:
     assert not circles(edges())
 
@@ -150,6 +152,7 @@ def test_no_module_imports_torchvision(room: str) -> None:
         assert not [module for _, module in imports(path.read_text()) if module.split(".")[0] == "torchvision"], path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("room", "invocations"),
     [
@@ -174,6 +177,7 @@ def test_help_and_list_import_nothing_heavy(
     assert heavy_imports(0, room, invocations, tmp_path, environment) == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("room", "invocations"),
     [

@@ -120,6 +120,7 @@ def spoiled(path: Path, spoil: Spoil) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*ROWS, *SETTINGS, *RECORDS])
 def test_nothing_of_it_is_merged(command: Command, tmp_path: Path, case: str) -> None:
     spoil, expected = (ROWS | SETTINGS | RECORDS)[case]
@@ -131,6 +132,7 @@ def test_nothing_of_it_is_merged(command: Command, tmp_path: Path, case: str) ->
     assert ScoreStore(tmp_path / "ours.sqlite").overview() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ROWS)
 def test_no_command_reads_it(command: Command, tmp_path: Path, case: str) -> None:
     spoil, expected = ROWS[case]
@@ -159,6 +161,7 @@ def test_no_command_reads_it(command: Command, tmp_path: Path, case: str) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RECORDS)
 def test_no_command_reads_a_damaged_record(command: Command, tmp_path: Path, case: str) -> None:
     spoil, expected = RECORDS[case]

@@ -125,6 +125,7 @@ def prepared(what: str, command: Command) -> None:
 PLACES = {"a file in the place of a folder": "labels.csv/new", "too long a name": "new/" + "x" * 300}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "fault"), each(WRITING, *PLACES))
 def test_where_nothing_can_be_written(command: Command, tmp_path: Path, what: str, fault: str) -> None:
     prepared(what, command)
@@ -135,6 +136,7 @@ def test_where_nothing_can_be_written(command: Command, tmp_path: Path, what: st
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "size"), each(WRITING, "20"))
 def test_where_there_is_no_room(command: Command, tmp_path: Path, what: str, size: str) -> None:
     prepared(what, command)
@@ -146,6 +148,7 @@ def test_where_there_is_no_room(command: Command, tmp_path: Path, what: str, siz
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "fault"), each(WRITING, "output full"))
 def test_where_the_output_is_full(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, fault: str
@@ -177,6 +180,7 @@ READING: list[tuple[object, ...]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", READING, ids=lambda words: " ".join(map(str, words[:3])))
 def test_a_full_output_is_told(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]

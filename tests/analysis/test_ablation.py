@@ -67,6 +67,7 @@ def test_all_rows_are_of_the_cells_that_all_rows_score(tmp_path: Path) -> None:
     assert found["rkd"].spearman == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_rows_come_by_term_and_distance_and_released_has_one_initialisation(tmp_path: Path) -> None:
     names = [*DISWOT_ABLATION, "diswot", "diswot:init=gaussian:variant=released", "rkd:init=gaussian", "nwot"]
     found = table(tmp_path, {name: {0: noisy(n)} for n, name in enumerate(names)})

@@ -11,6 +11,7 @@ from analysis.pages.architecture import PAGE, imports, listing, mermaid, page, r
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_picture_is_that_of_the_code() -> None:
     text = (ROOT / PAGE).read_text(encoding="utf-8")
     assert text == page(text, ROOT), "stale: run `python -m analysis architecture`"

@@ -91,6 +91,7 @@ def test_pairs() -> None:
 # differences
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_resamples")
 @pytest.mark.parametrize(("bad", "counted"), [(0.7, True), (1.5, False)])
 def test_a_difference_is_that_of_two_correlations_over_the_same_draws(bad: float, counted: bool) -> None:
@@ -218,6 +219,7 @@ def test_constant_labels_are_nan() -> None:
     assert math.isnan(found.p_value)
 
 
+@pytest.mark.slow
 def test_equal_proxies_are_told_apart_in_about_one_test_of_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
     """300 data sets; the standard error of the share is .013. The interval leaves 0 out as often."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 200)

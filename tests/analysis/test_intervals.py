@@ -95,6 +95,7 @@ def normal_pair(r: float, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, r * x + math.sqrt(1 - r * r) * rng(seed + 5000).normal(size=n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("members", [1, 4])
 def test_the_interval_covers_the_truth_in_95_of_100_experiments(members: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 200 experiments with 60 classes; the share's standard error is .015. Members drawn alone would cover 70 %."""
@@ -125,6 +126,7 @@ def test_draws_in_which_a_side_is_constant_are_left_out() -> None:
     assert (found.spearman_low, found.spearman_high) == pytest.approx((1.0, 1.0))
 
 
+@pytest.mark.slow
 def test_kendalls_interval_holds_the_middle_95_percent_of_redrawn_correlations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 500)
     x, y = sample(8, 40, ties=False)
@@ -144,6 +146,7 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.25 * error)
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_covers_the_truth_in_95_of_100_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 300 experiments with skewed values; the share's standard error is .013, and percentiles of 80 are narrow."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
@@ -174,6 +177,7 @@ def expanded(groups: np.ndarray, resamples: int) -> list[np.ndarray]:
     return seen
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60)
 def test_every_draw_has_the_correlation_of_its_observations_counted_one_by_one(data: st.DataObject) -> None:
@@ -241,6 +245,7 @@ def seeded(n: int, k: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
     return truth[:, None] + noise * rng(18).normal(size=(n, k)), labels
 
 
+@pytest.mark.slow
 def test_seeds_and_classes_are_drawn() -> None:
     """Drawn again here, from other random numbers, and ranked by SciPy."""
     scores, labels = seeded(80, 3, 1.0)

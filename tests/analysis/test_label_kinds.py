@@ -77,6 +77,7 @@ def test_who_knows_the_network_loses_by_distillation_and_who_knows_the_teacher_w
     assert found["snip"].over_vanilla.p_holm < 0.05 <= found["params"].over_vanilla.p_holm
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_difference_is_paired(tmp_path: Path) -> None:
     """Narrower than the intervals of its sides allow: both labels share what the network learns alone."""
     one = judged(tmp_path)["nwot"]

@@ -40,6 +40,7 @@ def test_the_interval_is_nearly_that_of_the_bootstrap(noise: float) -> None:
     assert found == pytest.approx(spearman_interval(scores, labels, np.arange(500)), abs=0.03)
 
 
+@pytest.mark.slow
 def test_it_holds_the_truth_in_95_of_100_draws() -> None:
     rho, draw = 6 / math.pi * math.asin(0.6 / 2), np.random.default_rng(5)  # of normal variables with Pearson .6
     held = 0
@@ -57,6 +58,7 @@ def test_few_pairs_and_constant_scores_say_nothing() -> None:
     assert say({cell: float(cell) for cell in range(30)}) == "Spearman 1.00 (1.00 to 1.00), n = 30"
 
 
+@pytest.mark.slow
 def test_a_run_tells_it_and_n_grows(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     monkeypatch.setattr(progress, "ASKED_EVERY", 0.0)

@@ -28,6 +28,7 @@ def noisy(spread: float) -> dict[int, float | None]:
     return dict(zip(CELLS, (ACCURACY + RNG.normal(0, spread, 60)).astype(float).tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_all_pairs_are_tested_and_counted(tmp_path: Path) -> None:
     good, poor, noise = noisy(0.5), noisy(6), noisy(500)
     failing = noisy(1) | {CELLS[0]: None}

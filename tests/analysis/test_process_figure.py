@@ -36,6 +36,7 @@ def test_the_heaviest_have_a_name_and_a_look_of_their_own() -> None:
     assert equal.get_ydata()[0] == pytest.approx(np.mean(PROCESS.averages))
 
 
+@pytest.mark.slow
 def test_every_process_of_a_folder_is_drawn_to_the_same_bytes(tmp_path: Path) -> None:
     PROCESS.write(tmp_path / "processes/a.json")
     PROCESS.variant("mean").write(tmp_path / "processes/b.json")

@@ -105,6 +105,7 @@ def test_weighted_kendall_weighs_by_the_true_top_and_not_by_the_predicted() -> N
 scores_with_ties = st.lists(st.integers(0, 3), min_size=3, max_size=6)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60)
 def test_what_is_picked_is_the_mean_over_all_orders_of_tied_scores(data: st.DataObject) -> None:

@@ -62,6 +62,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_tables_say() -> None:
     text = (ROOT / PAGE).read_text(encoding="utf-8")
     assert text == whole_page(text, ROOT), "stale: run `python -m analysis readme`"

@@ -93,6 +93,7 @@ def test_the_order_is_that_of_the_published_list() -> None:
     assert [str(SIZES.at(index)) for index in range(len(SIZES))] == ARCHS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", "simple"])
 @pytest.mark.parametrize(("dataset", "epochs"), [("cifar10", 90), ("cifar100", 90), ("cifar100", 12), ("cifar10", 1)])
 def test_every_accuracy_of_every_seed_is_what_the_official_api_answers(
@@ -124,6 +125,7 @@ def test_it_is_not_unpickled_unless_trusted_nor_read_as_the_topology_space(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_imported_accuracies_judge_scores_of_the_space(
     files: dict[str, Path], tmp_path: Path, command: Command
 ) -> None:

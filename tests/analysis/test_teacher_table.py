@@ -90,6 +90,7 @@ def test_numbers_are_scipys(tmp_path: Path) -> None:
     assert all(math.isnan(value) for value in (trained.spearman, trained.moved, trained.draw, trained.over_default))
 
 
+@pytest.mark.slow
 def test_p_values_are_corrected_over_all_proxies_and_a_reversed_ranking_differs(tmp_path: Path) -> None:
     found = table(tmp_path)
     single = [

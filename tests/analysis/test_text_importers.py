@@ -185,6 +185,7 @@ def test_a_csv_file_that_is_something_else_is_refused(text: str, message: str, t
     assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
 
 
+@pytest.mark.slow
 def test_the_published_csv_is_imported_whole(tmp_path: Path) -> None:
     file = data("nb201/cifar100_test_accuracy.csv")
     path, _ = import_table("csv", file, "cifar100", epochs=200, output=tmp_path)

@@ -52,6 +52,7 @@ def _line(text: str) -> str:
     return re.sub(r"[\x00-\x1f]+", " ", text).strip()
 
 
+@pytest.mark.slow
 @given(tables)
 def test_markdown_shows_what_was_said(table: Typeset) -> None:
     """By another program's reading of it: text, and nothing else, in as many cells."""
@@ -87,6 +88,7 @@ WRITTEN = {
 }
 
 
+@pytest.mark.slow
 @given(tables)
 def test_latex_shows_what_was_said(table: Typeset) -> None:
     lines = table.latex("tab:x").splitlines()
@@ -106,6 +108,7 @@ def _plain(text: str) -> str:
     return re.sub(pattern, lambda found: WRITTEN.get(found[0], found[0][1:]), text)
 
 
+@pytest.mark.slow
 @given(st.lists(text.filter(lambda head: head != "n"), min_size=1, max_size=3, unique=True), text)
 def test_a_spreadsheet_takes_no_text_for_a_formula(
     tmp_path_factory: pytest.TempPathFactory, heads: list[str], said: str

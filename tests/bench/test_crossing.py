@@ -32,6 +32,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cross(benchmark("digits"), _proxies(), 2, 2, tmp_path_factory.mktemp("crossings"))
 
 
+@pytest.mark.slow
 def test_every_combination_has_a_score(crossed: Path) -> None:
     rows, made = read(crossed)
     assert list(rows) == COLUMNS
@@ -61,6 +62,7 @@ def test_each_seed_moves_what_it_draws(crossed: Path) -> None:
         assert len({own[cell, weights, images] for weights in (0, 1) for images in (0, 1)}) == 4
 
 
+@pytest.mark.slow
 def test_a_stopped_crossing_goes_on_where_it_was(
     crossed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,6 +140,7 @@ def test_stores_of_two_formulas_are_not_merged(mine: Path, tmp_path: Path, comma
         assert scores(tmp_path / "t.sqlite") == {2.5: 6}
 
 
+@pytest.mark.slow
 def test_a_merged_store_remembers_its_formula(mine: Path, tmp_path: Path, command: Command) -> None:
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5).code == 0
     assert command("bench", "export", "mine", "--module", "mine.py", *STORE, "--output", "out").code == 0
@@ -185,6 +186,7 @@ def test_a_teacher_that_computes_otherwise_is_told_and_another_name_keeps_it_apa
     assert "2 of 2 scores" in ended.out
 
 
+@pytest.mark.slow
 def test_a_teacher_in_another_mode_is_another(tmp_path: Path, command: Command) -> None:
     path = tmp_path / "theirs.py"
     path.write_text(TEACHER)

@@ -64,6 +64,7 @@ def rows(command: Command) -> list[tuple[str, str]]:
     return list(found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("does", UNUSUAL)
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.usefixtures("forked_pool")

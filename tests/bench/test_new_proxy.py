@@ -17,6 +17,7 @@ from proxies.registry import known
 from proxies.testing import check_proxy
 
 
+@pytest.mark.slow
 def test_the_written_file_is_a_proxy_that_keeps_the_contract(tmp_path: Path) -> None:
     path = create("written_by_test", 2026, tmp_path)
     cls = known((path,))["written_by_test"]
@@ -52,6 +53,7 @@ def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_outside_a_clone_it_is_written_here_and_runs_as_a_module(command: Callable[..., Any], tmp_path: Path) -> None:
     ended = command("bench", "new-proxy", "mine")
     assert ended.out.startswith("wrote mine.py: ")

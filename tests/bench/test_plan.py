@@ -41,6 +41,7 @@ def represented(want: Want) -> set[tuple[int, str, int]]:
     return {(want.seed, proxy.init, representatives(proxy.sees)[cell]) for cell in want.cells}
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(some_wants)
 def test_every_wanted_cell_is_covered_once_for_each_proxy_and_nothing_else_is(wants: list[Want]) -> None:
@@ -51,6 +52,7 @@ def test_every_wanted_cell_is_covered_once_for_each_proxy_and_nothing_else_is(wa
     assert covered == dict.fromkeys(needed, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(some_wants)
 def test_no_pass_is_run_twice_and_proxies_that_can_share_one_do(wants: list[Want]) -> None:
@@ -59,6 +61,7 @@ def test_no_pass_is_run_twice_and_proxies_that_can_share_one_do(wants: list[Want
     assert set(keys) == set().union(*map(represented, wants))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(some_wants)
 def test_passes_are_grouped_by_seed_and_name_proxies_in_order(wants: list[Want]) -> None:

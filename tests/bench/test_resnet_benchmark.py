@@ -109,6 +109,7 @@ def test_the_conventional_loop_and_latencies_are_of_cells(command: Command) -> N
 # runs
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_with_the_same_numbers(tmp_path: Path) -> None:
     whole, parted = ScoreStore(tmp_path / "whole.sqlite"), ScoreStore(tmp_path / "parted.sqlite")
     assert execute(request(limit=16), whole).ok == 16 * 2 * len(BLIND)
@@ -147,6 +148,7 @@ def test_scores_are_run_shown_exported_and_verified(command: Command, tmp_path: 
     assert setting["record"]["skeleton"] == {"space": "resnet", "channels": 16, "classes": 100, "size": 32}
 
 
+@pytest.mark.slow
 def test_the_report_shows_them_with_and_without_labels(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
     pytest.importorskip("plotly")
@@ -199,6 +201,7 @@ def imported(command: Command, path: Path, *modes: str) -> None:
         assert command("analysis", "import", "resnet-depths", path, *words).code == 0
 
 
+@pytest.mark.slow
 def test_imported_labels_judge_scores_and_say_that_no_ceiling_is_known(command: Command, tmp_path: Path) -> None:
     imported(command, labels_file(tmp_path), "distilled", "vanilla")
     command("bench", "run", "layers", *RUN, "--store", "s.sqlite")
@@ -284,6 +287,7 @@ def published(mode: str) -> pd.Series:
     return pd.Series({RESNET.resolve(code): float(accuracy) for code, accuracy in found.items()}).sort_index()
 
 
+@pytest.mark.slow
 def test_published_accuracies_agree_with_each_other_and_with_size_as_is_known(command: Command, tmp_path: Path) -> None:
     sizes = counted("params", SETTING, range(64))
     distilled, vanilla = published("distilled"), published("vanilla")

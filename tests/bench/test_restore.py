@@ -77,6 +77,7 @@ def test_another_teacher_and_fields_come_back_as_they_were(store: ScoreStore, tm
         assert (tmp_path / "digits" / file).read_bytes() == (folder / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_them(store: ScoreStore, folder: Path) -> None:
     restore(store, folder)
     request = Request(benchmark=DIGITS, proxies=(create("diswot"), create("params")), seeds=(0, 1), limit=6)

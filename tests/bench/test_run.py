@@ -121,6 +121,7 @@ def test_rows_do_not_depend_on_the_number_of_workers(cells_file: str, new_store:
     assert stored(store) == expected
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_order_and_chunks(
     cells_file: str, new_store: New, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_rows_do_not_depend_on_the_company_a_proxy_is_scored_in(
     assert {key: rows for key, rows in stored(gradients).items() if key[0] != "snip"} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_run_that_was_stopped_goes_on_to_the_same_rows(
     cells_file: str, new_store: New, expected: Expected, monkeypatch: pytest.MonkeyPatch, after: int
@@ -172,6 +174,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_rows(
     assert stored(store) == expected
 
 
+@pytest.mark.slow
 def test_a_second_run_has_nothing_to_do(cells_file: str, new_store: New) -> None:
     store = new_store()
     first = execute(ask("diswot,params", cells_file), store)
@@ -182,6 +185,7 @@ def test_a_second_run_has_nothing_to_do(cells_file: str, new_store: New) -> None
     assert (second.ok, second.failed) == (first.ok, first.failed)
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_run(tmp_path: Path, new_store: New, monkeypatch: pytest.MonkeyPatch) -> None:
     store = new_store()
     scored: list[Pass] = []
@@ -195,6 +199,7 @@ def test_only_what_is_missing_is_run(tmp_path: Path, new_store: New, monkeypatch
     assert len({task.cell for task in scored if 1 in task.proxies}) == 12
 
 
+@pytest.mark.slow
 def test_a_class_is_scored_once_and_every_member_gets_its_row(tmp_path: Path, new_store: New) -> None:
     path = tmp_path / "family.txt"
     path.write_text("\n".join(map(str, FAMILY)))
@@ -243,6 +248,7 @@ def test_seeds_give_other_scores_and_are_kept_apart(cells_file: str, expected: E
     assert expected["params", 0] == expected["params", 1]
 
 
+@pytest.mark.slow
 def test_scores_of_settings_that_differ_are_kept_apart(tmp_path: Path, new_store: New) -> None:
     path = tmp_path / "cells.txt"
     path.write_text("9930")
@@ -340,6 +346,7 @@ def test_what_has_no_score_is_a_row_that_says_why(testers_own: Path, tmp_path: P
     assert all(row.status == "ok" for row in stored(store)["params", 0]), "another proxy of the same pass is unharmed"
 
 
+@pytest.mark.slow
 def test_only_what_failed_is_tried_again_and_only_when_asked(
     testers_own: Path, tmp_path: Path, command: Callable[..., Any], new_store: New
 ) -> None:
@@ -404,6 +411,7 @@ def test_an_error_of_the_person_at_the_keyboard_ends_the_run(error: BadInput) ->
         judge(Raises(), None, None)
 
 
+@pytest.mark.slow
 def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
     cells_file: str, new_store: New, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:

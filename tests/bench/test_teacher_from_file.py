@@ -43,6 +43,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_benchmarks_own_teacher_from_a_file_gives_its_scores(file: Path, tmp_path: Path) -> None:
     own = with_teacher(DIGITS, f"{file}:same")
     found = {}

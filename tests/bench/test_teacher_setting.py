@@ -111,12 +111,14 @@ def test_a_resnet_is_as_wide_as_the_students_and_at_paper_size_that_of_cifar() -
     assert tuple(RESNETS.values()) == (20, 32, 44, 56, 110)
 
 
+@pytest.mark.slow
 def test_the_trained_teacher_is_the_one_of_the_labels() -> None:
     loaded = load_teacher("digits")
     assert with_teacher(DIGITS, "trained").teacher == TrainedTeacher("digits", loaded.hash)
     assert with_teacher(DIGITS, f"trained-{loaded.hash[:8]}") == with_teacher(DIGITS, "trained")
 
 
+@pytest.mark.slow
 def test_every_name_is_that_of_the_teacher_it_gives() -> None:
     for name in (*TEACHERS, "13835", "random:0"):
         setting = with_teacher(DIGITS, name)
@@ -129,6 +131,7 @@ def test_every_name_is_that_of_the_teacher_it_gives() -> None:
     assert teacher_name("a benchmark of old", DIGITS.teacher.record()) == "1462-8x3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -179,6 +182,7 @@ def test_best_and_median_are_those_of_the_published_accuracies() -> None:
     assert ranked[7811][0] < ranked[7812][0] < ranked[7813][0], "no tie decides"
 
 
+@pytest.mark.slow
 def test_a_wrong_name_costs_no_heavy_import(tmp_path: Path, environment: dict[str, str]) -> None:
     bench = [["run", "diswot", "--teacher", name] for name in ("bst", "random:x", "99999")]
     assert heavy_imports(1, "bench", bench, tmp_path, environment) == "[]"
@@ -189,6 +193,7 @@ def test_a_wrong_name_costs_no_heavy_import(tmp_path: Path, environment: dict[st
 # -- identity
 
 
+@pytest.mark.slow
 def test_teachers_keep_the_fingerprints_of_what_is_published() -> None:
     manifest = json.loads((PUBLISHED / "manifest.json").read_text())
     checked = 0
@@ -235,6 +240,7 @@ def test_scores_are_called_by_their_teacher_if_it_is_not_the_benchmarks_own() ->
 # -- scores
 
 
+@pytest.mark.slow
 def test_scores_of_teachers_are_never_mixed(store: ScoreStore) -> None:
     diswot = create("diswot")
     records = [with_teacher(DIGITS, name).teacher.record() for name in ("default", "resnet20", "best")]
@@ -268,6 +274,7 @@ def test_a_second_run_has_nothing_to_do_and_the_default_is_not_scored_again(stor
     assert score(store, "median", ("diswot",)).passes == 4
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_rows(store: ScoreStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.runner, "CHUNK", 2)
     monkeypatch.setattr(bench.runner, "cells_together", lambda *_: 1)
@@ -295,6 +302,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_rows(store: ScoreStore, monk
     fresh.close()
 
 
+@pytest.mark.slow
 def test_every_kind_of_teacher_gives_finite_scores_where_widths_are_equal(tmp_path: Path) -> None:
     opened = ScoreStore(tmp_path / "all.sqlite")
     for name in ("median", "random:0", *RESNETS, "trained"):
@@ -308,6 +316,7 @@ def test_every_kind_of_teacher_gives_finite_scores_where_widths_are_equal(tmp_pa
     }
 
 
+@pytest.mark.slow
 def test_verify_scores_again_with_the_teacher_that_is_named(store: ScoreStore) -> None:
     for name, called in (("default", "diswot"), ("resnet20", "diswot@resnet20"), ("best", "diswot@best")):
         (verdict,) = verify(store, with_teacher(DIGITS, name), [create("diswot")], 4, "cpu", None, ())
@@ -335,6 +344,7 @@ def test_an_export_of_another_teacher_leaves_that_of_the_default_as_it_is(
     assert "has no scores of diswot@median on digits" in ended.error
 
 
+@pytest.mark.slow
 def test_correlate_judges_the_teacher_that_is_named(store: ScoreStore, command: Command, tmp_path: Path) -> None:
     cells = [row.cell for row in store.scores("digits", create("diswot"))[0].rows]
     (tmp_path / "labels.csv").write_text("cell,accuracy\n" + "\n".join(f"{c},{n}" for n, c in enumerate(cells)))
@@ -385,6 +395,7 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["default", "best", "resnet20", "trained"])
 def test_a_teacher_is_run_once_for_each_seed_and_initialisation(name: str, forwards: Counter[str]) -> None:
     proxies = ("kd", "nst", "kdsvd", "sp", "kd:init=kaiming", "nwot")
@@ -402,6 +413,7 @@ def test_a_teacher_that_nobody_reads_is_not_run(forwards: Counter[str]) -> None:
     assert forwards == {"student": 1}
 
 
+@pytest.mark.slow
 def test_a_resnets_probe_shows_what_a_cells_does() -> None:
     needs = "snip"  # a proxy that needs the gradients of weights, beside kd
     made = worker("resnet20", "kd", needs)
@@ -432,6 +444,7 @@ def test_an_untrained_teacher_is_drawn_by_seed_and_init_and_observing_leaves_it_
     assert len(hashes) == 4
 
 
+@pytest.mark.slow
 def test_the_trained_teacher_says_what_it_says_in_distillation_whatever_seed_and_init() -> None:
     made = worker("trained", "kd", "kd:init=kaiming")
     loaded = load_teacher("digits")

@@ -75,6 +75,7 @@ def alone() -> dict[int, dict[str, list[Outcome]]]:
     return {together: outcomes(OTHERS, together) for together in (1, 3)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", WRITTEN)
 @pytest.mark.parametrize("together", [1, 3])
 def test_what_a_writer_does_harms_nobody_else(
@@ -90,6 +91,7 @@ def test_what_a_writer_does_harms_nobody_else(
     assert found == alone[together]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["images", "labels"])
 def test_nor_does_who_writes_into_what_the_runner_has_drawn(
     what: str, alone: dict[int, dict[str, list[Outcome]]]
@@ -114,6 +116,7 @@ def teacher():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["teacher.pooled", "teacher.weights"])
 @pytest.mark.parametrize("kind", ["own", "trained", "resnet20"])
 def test_a_teacher_of_any_kind_is_as_it_was_for_the_next(what: str, kind: str, tmp_path: Path) -> None:
@@ -137,6 +140,7 @@ class NowAndThen(Writer):
         return student.logits.sum().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 3])
 def test_where_it_does_not_write_it_has_its_score(together: int) -> None:
     rows = outcomes((NowAndThen(), *OTHERS), together)["now_and_then"]
@@ -156,6 +160,7 @@ class WritesItsOwn(Writer):
         return student.relu_kernel.add_(1).sum().item() + student.logits.clone().zero_().sum().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 3])
 def test_copies_may_be_written_into(together: int) -> None:
     assert {row.status for row in outcomes((WritesItsOwn(), *OTHERS), together)["writes_its_own"]} == {"ok"}

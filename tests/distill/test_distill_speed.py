@@ -25,6 +25,7 @@ def draws(count: int) -> list[Draw]:
     return [Draw(number, TINY.init) for number in range(count)]
 
 
+@pytest.mark.slow
 def test_a_stack_trains_as_networks_alone_do() -> None:
     stream = _stream(TINY, torch.device("cpu"))
     teacher = CellNetwork(CELL, TINY.skeleton, Draw(9)).eval()
@@ -45,6 +46,7 @@ def test_a_stack_trains_as_networks_alone_do() -> None:
         torch.testing.assert_close(apart[number], expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_ratios_are_to_separate_runs_of_the_same_students(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distill.speed, "recipe", lambda name: TINY)
     ways = measure("digits", students=2, device="cpu", rounds=1)

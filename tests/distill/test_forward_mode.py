@@ -47,6 +47,7 @@ def along(function: Callable[..., torch.Tensor], values: list[torch.Tensor], mov
         return forward.unpack_dual(function(*duals))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_tangents_are_those_of_pytorch_whatever_is_constant(name: str) -> None:
     function, values = CASES[name]

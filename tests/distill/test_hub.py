@@ -102,6 +102,7 @@ def test_the_card_says_how_many_how_and_by_what(folder: Path, tmp_path: Path) ->
     assert text.count("\n---\n") == 1
 
 
+@pytest.mark.slow
 def test_datasets_reads_the_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets", reason="pip install 'diswot-bench[cifar]'")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

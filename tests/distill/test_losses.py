@@ -172,6 +172,7 @@ def test_steps_against_the_gradient_lower_the_loss(name: str) -> None:
 # gradients
 
 
+@pytest.mark.slow
 @every_loss
 def test_the_gradient_is_that_of_finite_differences(name: str) -> None:
     teacher, student = shown(1, (2, 3, 3), (2, 2, 2), images=3), shown(2, (2, 3, 3), (2, 2, 2), images=3)
@@ -207,6 +208,7 @@ DEGENERATE: dict[str, Callable[[Output], Output]] = {
 }
 
 
+@pytest.mark.slow
 @every_loss
 @pytest.mark.parametrize("teacher_too", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -49,6 +49,7 @@ def trained(names: list[str], channels: int = 6) -> list[CellNetwork]:
     return networks
 
 
+@pytest.mark.slow
 def test_without_a_teacher_and_with_no_weight_on_any_pathway_a_training_is_the_vanilla_label_bit_for_bit() -> None:
     label = student()
     Lockstep([Group(label, (0.0,))], [stream_of(1)], [], TINY).run(held_out("val"), held_out("test"))
@@ -106,6 +107,7 @@ def test_a_process_weighs_the_distances_of_its_pathways_by_time() -> None:
         torch.testing.assert_close(what(of_teacher, own, LABELS, passed), expected)
 
 
+@pytest.mark.slow
 def test_the_replay_of_a_constant_process_is_the_constant_run() -> None:
     constant = PROCESS.variant("mean")
     teacher, networks = wide(), []
@@ -128,6 +130,7 @@ def test_a_variant_names_its_process_and_starts_from_the_same_transforms() -> No
     torch.testing.assert_close(other(of_teacher, seen, LABELS, 0.7), expected)
 
 
+@pytest.mark.slow
 def test_students_side_by_side_are_trained_as_alone() -> None:
     names = ["vanilla", "fitnet", "diswot+", "replay"]
     for name, together in zip(names, trained(names), strict=True):
@@ -135,6 +138,7 @@ def test_students_side_by_side_are_trained_as_alone() -> None:
         assert equal(state(together), state(alone)), name
 
 
+@pytest.mark.slow
 def test_what_is_learned_beside_the_student_is_drawn_by_seed_and_name() -> None:
     random = torch.random.get_rng_state()
     for name in ("fitnet", "diswot+", "replay"):

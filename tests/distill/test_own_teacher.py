@@ -110,6 +110,7 @@ def test_what_cannot_teach_is_refused(command: Callable[..., Any], file: Path, n
     assert ended.code == 1
 
 
+@pytest.mark.slow
 def test_it_teaches_and_its_name_and_weights_are_in_the_record(
     command: Callable[..., Any], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,7 @@ def test_a_variant_without_sense_is_bad_usage(setting: str, message: str) -> Non
         recipe(f"digit:{setting}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "message"), [*REFUSED, *TEACHERS])
 def test_at_the_command_line_it_ends_with_2_in_one_line_and_leaves_nothing_behind(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, message: str

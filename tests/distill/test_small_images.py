@@ -67,6 +67,7 @@ def test_a_rehearsal_and_a_variant_of_it_train_and_share_their_vanilla_students(
     assert {path: path.read_bytes() for path in variant.values()} == before
 
 
+@pytest.mark.slow
 def test_cells_are_scored_on_a_part_of_the_images_by_its_name(command: Command, tmp_path: Path, data: Path) -> None:
     words = ("--benchmark", "cifar10-16px-subset", "--data", "data", "--limit", 3, "--workers", 1, "--device", "cpu")
     ran = command("bench", "run", "params,nwot,diswot", *words)

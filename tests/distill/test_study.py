@@ -86,6 +86,7 @@ def tables(folder: Path) -> dict[tuple[str, str], Path]:
     return {(name, mode): table_path(name, mode, folder) for name in ("digits", SOFTER) for mode in MODES}
 
 
+@pytest.mark.slow
 def test_both_tables_of_every_recipe_are_written_and_vanilla_students_trained_once(
     command: Command, tmp_path: Path, trained: list[Run]
 ) -> None:
@@ -114,6 +115,7 @@ def test_both_tables_of_every_recipe_are_written_and_vanilla_students_trained_on
     assert not (tmp_path / "results/accuracies").exists(), "a study is no part of the labels"
 
 
+@pytest.mark.slow
 def test_a_stopped_study_goes_on_and_a_finished_one_trains_nothing(
     command: Command, tmp_path: Path, trained: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ def test_a_stopped_study_goes_on_and_a_finished_one_trains_nothing(
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 def test_more_functions_are_added_to_those_there_are(command: Command, tmp_path: Path, trained: list[Run]) -> None:
     words = [1 if word == 2 else word for word in WORDS]
     assert command(*words, "--output", "mine", "--store", "mine.sqlite").code == 0
@@ -152,6 +155,7 @@ def test_more_functions_are_added_to_those_there_are(command: Command, tmp_path:
 # teachers
 
 
+@pytest.mark.slow
 def test_a_teacher_that_nobody_trained_is_trained_before_its_students(
     command: Command, tmp_path: Path, taught: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_random_teacher_cannot_be_trained(tmp_path: Path) -> None:
 # untrained
 
 
+@pytest.mark.slow
 def test_random_teachers_are_the_same_every_time_untrained_and_of_another_draw_than_students() -> None:
     teacher, again = load_teacher("random:digits"), load_teacher("random:digits")
     assert teacher.hash == again.hash == weights_hash(teacher.network)
@@ -157,6 +158,7 @@ def test_the_digits_teacher_is_the_one_of_its_record_and_as_accurate_on_the_test
     assert found > 94
 
 
+@pytest.mark.slow
 def test_a_loaded_teacher_is_in_evaluation_mode_and_learns_nothing() -> None:
     teacher = load_teacher("digits")
     assert_frozen(teacher)
@@ -215,6 +217,7 @@ def change_record(folder: Path) -> None:
 UNREADABLE = r"cannot read .*digits\.pt \(PyTorch cannot load it\): restore the file or train it again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [

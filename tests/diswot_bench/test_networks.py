@@ -41,6 +41,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(8, 3, 12, 12, generator=generator), torch.arange(8) % 5
 
 
+@pytest.mark.slow
 def test_a_cells_network_scores_what_the_bench_stores(tmp_path: Path) -> None:
     store = ScoreStore(tmp_path / "s.sqlite")
     execute(Request(DIGITS, PROXIES, (0,), cells="functions", limit=2), store)
@@ -76,6 +77,7 @@ def test_a_table_has_a_status_for_every_network_and_proxy(batch: tuple[torch.Ten
     assert (table["score"].notna() == (table["status"] == "ok")).all()
 
 
+@pytest.mark.slow
 def test_a_teacher_is_asked_for_and_populations_rank_what_is_handed_in(
     batch: tuple[torch.Tensor, torch.Tensor],
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_score_that_ranks_nothing_is_told(sample: tuple[pd.DataFrame, pd.DataF
         db.correlate(scores["diswot"], pd.Series(50.0, index=accuracies.index))
 
 
+@pytest.mark.slow
 def test_a_score_of_ones_own_is_judged_by_cell(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     scores, accuracies = sample
     truth = accuracies.mean(axis=1)
@@ -248,6 +249,7 @@ def test_a_script_without_a_guard_runs_with_workers(how: str, environment: dict[
     assert done.stdout == "8\n"
 
 
+@pytest.mark.slow
 def test_a_proxy_of_the_script_itself_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
     own = 'from proxies.params import Params\nclass Mine(Params):\n    name = "mine"\n'
     script = own + SCRIPT.replace('"params",', "Mine(),").replace(
@@ -262,6 +264,7 @@ def test_a_proxy_of_the_script_itself_is_refused(environment: dict[str, str], tm
     )
 
 
+@pytest.mark.slow
 def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) -> None:
     ended = command("diswot_bench", "run", "params", "--limit", 5, "--cells", "labelled", "--workers", 1)
     assert ended.code == 0, ended.err

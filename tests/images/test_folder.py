@@ -137,6 +137,7 @@ def test_where_a_file_stands_in_the_place_of_the_folder_it_goes_on(tmp_path: Pat
 # same images, same numbers
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(order=st.permutations(range(24)), width=st.integers(2, 6), names=st.sampled_from(["x", "Ä ö", "000", "z.png."]))
 def test_neither_names_nor_the_order_of_files_nor_the_place_count(

@@ -203,6 +203,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: ModuleType) -
     return publish
 
 
+@pytest.mark.slow
 def test_hub(hub: Callable[..., tuple[Path, list]], datasets: ModuleType) -> None:
     folder, asked = hub(lambda table: table.cast_column("img", datasets.Image()))
     found = Cifar("cifar100-subset", None)
@@ -262,6 +263,7 @@ def real(name: str) -> Cifar:
 needs_data = pytest.mark.skipif("DISWOT_DATA" not in os.environ, reason="set DISWOT_DATA to a folder with CIFAR")
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_real_sizes_and_constants(name: str) -> None:

@@ -173,6 +173,7 @@ def labels_of(name: str, part: str) -> np.ndarray:
     return np.arange(OFFICIAL[part]) % FACTS[name].classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_as_many_images_of_each_class_as_cifar_has_pass_for_it_in_any_order(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(0)
@@ -183,6 +184,7 @@ def test_as_many_images_of_each_class_as_cifar_has_pass_for_it_in_any_order(tmp_
     assert len(Cifar(name, tmp_path)._test.labels) == 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
@@ -207,6 +209,7 @@ def test_other_counts_are_refused_unless_asked_for_by_name(
     assert load(f"{called}-subset", tmp_path).name == f"{called}-subset"
 
 
+@pytest.mark.slow
 def test_counts_of_the_test_images_are_told_when_they_are_read(tmp_path: Path) -> None:
     folder = black_folder(tmp_path, "cifar100", labels_of("cifar100", "train"), labels_of("cifar100", "test")[:-100])
     found = Cifar("cifar100", tmp_path)
@@ -265,6 +268,7 @@ def test_extra_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, so
     one_line(error, f"CIFAR needs the library '{module.partition('.')[0]}': pip install 'diswot-bench[cifar]'")
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_write_nothing(tmp_path: Path) -> None:
     folder = parquet_folder(tmp_path / "data", "cifar10")
     before = sorted(folder.rglob("*"))

@@ -231,6 +231,7 @@ def real(name: str) -> HalvedCifar:
     return HalvedCifar(name, Path(os.environ["DISWOT_DATA"]))
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("name", ["cifar10-16px", "cifar100-16px"])
 def test_the_mean_of_real_images_is_the_sources_and_the_deviation_a_tenth_smaller(name: str) -> None:

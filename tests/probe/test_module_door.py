@@ -151,6 +151,7 @@ LABELS = {"dkd", "diswot", "diswot_semantic", "epe_nas", "fisher", "grad_norm", 
 LABELS |= {"zico"}
 
 
+@pytest.mark.slow
 def test_labels_are_asked_for_by_those_who_read_them() -> None:
     network, teacher = example("ResNet"), example("ResNet", seed=1)
     expected = score_modules(EVERY, network, batch(), teacher=teacher)

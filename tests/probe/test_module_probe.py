@@ -99,6 +99,7 @@ def state_of(network: nn.Module) -> dict[str, Any]:
 EVERYTHING = (*READS_BATCH, "weights")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Diary, *KINDS.values()])
 def test_a_network_is_afterwards_what_it_was(make: Callable[[], nn.Module]) -> None:
     network = make()
@@ -250,6 +251,7 @@ def test_what_cannot_be_looked_into_is_refused() -> None:
         assert probe(Compiled()).logits is not None
 
 
+@pytest.mark.slow
 def test_a_compiled_network_is_seen_as_it_was() -> None:
     network = example("ResNet")
     assert probe(torch.compile(network)).logits.equal(probe(network).logits)  # type: ignore[arg-type]
@@ -354,6 +356,7 @@ def test_block_gradients_are_those_of_each_block_alone(kind: str, names: list[st
 # what it looks at
 
 
+@pytest.mark.slow
 def test_what_is_known_on_shapes_alone_is_what_is_known_on_images() -> None:
     for kind in KINDS:
         shapes, values = (Subject(example(kind), batch().images) for _ in range(2))

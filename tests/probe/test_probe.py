@@ -220,6 +220,7 @@ def test_the_hessian_gradient_is_half_the_slope_of_the_squared_gradient(cell: st
         torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("needs", [("blocks",), ("blocks", "gradients"), ("blocks", "block_gradients")])
 @pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE, DEAD, SKIP])
 def test_blocks_are_what_the_original_networks_stem_and_blocks_put_out(cell: str, needs: tuple[str, ...]) -> None:

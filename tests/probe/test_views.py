@@ -87,6 +87,7 @@ def test_a_view_has_to_be_declared_and_what_is_read_of_it(view: str) -> None:
     assert {f"{view}.forward", f"{view}.weights"} <= set(NEEDS)
 
 
+@pytest.mark.slow
 def test_views_go_with_their_probe() -> None:
     """Without the garbage collector: a cell's maps at full size are hundreds of megabytes."""
     probe = make_probe(ORDINARY[0], make_batch(4), [f"{view}.gradients" for view in VIEWS])

@@ -78,6 +78,7 @@ def test_expressivity_and_progressivity_are_of_the_maps_singular_values(cell: st
     assert score(f"az_progressivity:init={init}", cell) == pytest.approx(min(gains), rel=1e-8, abs=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["kaiming", "gaussian"])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_trainability_is_that_of_each_block_run_by_itself(cell: str, init: str) -> None:

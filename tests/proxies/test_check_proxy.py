@@ -70,6 +70,7 @@ class SometimesNotApplicable(Sound):
         return 1.0
 
 
+@pytest.mark.slow
 def test_not_applicable_and_nan_on_degenerate_networks_pass() -> None:
     check_proxy(SometimesNotApplicable)
 
@@ -249,6 +250,7 @@ class IsInfiniteOnOrdinaryCells(Sound):
         return -math.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("offender", "message"),
     [

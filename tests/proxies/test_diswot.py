@@ -115,6 +115,7 @@ def brute_relation(student: Probe, teacher: Probe, variant: str) -> float:
     return -float(((row_normalised(grams[0]) - row_normalised(grams[1])) ** 2).sum()) / N**2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "kaiming", "gaussian"])
 @pytest.mark.parametrize("cell", CONNECTED)
 @pytest.mark.parametrize("variant", VARIANTS)

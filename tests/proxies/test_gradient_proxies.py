@@ -123,6 +123,7 @@ def test_l2_norm_and_layers_count_the_weights_of_dead_operations_too(cell: str) 
     assert tensors == 3 * (score("layers", cell) - 3) + 2 + 2 + 2  # shortcuts, classifier, last norm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_fisher_squares_each_images_share_in_each_channel_of_each_layers_output(cell: str, weighted: bool) -> None:
@@ -185,6 +186,7 @@ def class_sums(rows: np.ndarray, labels: list[int]) -> dict[int, tuple[float, in
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("cell", CONNECTED)
 def test_epe_nas_adds_up_the_classes(cell: str, labels: list[int]) -> None:
@@ -245,6 +247,7 @@ def test_gradsign_of_the_batch_is_that_of_one_image_after_another(cell: str, ini
     assert score(f"gradsign:init={init}", cell, batch, LARGER) == expected
 
 
+@pytest.mark.slow
 def test_gradsign_sees_no_image_beside_another() -> None:
     batch = batch_of([0, 1, 2, 3, 4])
     for n in range(5):

@@ -180,6 +180,7 @@ def test_an_odd_network_of_ones_own(name: str) -> None:
         told(label, one.value if isinstance(one, ModuleScore) else one, NEVER | reasons, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_ONES_OWN)
 def test_one_image_is_enough_or_refused(name: str) -> None:
     torch.manual_seed(0)

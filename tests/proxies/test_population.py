@@ -49,6 +49,7 @@ def test_parts_are_proxies_and_the_score_is_of_the_rows(name: str) -> None:
     assert population.combine(table).idxmax() == 999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.populations())
 @given(values=columns, seed=st.integers(0, 99))
 def test_the_order_of_cells_does_not_matter_and_monotone_maps_change_nothing(
@@ -61,6 +62,7 @@ def test_the_order_of_cells_does_not_matter_and_monotone_maps_change_nothing(
     pd.testing.assert_series_equal(of_kind(name).combine(np.exp(table)), combined)
 
 
+@pytest.mark.slow
 @given(values=columns)
 def test_rank_sums_are_scipys(values: np.ndarray) -> None:
     ranks = np.stack([rankdata(column) for column in values.T])
@@ -72,6 +74,7 @@ def test_rank_sums_are_scipys(values: np.ndarray) -> None:
     np.testing.assert_allclose(of_kind("vkdnw_aggregate").combine(frame(values)), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 @given(values=columns)
 def test_a_vote_counts_pairs_won_less_pairs_lost(values: np.ndarray) -> None:
     expected = np.zeros(len(values))

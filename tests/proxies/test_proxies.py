@@ -74,6 +74,7 @@ def weighted(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
 # against loops over the original network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "kaiming"])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_snip_and_grad_norm_are_sums_over_the_original_networks_layers(cell: str, init: str) -> None:

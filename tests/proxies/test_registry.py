@@ -185,6 +185,7 @@ def choices(name: str, default: Any) -> st.SearchStrategy[Any]:
     return CHOICES.get(name, BY_TYPE.get(type(default), st.just(default)))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.data())
 def test_a_label_names_the_proxy_that_it_was_made_from(data: st.DataObject) -> None:

@@ -73,6 +73,7 @@ def test_ntk_is_the_squared_ratio_of_the_singular_values_of_the_original_network
     assert score("ntk", cell) == pytest.approx(-((singular[0] / singular[-1]) ** 2), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_ntk_takes_the_first_images() -> None:
     batch = exact(20)
     sixteen = Batch(batch.images[:16], batch.labels[:16], "")
@@ -133,6 +134,7 @@ def test_a_cell_without_relus_has_the_regions_of_the_nine_units_behind_it() -> N
     assert 256 < score("linear_regions", IDENTITY) <= 512
 
 
+@pytest.mark.slow
 def test_regions_are_fewer_than_images_and_tell_cells_apart() -> None:
     sample = random.Random(0).sample(cell_set("unique"), 12)
     found = [score("linear_regions", str(cell_at(index))) for index in sample]

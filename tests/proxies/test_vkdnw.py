@@ -99,6 +99,7 @@ SPREAD = [cell for cell in SAMPLE if cell not in (EMPTY, CUT, IDENTITY)]
 """Without those whose deciles lie too far below the largest eigenvalue to be found by squaring the Jacobian."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tensors", [128, 11])
 @pytest.mark.parametrize("cell", SPREAD)
 def test_the_entropy_is_of_the_fisher_information_image_by_image(cell: str, tensors: int) -> None:
@@ -108,6 +109,7 @@ def test_the_entropy_is_of_the_fisher_information_image_by_image(cell: str, tens
     assert score(f"vkdnw_entropy:tensors={tensors}", cell) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "kaiming"])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_the_jacobian_is_that_of_every_first_weight(cell: str, init: str) -> None:

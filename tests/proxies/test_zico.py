@@ -42,6 +42,7 @@ def score(cell: str, first: Batch, second: Batch, init: str = "default") -> floa
     return proxy.score(probe, probe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "kaiming"])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_zico_is_a_loop_over_the_entries_of_the_original_networks_gradients(cell: str, init: str) -> None:

@@ -54,6 +54,7 @@ def test_what_is_trained_whole_was_better_short_than_what_was_not() -> None:
     assert sum(went_on) / len(went_on) > sum(ended) / len(ended)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("brackets", "first"), [(1, 1.0), (2, 3 / 5), (3, 9 / 17)])
 def test_of_independent_draws_the_first_bracket_keeps_a_third_and_the_others_keep_all(
     brackets: int, first: float
@@ -121,6 +122,7 @@ def tables(folder: Path, epochs: dict[str, int], **steps: dict[str, int]) -> lis
     return cells[:50]
 
 
+@pytest.mark.slow
 def test_the_command_counts_both_lengths(command: Command, tmp_path: Path) -> None:
     both = tables(tmp_path, {"long": 200, "short": 12})
     words = ("--accuracy", "long.csv.gz", "--shorter", "short.csv.gz", "--budget", "12", "--runs", "2")

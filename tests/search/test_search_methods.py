@@ -56,6 +56,7 @@ def near(a: Architecture, b: Architecture) -> bool:
     return sum(x != y for x, y in zip(a, b, strict=True)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_a_search_keeps_its_budget_and_repeats_itself(name: str) -> None:
     method = make(name)
@@ -67,6 +68,7 @@ def test_a_search_keeps_its_budget_and_repeats_itself(name: str) -> None:
     assert again.asked == first.asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "random"])
 def test_what_learns_finds_the_planted_best_or_nearly(name: str) -> None:
     method = make(name)

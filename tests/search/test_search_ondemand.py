@@ -50,6 +50,7 @@ def stored(store: ScoreStore) -> dict[int, dict[int, float | None]]:
     }
 
 
+@pytest.mark.slow
 def test_a_score_on_demand_is_that_of_a_run(store: ScoreStore, tmp_path: Path) -> None:
     (tmp_path / "cells.txt").write_text("\n".join(map(str, CELLS)))
     other = ScoreStore(tmp_path / "run.sqlite")

@@ -48,6 +48,7 @@ def descent(graph: Graph, budget: int, seed: int) -> torch.Tensor:
     return gates
 
 
+@pytest.mark.slow
 @GRAPHS
 @settings(max_examples=12)
 @given(share=st.floats(0, 0.99), seed=st.integers(0, 1000))
@@ -186,6 +187,7 @@ def test_random_resnets_are_of_equal_size_where_one_block_is_more_than_a_tenth()
     assert BLOCKS.rivals(every[0], every[0].parameters, 2, random.Random(1))["random"] == [], "there is no other"
 
 
+@pytest.mark.slow
 def test_a_narrow_resnet_is_trained_without_killing_the_process() -> None:
     """Strided 1x1 convolutions of five channels do, in torch 2.13."""
     network = ResidualNetwork(whole(resnet.ResNetShape((1, 1, 1), 10, (5, 10, 20), 5), 16), Draw(0))

@@ -20,6 +20,7 @@ def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9))
 def test_values_are_those_of_the_pool(count: int, channels: int, height: int, width: int) -> None:
     images = drawn(count, channels, height, width)
@@ -33,6 +34,7 @@ def test_float32_and_layout_stay() -> None:
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_derivatives(times: int) -> None:
     images = drawn(2, 3, 4, 5).requires_grad_()

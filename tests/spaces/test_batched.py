@@ -99,6 +99,7 @@ def compare(mine: Probe, alone: Probe) -> None:
             close(c.input, d.input)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [False, True])  # as on a CPU, as on a GPU
 @pytest.mark.parametrize("sees", SEES)
 @pytest.mark.parametrize("needs", [("forward", "relu_codes", "relu_kernel", "blocks"), (*READS_BATCH, "weights")])
@@ -130,6 +131,7 @@ def test_a_gpu_shows_what_a_cpu_shows() -> None:
         torch.testing.assert_close(mine.input_gradients, other.input_gradients.cpu(), rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("need", [*READS_BATCH])
 def test_each_need_alone_is_met(need: str) -> None:
     for mine, alone in pairs(ODD, ("forward", need), "executed", "kaiming"):
@@ -148,6 +150,7 @@ def test_any_cells_in_any_company(chosen: list[int], sees: str, needs: tuple[str
         compare(mine, alone)
 
 
+@pytest.mark.slow
 def test_what_a_cell_shows_does_not_depend_on_its_company() -> None:
     """To the bit, in float32: else scores would depend on what a run had still to do."""
     chosen = random.Random(5).sample(cells(), 9)
@@ -210,6 +213,7 @@ def test_every_proxy_scores_in_company_as_alone(monkeypatch: pytest.MonkeyPatch)
             assert mine.score == pytest.approx(other.score, rel=LOOSER.get(name, 1e-5), abs=1e-7), (name, mine.cell)
 
 
+@pytest.mark.slow
 def test_where_memory_does_not_suffice_fewer_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
     run, sizes = Batched.run, []
 

@@ -1,8 +1,8 @@
 """How time and memory of a run grow with cells and batch: whole runs in processes of their own, watched from outside.
 
-Memory is the largest sum of the resident memory of the driver and its workers, looked at several times a second: pages
-that they share count for each. The workers of a Ray cluster are not below the driver, so of such a run it is the
-driver's alone.
+Memory is the largest sum of the resident memory of the driver, its workers and, on Linux, what these are forked from,
+looked at several times a second: pages that they share count for each. The workers of a Ray cluster are not below the
+driver, so of such a run it is the driver's alone.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one
 test: $(VENV)/.dev  ## the whole test suite
 	@$(RUN) -m pytest -n 2 --dist worksteal
 
-# those not marked `slow`, which is what takes more than 0.3 s of processor time; it names what should be marked
+# those not marked `slow`: what takes more than 0.15 s of processor time by itself is; it names what should be marked
 test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop
 	@$(RUN) -m pytest -n 2 --dist worksteal -m 'not slow'
 

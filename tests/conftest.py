@@ -32,7 +32,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-SLOW = 0.3
+SLOW = 0.15
 """Seconds of processor time, of this process and those that have ended below it, from which a test is marked `slow`."""
 _SPENT = "processor seconds"
 

@@ -54,6 +54,7 @@ def test_index_order_equals_the_order_of_published_accuracies() -> None:
     assert [(int(row["index"]), row["arch"]) for row in rows] == [(k, str(cell)) for k, cell in enumerate(cells())]
 
 
+@pytest.mark.slow
 def test_index_order_equals_xautodls_enumeration_shuffled_with_seed_88() -> None:
     enumerated = genotypes().Structure.gen_all(list(OPERATIONS), 4, True)
     random.Random(88).shuffle(enumerated)
@@ -79,6 +80,7 @@ def test_valid_cells_are_those_of_the_published_scores() -> None:
     assert [row["arch"] for row in rows] == [str(cell_at(index)) for index in cell_set("valid")]
 
 
+@pytest.mark.slow
 def test_unique_strings_group_the_cells_as_xautodls_do() -> None:
     parse = genotypes().Structure.str2structure
     pairs = {(cell.unique_string(), parse(str(cell)).to_unique_str(True)) for cell in cells()}
@@ -104,6 +106,7 @@ def walks(operations: tuple[int, ...], node: int = 0) -> list[tuple[int, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_live_edges_are_those_on_a_walk_from_input_to_output() -> None:
     for cell in cells():
         walked = {edge for walk in walks(cell.operations) for edge in walk}
@@ -149,6 +152,7 @@ def damaged(draw: st.DrawFn) -> str:
     return text[:start] + draw(pieces | st.text(max_size=3)) + text[stop:]
 
 
+@pytest.mark.slow
 @given(st.text() | damaged() | st.lists(pieces, max_size=30).map("".join))
 def test_parsing_accepts_official_strings_and_answers_anything_else_with_bad_usage(text: str) -> None:
     cell = result_or_one_line(Cell.parse, text)

@@ -30,6 +30,7 @@ def digest(draw: Draw) -> str:
     return found.hexdigest()
 
 
+@pytest.mark.slow
 def test_a_network_does_not_depend_on_what_was_built_before_it() -> None:
     sample = random.Random(0).sample(cells(), 20)
     forward, backward = Draw(seed=1), Draw(seed=1)

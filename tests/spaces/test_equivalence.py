@@ -146,6 +146,7 @@ def test_members_of_a_class_compute_the_same(sees: str) -> None:
     assert distance.max() < INSIDE, f"{cells()[distance.argmax()]} is not its class"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sees", "count"), [("function", 5044), ("relus", 5402), ("executed", 6023), ("parameters", 6273)]
 )
@@ -156,6 +157,7 @@ def test_different_classes_compute_different_things(sees: str, count: int) -> No
     assert len(first) == count
 
 
+@pytest.mark.slow
 def test_only_the_eps_of_batch_norm_separates_170_of_the_classes() -> None:
     first = sorted(set(representatives("function")))
     found = invariants(eps=1e-100)
@@ -190,6 +192,7 @@ def written_out(cell: Cell, slots: list[int], linear: bool) -> tuple[object, ...
     return tuple(sorted(nodes[3]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("linear", "count"), [(True, 5044), (False, 5260)])
 def test_written_out_formulas_count_the_functions(linear: bool, count: int) -> None:
     """An earlier count of 5,260 took the pool of a sum for something other than the sum of the pools."""
@@ -212,6 +215,7 @@ def joined(cell: Cell, start: int, end: int) -> bool:
     return start == end or any(joined(cell, step, end) for step in steps)
 
 
+@pytest.mark.slow
 def test_2140_cells_have_a_convolution_of_zeros_on_the_way_to_the_output() -> None:
     """In training it becomes a constant that the live network does not have (docs/decisions/equivalence.md)."""
     assert (
@@ -246,6 +250,7 @@ def test_the_two_middle_nodes_may_swap_when_nothing_joins_them(ops: tuple[int, .
     assert_same((a, b, NONE, c, d, e), (b, a, NONE, c, e, d))
 
 
+@pytest.mark.slow
 @given(operations)
 def test_a_skip_makes_two_nodes_one(ops: tuple[int, ...]) -> None:
     _, b, c, d, e, f = ops
@@ -288,6 +293,7 @@ def matching(a: Cell, b: Cell) -> dict[int, int]:
     return {e.position: part[e.operation, slots[e.position]] for e in b.live_edges() if e.operation in KERNEL}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(40))
 def test_networks_of_one_class_with_matched_weights_agree(number: int) -> None:
     """Logits and gradients, at weights and batch-norm parameters moved away from their initial values."""

@@ -55,6 +55,7 @@ def test_the_order_is_lexicographic_in_numbers_and_whole() -> None:
     assert space("nats_sizes") == SIZES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -186,6 +187,7 @@ AS_WIDE = "8:16:32:48:64"  # at the end of its stages as wide as the teacher: 2,
 NARROWER = "16:8:24:40:24"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", list(registry.known()))
 def test_every_proxy_scores_a_network_or_says_why_not(proxy: str) -> None:
     for text in (AS_WIDE, NARROWER):
@@ -220,6 +222,7 @@ CONSTANT = (
 )  # shortcuts are convolutions in both; 8 images can tell 256 units apart, and there are more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", [name for name in registry.known() if name not in CONSTANT])
 def test_each_width_is_seen(proxy: str) -> None:
     assert score(proxy, "8:16:32:48:64") != score(proxy, "16:24:40:56:64")
@@ -234,6 +237,7 @@ def test_linear_regions_are_those_of_the_first_cell() -> None:
     assert narrow < wide <= 3000
 
 
+@pytest.mark.slow
 def test_a_score_is_the_same_beside_others_and_alone() -> None:
     worker = tiny_worker()
     known = list(registry.known())

@@ -56,6 +56,7 @@ def assert_outputs_equal(ours: Output, theirs: Output) -> None:
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @each_cell
 def test_values_and_gradients_equal_xautodls(cell: Cell) -> None:
     theirs, expected = observe(original(cell, SKELETON, Draw(seed=3, momentum=0)))
@@ -71,6 +72,7 @@ def test_values_and_gradients_equal_xautodls(cell: Cell) -> None:
                 torch.testing.assert_close(gradient, reference, rtol=1e-8, atol=1e-8, msg=name)
 
 
+@pytest.mark.slow
 @each_cell
 def test_parameters_that_the_live_network_leaves_out_learn_nothing_but_a_constant(cell: Cell) -> None:
     """Of a convolution fed by zeros only the batch norm's bias has a gradient; of any other dead one nothing has."""
@@ -81,6 +83,7 @@ def test_parameters_that_the_live_network_leaves_out_learn_nothing_but_a_constan
         assert gradient is None or not gradient.any() or name.endswith("op.2.bias"), name
 
 
+@pytest.mark.slow
 @each_cell
 def test_names_shapes_and_order_of_the_state_are_xautodls(cell: Cell) -> None:
     draw = Draw(seed=0)
@@ -89,6 +92,7 @@ def test_names_shapes_and_order_of_the_state_are_xautodls(cell: Cell) -> None:
     assert [(name, tensor.shape) for name, tensor in ours.items()] == [(n, t.shape) for n, t in theirs.items()]
 
 
+@pytest.mark.slow
 @each_cell
 def test_values_equal_xautodls_in_evaluation_mode_with_trained_statistics(cell: Cell) -> None:
     draw = Draw(seed=5)
@@ -112,6 +116,7 @@ def test_every_initialisation_reaches_xautodls_network(init: str) -> None:
     assert_outputs_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skeleton", [CellSkeleton(3, 2, 7, 16), CellSkeleton(4, 3, 5, 12)], ids=str)
 def test_other_skeletons_equal_xautodls(skeleton: CellSkeleton) -> None:
     x = torch.randn(2, 3, skeleton.size, skeleton.size, dtype=torch.float64)
@@ -180,6 +185,7 @@ def test_momentum_0_leaves_the_running_statistics(build: Callable[[Cell, CellSke
     assert all((variance == 1).all() for variance in variances)
 
 
+@pytest.mark.slow
 def test_a_pass_leaves_the_images_as_they_were() -> None:
     x = images(torch.float32)
     for cell in SAMPLE:

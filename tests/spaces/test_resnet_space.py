@@ -188,6 +188,7 @@ def score(proxy: str, code: str) -> tuple[float | None, str, str]:
     return found.score, found.status, found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", list(registry.known()))
 def test_every_proxy_scores_a_resnet_or_says_why_not(proxy: str) -> None:
     for code in ("111", "731"):
@@ -205,6 +206,7 @@ BLIND = {"linear_regions": ("317", "375"), "fitnet": ("131", "137")}
 """What counts the units of the first stage, and what compares the maps of the second: codes that are one to it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", [name for name in registry.known() if name not in CONSTANT])
 def test_depth_moves_every_score(proxy: str) -> None:
     assert score(proxy, "111") != score(proxy, "331")

@@ -34,6 +34,7 @@ def observed_multiply_adds(network: nn.Module, size: int) -> int:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skeleton", SKELETONS, ids=str)
 def test_counts_equal_those_of_the_network(skeleton: CellSkeleton) -> None:
     for cell in SAMPLE:
@@ -42,6 +43,7 @@ def test_counts_equal_those_of_the_network(skeleton: CellSkeleton) -> None:
         assert count_multiply_adds(cell, skeleton) == observed_multiply_adds(network, skeleton.size), str(cell)
 
 
+@pytest.mark.slow
 def test_parameters_are_the_published_ones() -> None:
     """NAS-Bench-201's size of a cell: 0.073306 M, 0.028 M for each 1x1 and 0.24304 M for each 3x3 convolution."""
     for cell in cells():
@@ -49,6 +51,7 @@ def test_parameters_are_the_published_ones() -> None:
         assert count_parameters(cell, BENCHMARK) == 73306 + 28000 * ones + 243040 * threes
 
 
+@pytest.mark.slow
 def test_multiply_adds_are_the_published_ones() -> None:
     """7.78 M, 3.93216 M for each 1x1 and 35.38944 M for each 3x3 convolution."""
     empty = count_multiply_adds(Cell((NONE,) * 6), BENCHMARK)

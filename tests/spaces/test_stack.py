@@ -51,6 +51,7 @@ def of_network(output: Output, number: int, of: int) -> list[torch.Tensor]:
     return [unstack(value, of)[number] for value in (output.logits, output.pooled, *output.features)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 @pytest.mark.parametrize(("seeds", "streams"), SETTINGS)
 def test_outputs_gradients_and_statistics_are_those_of_the_networks_apart(
@@ -87,6 +88,7 @@ def test_outputs_gradients_and_statistics_are_those_of_the_networks_apart(
         close(of_network(together, number, count)[0], network.eval()(images[number * streams // count]).logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "streams"), SETTINGS)
 def test_a_stack_trained_is_its_networks_trained_apart(seeds: list[int], streams: int) -> None:
     count = len(seeds)

@@ -103,6 +103,7 @@ def tried(request: pytest.FixtureRequest, tmp_path: Path, fork: Fork) -> tuple[s
     return request.param, ends, out, err
 
 
+@pytest.mark.slow
 def test_what_reads_needs_no_right_to_write(tried: tuple[str, dict[str, str], str, str]) -> None:
     store, ends, out, err = tried
     refused = (

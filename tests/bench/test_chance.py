@@ -107,6 +107,7 @@ def alone() -> dict[int, dict[str, list[Outcome]]]:
     return {together: outcomes(OTHERS, together) for together in (1, 4)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", WHY)
 @pytest.mark.parametrize("together", [1, 4])
 def test_who_draws_has_no_score_and_the_others_have_theirs(
@@ -126,6 +127,7 @@ def test_what_is_seeded_is_no_chance(how: str) -> None:
     assert {row.status for row in rows} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 4])
 def test_who_draws_late_is_noticed_when_nobody_looks_closely(together: int) -> None:
     rows = outcomes((*OTHERS, Drawer(how="late")), together)["drawer:how=late"]
@@ -160,6 +162,7 @@ class Own(CellSpace):
         return self.network
 
 
+@pytest.mark.slow
 def test_networks_that_drop_features_at_random_have_no_scores() -> None:
     found = outcomes((create("params"), create("plain"), create("kd")), 1, replace(DIGITS, space=Own(Dropped)))
     assert {row.status for row in found["params"]} == {"ok"}

@@ -162,6 +162,7 @@ def teacher():
 """
 
 
+@pytest.mark.slow
 def test_a_teacher_that_computes_otherwise_is_told_and_another_name_keeps_it_apart(
     tmp_path: Path, command: Command
 ) -> None:

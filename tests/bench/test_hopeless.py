@@ -88,6 +88,7 @@ def test_the_last_line_names_a_cell_and_the_commonest_reason(tmp_path: Path, com
     assert cell in ("3", "4", "5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("does", "status"), [("os.kill(os.getpid(), 9)", "error"), ("time.sleep(10**6)", "timeout")])
 def test_a_proxy_that_costs_a_worker_each_time_is_given_up_after_a_few(

@@ -188,6 +188,7 @@ class Drawer(Proxy):
         return student.loss.item() + torch.rand(()).item() + np.random.rand() + random.random() if self.number else True
 
 
+@pytest.mark.slow
 def test_a_proxy_that_draws_does_so_by_the_seed_and_leaves_the_random_states(
     batch: tuple[torch.Tensor, torch.Tensor],
 ) -> None:

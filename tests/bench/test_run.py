@@ -419,7 +419,8 @@ def test_a_pass_that_kills_its_worker_is_the_only_one_lost_of_its_chunk(
     run = bench.runner.pool.run
 
     def dying(job: Any, tasks: Any, workers: int, limit: float | None) -> Iterator[tuple[Any, Any]]:
-        for chunk in tasks:
+        while tasks:  # the driver adds to it
+            chunk = tasks.popleft()
             if any(task.cell == deadly for task in chunk):
                 yield chunk, Died()
             else:

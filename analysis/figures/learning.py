@@ -83,5 +83,4 @@ def _curve(axes: Axes, rows: pd.DataFrame, metric: str, name: str, shade: str, l
     axes.plot(cost, values, color=shade, linestyle=line, marker=marker, markersize=3, label=label, zorder=4)
     if metric == "spearman":
         axes.fill_between(cost, rows[f"{metric}_low"], rows[f"{metric}_high"], color=shade, alpha=0.08, linewidth=0)
-        ring = {"markersize": 8, "markerfacecolor": "none", "markeredgecolor": INK, "linestyle": "none"}
-        axes.plot(cost[ahead], values[ahead], "o", zorder=5, **ring)
+        axes.plot(cost[ahead], values[ahead], "o", markersize=8, markerfacecolor="none", markeredgecolor=INK, zorder=5)

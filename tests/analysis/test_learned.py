@@ -29,6 +29,8 @@ from spaces.nb201.graph import graph_features
 from spaces.nb201.sets import cell_set
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 DIGITS = benchmark("digits")
 CELLS = cell_set("functions")[:60]
 RNG = np.random.default_rng(5)

@@ -2,6 +2,7 @@
 #   make bench PROXY=diswot,nwot BENCH=cifar100 SEEDS=0-2 CELLS=valid LIMIT=500 WORKERS=2 DEVICE=cuda DATA=~/data STORE=mine.sqlite
 #   make bench PROXY=diswot TEACHER=resnet56      make bench PROXY=nwot BENCH=mine MODULE=mine.py AGAINST=labels.csv
 #   make search PROXY=diswot METHODS=evolve,random MAX_PARAMS=50k      make search METHODS=random ACCURACY=distilled
+#   make predict BENCH=cifar10-16px      make predict LABELS=16
 #   make student PROXY=diswot METHOD=evolve MAX_PARAMS=50k SEEDS=0-4      make student PROCESS=FILE   to learn none
 #   make pair BENCH=cifar100 STUDENT=resnet20 LOSSES=vanilla,kd,diswot+,replay EPOCHS=240 DATA=~/data DEVICE=cuda
 #   make bench PROXY=all EXECUTOR=ray ADDRESS=head:6379   on the machines of a Ray cluster
@@ -33,7 +34,7 @@ RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench correlate search student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick test-faults soak fuzz lint format setup wheel sbom audit clean
+.PHONY: help bench correlate search predict student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick test-faults soak fuzz lint format setup wheel sbom audit clean
 
 help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -54,6 +55,10 @@ search: $(VENV)/.search $(EXTRA)  ## find a student with a proxy: Algorithm 1 an
 		$(if $(MAX_FLOPS),--max-flops $(MAX_FLOPS)) $(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(SCORED) $(SCORES)
 	@$(RUN) -m analysis searches --benchmark $(BENCH)
+
+predict: $(VENV)/.core  ## rankings that learn from few labels; make predict LABELS=16: one of all functions, and what to distil next
+	@$(RUN) -m analysis predict --benchmark $(BENCH) $(if $(LABELS),--labels $(LABELS)) \
+		$(if $(WORKERS),--workers $(WORKERS))
 
 student: $(VENV)/.search $(EXTRA) $(WEIGHTS)  ## from a proxy to a distilled student: search, learn a process, distil, report
 	@file=$$($(RUN) -m search student --proxy $(PROXY) --benchmark $(BENCH) $(if $(METHOD),--method $(METHOD)) \

@@ -46,8 +46,8 @@ def search_command(
     methods: Annotated[
         str,
         typer.Argument(
-            help="evolve (DisWOT's Algorithm 1), random, regularised, local, reinforce, tpe, bohb, rank (the whole "
-            "space), several joined by commas, or all; evolve:population=50:top_k=3 sets fields."
+            help="evolve (DisWOT's Algorithm 1), random, regularised, local, reinforce, tpe, bohb, predict, rank (the "
+            "whole space), several joined by commas, or all; evolve:population=50:top_k=3 sets fields."
         ),
     ],
     proxy: Annotated[str, typer.Option(help="Proxy to search by.")] = "diswot",

@@ -175,6 +175,10 @@ class Space(ABC):
         """The architectures of each class, ascending, under its representative."""
         return _members(self, sees)
 
+    def graph_features(self, index: int) -> dict[str, float]:
+        """What can be read off an architecture's graph, by name; nothing where it has none to speak of."""
+        return {}
+
     @abstractmethod
     def builder(self, backbone: str) -> Build:
         """How networks are made."""

@@ -10,7 +10,7 @@ import typer
 
 from common import results as places
 from common.cli import print_table
-from common.options import CELLS, PROXIES
+from common.options import CELLS, PROXIES, Json
 
 
 def recipes_command(
@@ -109,6 +109,7 @@ def figures_command(
     chosen = [named(benchmark).name] if benchmark else []  # before what is slow to import
 
     from analysis.figures.draw import draw_all
+    from analysis.figures.learning import draw_all as draw_learning
     from analysis.figures.process import draw_all as draw_processes
     from analysis.figures.speed import draw_all as draw_speeds
     from analysis.figures.subgraph import draw_all as draw_subgraphs
@@ -131,8 +132,50 @@ def figures_command(
             print(f"wrote {path}")
         for path in draw_subgraphs(each, output=output):
             print(f"wrote {path}")
+        for path in draw_learning(each, output=output) if against == "distilled" else ():
+            print(f"wrote {path}")
     for path in (*draw_processes(output=output), *draw_speeds(output=output)):
         print(f"wrote {path}")
+
+
+def predict_command(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose labels to learn from.")] = "digits",
+    labels: Annotated[
+        int | None, typer.Option(help="Rank all functions by so many labels, drawn by --seed, instead of the study.")
+    ] = None,
+    learner: Annotated[str, typer.Option(help="Of that ranking: ridge, forest, boosting or gp.")] = "gp",
+    features: Annotated[
+        str | None,
+        typer.Option(help="Of that ranking: operations, graph, proxies or all; default: all, where all are scored."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of that ranking: which labels are drawn.")] = 0,
+    draws: Annotated[int, typer.Option(help="Of the study: draws of labels, a divisor of 1,000.")] = 100,
+    workers: Annotated[int | None, typer.Option(help="Processes of the study; default: one for each core.")] = None,
+    scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
+    costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of what is written; default: results/predictions, of a ranking store/.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Rankings that learn from k labels: a study of how good they are, or with --labels one ranking of all functions.
+
+    The study is for `tables` and `figures`; the ranking says what to distil next, too.
+    """
+    from analysis.pages import predict
+    from bench.benchmarks import benchmark as named
+    from common.cli import at_least_one
+    from common.errors import BadUsage
+    from common.pool import cores
+
+    setting = named(benchmark)
+    if labels is None:
+        at_least_one("--workers", workers or 1)
+        if draws < 1 or 1000 % draws:
+            raise BadUsage(f"--draws {draws}: it is no divisor of 1,000")
+        predict.study(setting, scores, costs, draws, workers or cores(), output or places.PREDICTIONS, as_json)
+    else:
+        predict.rank(setting, scores, labels, learner, features, seed, output or places.RANKINGS, as_json)
 
 
 def report_command(
@@ -226,6 +269,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "label-sets": label_sets_command,
     "tables": tables_command,
     "figures": figures_command,
+    "predict": predict_command,
     "report": report_command,
     "proxy-docs": proxy_docs_command,
     "network-docs": network_docs_command,

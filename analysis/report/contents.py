@@ -106,6 +106,7 @@ def _sources(results: Path, setting: Benchmark) -> Sources:
         costs=results / "costs",
         accuracies=results / "accuracies",
         crossings=results / "crossings",
+        predictions=results / "predictions",
         subgraphs=results / "subgraphs",
         stored_spearman={},
     )

@@ -35,6 +35,7 @@ FIGURES = {
     "effects": "Main effect of each operation on each edge on the rank of the label and of a few proxies' scores",
     "samples": "Spearman on random subsets of the labelled cells: median and 95 % of the draws",
     "cost": "Spearman against cost in forward passes a cell; filled: nothing as cheap is better",
+    "learning": "Rankings learned from k labels against their cost, proxies as level lines; ringed: ahead of the best",
 }
 """By the last part of the file's name."""
 

@@ -58,15 +58,18 @@ def spearman_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray
     return quantiles(spearman_draws(scores, labels, groups)[:, 0])
 
 
-def spearman_draws(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def spearman_draws(
+    scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, draws: Sequence[int] | None = None
+) -> np.ndarray:
     """Spearman [RESAMPLES, p] of finite scores [n] or [n, p], by column, with finite labels [n] in each draw.
 
-    The draws are those of `interval`, one for all columns: differences are paired. NaN where a side is constant.
+    The draws are those of `interval`, or those of them that are numbered, one for all columns: differences are paired.
+    NaN where a side is constant.
     Nothing is sorted in a draw: a class drawn m times counts m times in cumulative sums over values sorted once.
     """
     merged = merge(groups, scores, labels)
     *columns, label = [Sorted(column) for column in merged.columns.T]
-    return np.concatenate([_weighted_spearman(columns, label, merged.weights(some)) for some in merged.portions()])
+    return np.concatenate([_weighted_spearman(columns, label, merged.weights(some)) for some in merged.portions(draws)])
 
 
 def seeds_interval(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from analysis.read import costs
 from analysis.read.labels import TABLES, Labels, known_labels, load_labels
 from analysis.read.scores import judged_columns, published
 from analysis.studies import ablation, cell_sets, label_kinds, leaderboard, pairs, reliability, variance
+from analysis.studies.learned import files as learned
 from analysis.studies.searches import finished, judge
 from analysis.tables import ablation as ablation_table
 from analysis.tables import cell_sets as sets_table
@@ -25,12 +26,14 @@ from analysis.tables import distillation, label_sets, recipes, subgraph, teacher
 from analysis.tables import label_kinds as kinds_table
 from analysis.tables import leaderboard as leaderboard_table
 from analysis.tables import pairs as pairs_table
+from analysis.tables import predictions as predictions_table
 from analysis.tables import reliability as reliability_table
 from analysis.tables import searches as searches_table
 from analysis.tables import variance as variance_table
 from analysis.typeset import Table, as_it_stands
 from bench.benchmarks import Benchmark
 from common import results as places
+from common.errors import BadInput
 from common.formats import read_csv, read_json, read_records
 from common.shipped import here_or_shipped
 from distill.recipes import MODES
@@ -48,6 +51,7 @@ class Sources:
     costs: Path = places.COSTS
     accuracies: Path = places.ACCURACIES
     crossings: Path = places.CROSSINGS
+    predictions: Path = places.PREDICTIONS
     subgraphs: Path = places.SUBGRAPHS
     stored_spearman: Mapping[str, float] | None = None
     """Spearman with distilled accuracy, by proxy, as a leaderboard's file has it; None is to be computed."""
@@ -100,6 +104,11 @@ class Sources:
     def cuts(self) -> list[subgraph.Cut]:
         """The finished studies of subgraphs."""
         return subgraph.read(self.name, self.subgraphs)
+
+    @cached_property
+    def learned(self) -> learned.Learned | None:
+        """The study of rankings that learn, where there is one."""
+        return learned.read(self.name, self.predictions)
 
     @property
     def crossed(self) -> dict[str, Any] | None:
@@ -172,6 +181,12 @@ def _sets(sources: Sources) -> pd.DataFrame | None:
     return sets_table.frame(found) if found else None
 
 
+def _learned(sources: Sources) -> learned.Learned:
+    if sources.learned is None:
+        raise BadInput(f"no study of {sources.name} in {sources.predictions}: {learned.AGAIN}")
+    return sources.learned
+
+
 REGISTRY: dict[str, Definition] = {
     **{f"leaderboard-{{}}-{kind}": _leaderboard(kind) for kind in TABLES},
     "kinds-{}": Definition(
@@ -190,6 +205,10 @@ REGISTRY: dict[str, Definition] = {
     ),
     "variance-{}": Definition(
         _variance, lambda frame, sources: variance_table.table(frame, sources.name, sources.crossed)
+    ),
+    "predictions-{}": Definition(
+        lambda sources: sources.learned.rows if sources.learned else None,
+        lambda frame, sources: predictions_table.table(frame, _learned(sources).made),
     ),
     "ablation-{}": Definition(_ablation, lambda frame, sources: ablation_table.table(frame, sources.where)),
     "teachers-{}": Definition(_teachers, lambda frame, sources: teachers.table(frame, sources.where)),

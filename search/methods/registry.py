@@ -7,6 +7,7 @@ from common.spec import create
 from search.methods.base import Method
 from search.methods.baselines import Local, Random, Rank
 from search.methods.evolution import Evolve, Regularised
+from search.methods.predict import Predict
 from search.methods.reinforce import Reinforce
 from search.methods.tpe import BOHB, TPE
 
@@ -19,6 +20,7 @@ METHODS: dict[str, type[Method]] = {
         Local,
         Reinforce,
         TPE,
+        Predict,
         Rank,
     )
 }

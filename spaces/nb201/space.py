@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spaces.nb201 import cell as nb201
-from spaces.nb201 import equivalence
+from spaces.nb201 import equivalence, graph
 from spaces.nb201.cell import EDGES, OPERATIONS, Cell
 from spaces.nb201.sets import SETS, cell_set
 from spaces.space import Build, Space
@@ -52,6 +52,9 @@ class CellSpace(Space):
 
     def members(self, sees: str) -> Mapping[int, tuple[int, ...]]:
         return equivalence.members(sees)
+
+    def graph_features(self, index: int) -> dict[str, float]:
+        return graph.graph_features(nb201.cell_at(index))
 
     def builder(self, backbone: str) -> Build:
         if backbone == "xautodl":

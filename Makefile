@@ -107,8 +107,8 @@ tables: $(VENV)/.core  ## every table, and what README and docs state of them, f
 figures: $(VENV)/.core  ## every figure again, from what is published under results/
 	@$(RUN) -m analysis figures
 
-report: $(VENV)/.report  ## results/report.html, one page that opens from disk, from what is under results/
-	@$(RUN) -m analysis report
+report: $(VENV)/.report  ## results/report.html, one page that opens from disk: what is under results/, and your scores
+	@$(RUN) -m analysis report $(SCORES) $(if $(MODULE),--module $(MODULE))
 
 speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one run; then how time and memory grow
 	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))

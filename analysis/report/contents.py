@@ -13,6 +13,7 @@ from analysis.figures.draw import KINDS
 from analysis.read.columns import label_cells
 from analysis.read.labels import TABLES
 from analysis.report.leaderboards import Leaderboard, leaderboards
+from analysis.report.own import Own, own_of
 from analysis.report.plain import AGAIN, Plain, other_tables
 from analysis.report.scatter import points
 from analysis.report.words import FIGURES
@@ -86,14 +87,18 @@ class Contents:
     inputs: dict[str, str]
 
 
-def contents(results: Path) -> Contents:
-    """Read everything on the page. Raises BadInput where there are no published scores, or a file cannot be read."""
+def contents(results: Path, store: Path | None = None) -> Contents:
+    """Read everything on the page, with what a store has that is not published; its figures are drawn beside it.
+
+    Raises BadInput where there are no published scores, or a file cannot be read.
+    """
     names = sorted(path.parent.name for path in results.glob("scores/*/manifest.json"))
     if not names:
         raise BadInput(f"no published scores in {results / 'scores'}: `python -m bench export` makes them")
     sources = {name: _sources(results, benchmark(name)) for name in names}
     tables = other_tables(results / "tables", sources)
-    sections = [_section(results, each, tables[name]) for name, each in sources.items()]
+    own = {name: own_of(each, store) if store else None for name, each in sources.items()}
+    sections = [_section(results, each, tables[name], own[name]) for name, each in sources.items()]
     labelled_first = sorted(sections, key=lambda section: section.points is None)
     return Contents(labelled_first, tables[""], _inputs(results))
 
@@ -126,7 +131,7 @@ def _cells(sources: Sources, n: int) -> str | None:
     return "another set"
 
 
-def _section(results: Path, sources: Sources, others: list[Plain]) -> Section:
+def _section(results: Path, sources: Sources, others: list[Plain], own: Own | None) -> Section:
     setting, name, accuracies, scores = sources.setting, sources.name, sources.accuracies, sources.scores
     tables = {
         mode: read_table(table_path(name, mode, accuracies))
@@ -138,13 +143,13 @@ def _section(results: Path, sources: Sources, others: list[Plain]) -> Section:
     return Section(
         setting=setting,
         cells=which,
-        boards=leaderboards(results / "tables", sources),
-        points=points(scores, setting, labels, which) if labels and setting.space.cell_based else None,
+        boards=leaderboards(results / "tables", sources, own),
+        points=points(scores, setting, labels, which, own) if labels and setting.space.cell_based else None,
         reliability={kind: reliability(each.by_seed) for kind, each in labels.items()},
         tables=tables,
         recipes=_side_by_side([flat(table.recipe) for table in tables.values()]),
         others=others,
-        figures=_figures(results / "figures", name),
+        figures=_figures([*(results / "figures").glob(f"{name}-*.svg"), *_drawn(own)], name),
         scores=_published(scores / name),
         costs=read_json(costs) if (costs := results / "costs" / f"{name}.json").is_file() else {},
     )
@@ -192,11 +197,18 @@ def _side_by_side(recipes: list[dict[str, str]]) -> list[tuple[str, list[str]]]:
     return [(key, [recipe.get(key, DASH) for recipe in recipes]) for key in keys]
 
 
-def _figures(folder: Path, name: str) -> list[Figure]:
-    """In the order in which they are drawn, distilled before vanilla before gain."""
+def _drawn(own: Own | None) -> list[Path]:
+    """The figures that show the user's scores too, drawn into the store's folder."""
+    if own is None or "distilled" not in own.sources.labels:
+        return []
+    return [path for path in own.draw(own.store.parent / "report") if path.suffix == ".svg"]
+
+
+def _figures(paths: list[Path], name: str) -> list[Figure]:
+    """In the order in which they are drawn, distilled before vanilla before gain; of two of a name the latter."""
     order = [*KINDS, "cost"]
     found = []
-    for path in folder.glob(f"{name}-*.svg"):
+    for path in {path.name: path for path in paths}.values():
         against, _, kind = path.stem.removeprefix(f"{name}-").rpartition("-")
         place = (_place(TABLES, against), against, _place(order, kind), kind)
         caption = FIGURES.get(kind, kind)

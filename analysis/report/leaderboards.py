@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.read.columns import BASELINE
 from analysis.read.labels import TABLES
+from analysis.report.own import MARK, Own
 from analysis.report.plain import AGAIN
 from analysis.report.words import COLUMNS, COUNTS
 from analysis.tables.registry import Sources, board
@@ -32,6 +35,8 @@ class Line:
     proxy: str
     family: str
     values: dict[str, Value]
+    own: bool = False
+    """Whether its scores are the user's, and not published."""
     interval: Interval | None = None
 
 
@@ -47,20 +52,24 @@ class Leaderboard:
     baseline: float | None
 
 
-def leaderboards(folder: Path, sources: Sources) -> list[Leaderboard]:
-    """The leaderboards of a benchmark, `TABLES` first. Raises BadInput for one that cannot be read."""
+def leaderboards(folder: Path, sources: Sources, own: Own | None = None) -> list[Leaderboard]:
+    """The leaderboards of a benchmark, `TABLES` first, with the user's own lines. Raises BadInput for one that cannot
+    be read."""
     prefix = f"leaderboard-{sources.name}-"
     kinds = [path.stem.removeprefix(prefix) for path in sorted(folder.glob(f"{prefix}*.csv"))]
     order = [kind for kind in TABLES if kind in kinds] + [kind for kind in kinds if kind not in TABLES]
-    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind, sources) for kind in order]
+    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind, sources, own) for kind in order]
 
 
-def _leaderboard(path: Path, kind: str, sources: Sources) -> Leaderboard:
+def _leaderboard(path: Path, kind: str, sources: Sources, own: Own | None) -> Leaderboard:
     ends_of = ["spearman_low", "spearman", "spearman_high"]
     frame = read_csv(path, AGAIN, ("proxy", "family", *ends_of))
     with reading(path, AGAIN):
         found = [_line(row) for row in frame.to_dict("records")]
-    ends = frame[ends_of]
+    if own is not None and kind in sources.labels:
+        found += [_line(row, own=True) for row in own.lines(kind).to_dict("records")]
+        found.sort(key=lambda line: -_or(line.values["spearman"].number, -math.inf))
+    ends = pd.DataFrame([[line.values[name].number for name in ends_of] for line in found], dtype=float)
     low, high = float(ends.min().min()), float(ends.max().max())
 
     def at(value: float | None) -> float | None:
@@ -76,10 +85,21 @@ def _leaderboard(path: Path, kind: str, sources: Sources) -> Leaderboard:
     lines = [replace(line, interval=interval(line)) for line in found]
     baseline = next((line.values["spearman"].number for line in lines if line.proxy == BASELINE), None)
     filled = [name for name in COLUMNS if any(line.values[name].number is not None for line in lines)]
-    return Leaderboard(kind, board(frame, sources, kind).caption, filled, lines, at(0.0), at(baseline))
+    caption = board(frame, sources, kind).caption + (_said_of(lines, own) if own else "")
+    return Leaderboard(kind, caption, filled, lines, at(0.0), at(baseline))
 
 
-def _line(row: dict[str, Any]) -> Line:
+def _said_of(lines: list[Line], own: Own) -> str:
+    """Whose the user's lines are, behind a caption."""
+    names = ", ".join(line.proxy for line in lines if line.own)
+    return f" {MARK.capitalize()}: {names}, from {own.store}; stars corrected for these alone." if names else ""
+
+
+def _or(value: float | None, other: float) -> float:
+    return other if value is None else value
+
+
+def _line(row: dict[str, Any], own: bool = False) -> Line:
     def value(name: str) -> Value:
         known = float(row.get(name, math.nan))
         return Value(number(known, 0 if name in COUNTS else 2), known if math.isfinite(known) else None)
@@ -90,4 +110,4 @@ def _line(row: dict[str, Any]) -> Line:
     if float(row.get("over_params_p", math.nan)) < SURE:
         over = values["over_params"]
         values["over_params"] = Value(over.text + "*", over.number)
-    return Line(str(row["proxy"]), str(row["family"]), values)
+    return Line(str(row["proxy"]), str(row["family"]), values, own)

@@ -8,7 +8,7 @@ for (const section of document.querySelectorAll(".benchmark")) {
     scatter?.show(proxy);
     scatter?.plot.scrollIntoView({ block: "nearest" });
   };
-  const best = section.querySelector(".leaderboard tr:has(.pick)")?.dataset.proxy;
-  scatter?.show(best ?? scatter.proxy);
+  const first = [".own", "tr"].map((each) => section.querySelector(`.leaderboard ${each}:has(.pick)`)).find(Boolean);
+  scatter?.show(first?.dataset.proxy ?? scatter.proxy);
   startBoards(section, (kind) => scatter?.judgeBy(kind), pick);
 }

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.read.columns import BASELINE
 from analysis.read.labels import TABLES
+from analysis.report.made import History, Made, of_table
 from analysis.report.own import MARK, Own
 from analysis.report.plain import AGAIN
 from analysis.report.words import COLUMNS, COUNTS
@@ -18,10 +19,14 @@ from analysis.tables.registry import Sources, board
 from analysis.typeset import SURE, Value, between, number
 from common.formats import read_csv, reading
 
+CUT = 0.25
+"""The share of the lines whose intervals may begin left of the scale, so that the others are drawn large enough to be
+told apart."""
+
 
 @dataclass(frozen=True)
 class Interval:
-    """Where low end, value and high end lie on the width of the column, in percent."""
+    """Where low end, value and high end lie on the width of the column, in percent; 0 is also what lies left of it."""
 
     low: float
     value: float
@@ -42,26 +47,28 @@ class Line:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """`columns`: those of `COLUMNS` that hold anything; `zero`, `baseline`: 0 and params on the intervals' scale."""
+    """`columns`: those of `COLUMNS` that hold anything; `ticks`, `baseline`: round numbers and params on the intervals'
+    scale."""
 
     against: str
     caption: str
     columns: list[str]
     lines: list[Line]
-    zero: float | None
+    ticks: list[tuple[float, str]]
     baseline: float | None
+    made: Made
 
 
-def leaderboards(folder: Path, sources: Sources, own: Own | None = None) -> list[Leaderboard]:
+def leaderboards(folder: Path, sources: Sources, history: History, own: Own | None = None) -> list[Leaderboard]:
     """The leaderboards of a benchmark, `TABLES` first, with the user's own lines. Raises BadInput for one that cannot
     be read."""
     prefix = f"leaderboard-{sources.name}-"
     kinds = [path.stem.removeprefix(prefix) for path in sorted(folder.glob(f"{prefix}*.csv"))]
     order = [kind for kind in TABLES if kind in kinds] + [kind for kind in kinds if kind not in TABLES]
-    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind, sources, own) for kind in order]
+    return [_leaderboard(folder / f"{prefix}{kind}.csv", kind, sources, history, own) for kind in order]
 
 
-def _leaderboard(path: Path, kind: str, sources: Sources, own: Own | None) -> Leaderboard:
+def _leaderboard(path: Path, kind: str, sources: Sources, history: History, own: Own | None) -> Leaderboard:
     ends_of = ["spearman_low", "spearman", "spearman_high"]
     frame = read_csv(path, AGAIN, ("proxy", "family", *ends_of))
     with reading(path, AGAIN):
@@ -70,12 +77,12 @@ def _leaderboard(path: Path, kind: str, sources: Sources, own: Own | None) -> Le
         found += [_line(row, own=True) for row in own.lines(kind).to_dict("records")]
         found.sort(key=lambda line: -_or(line.values["spearman"].number, -math.inf))
     ends = pd.DataFrame([[line.values[name].number for name in ends_of] for line in found], dtype=float)
-    low, high = float(ends.min().min()), float(ends.max().max())
+    low, high = float(ends.iloc[:, 0].quantile(CUT)), float(ends.max().max())
 
     def at(value: float | None) -> float | None:
-        if value is None or not low <= value <= high or low == high:
+        if value is None or not value <= high or not low < high:
             return None
-        return round(100 * (value - low) / (high - low), 1)
+        return round(100 * max(0.0, value - low) / (high - low), 1)
 
     def interval(line: Line) -> Interval | None:
         known = [at(line.values[name].number) for name in ends_of]
@@ -86,7 +93,15 @@ def _leaderboard(path: Path, kind: str, sources: Sources, own: Own | None) -> Le
     baseline = next((line.values["spearman"].number for line in lines if line.proxy == BASELINE), None)
     filled = [name for name in COLUMNS if any(line.values[name].number is not None for line in lines)]
     caption = board(frame, sources, kind).caption + (_said_of(lines, own) if own else "")
-    return Leaderboard(kind, caption, filled, lines, at(0.0), at(baseline))
+    ticks = [(place, f"{tick:.1f}") for tick in _ticks(low, high) if (place := at(tick)) is not None]
+    made = history.made(path, of_table(path.stem, sources.name), f"{sources.name}-recipes")
+    return Leaderboard(kind, caption, filled, lines, ticks, at(baseline), made)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Tenths, or halves where they are many, between the ends of a scale."""
+    step = 5 if high - low > 0.8 else 1
+    return [tenth / 10 for tenth in range(-10, 11, step) if low <= tenth / 10 <= high]
 
 
 def _said_of(lines: list[Line], own: Own) -> str:

@@ -1,6 +1,9 @@
 startTheme();
+startContents();
+startFolds();
 const DATA = JSON.parse(document.getElementById("data").textContent);
 for (const table of document.querySelectorAll("table.sortable")) sortable(table);
+if (Object.keys(DATA).length) await startPlotly();
 for (const section of document.querySelectorAll(".benchmark")) {
   const data = DATA[section.dataset.benchmark];
   const scatter = data && new Scatter(section, data, (proxy) => markPicked(section, proxy));
@@ -12,3 +15,4 @@ for (const section of document.querySelectorAll(".benchmark")) {
   scatter?.show(first?.dataset.proxy ?? scatter.proxy);
   startBoards(section, (kind) => scatter?.judgeBy(kind), pick);
 }
+document.documentElement.dataset.ready = "";

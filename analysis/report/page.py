@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from analysis.report.own import MARK
 from analysis.report.words import COLUMNS, WORDS
 from analysis.typeset import number
 from common.errors import BadInput
+from common.files import gzip_bytes
 from common.formats import write_text
 
 HERE = Path(__file__).parent
-SCRIPTS = ("theme.js", "tables.js", "cell.js", "scatter.js", "main.js")
+SCRIPTS = ("theme.js", "contents.js", "tables.js", "cell.js", "scatter.js", "main.js")
 """In the order in which they are joined: one script, one scope."""
 
 
@@ -46,7 +48,7 @@ def render(found: Contents, plotly: str) -> str:
         number=number,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
-        plotly=Markup(plotly),
+        plotly=base64.b64encode(gzip_bytes(plotly.encode())).decode(),
         data=Markup(script_json(data)),
     )
 

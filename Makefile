@@ -112,8 +112,8 @@ tables: $(VENV)/.core  ## every table, and what README and docs state of them, f
 figures: $(VENV)/.core  ## every figure again, from what is published under results/
 	@$(RUN) -m analysis figures
 
-report: $(VENV)/.report  ## results/report.html, one page that opens from disk, from what is under results/
-	@$(RUN) -m analysis report
+report: $(VENV)/.report  ## results/report.html, one page that opens from disk: what is under results/, and your scores
+	@$(RUN) -m analysis report $(SCORES) $(if $(MODULE),--module $(MODULE))
 
 speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one run; then how time and memory grow
 	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
@@ -159,8 +159,8 @@ audit: $(VENV)/.core $(VENV)/.tools  ## known weaknesses of what is installed, a
 	@$(VENV)/tools/bin/pip-audit --strict --skip-editable --path $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 $(VENV)/.core: setup.cfg pyproject.toml constraints.txt
-	@test -x $(RUN) || { $(PYTHON) -c '$(NEW_ENOUGH)' PYTHON=python3.12 && $(PYTHON) -m venv $(VENV); }
-	@$(RUN) -c '$(NEW_ENOUGH)' 'clean, then make PYTHON=python3.12'
+	@$(RUN) -c '$(NEW_ENOUGH)' 2>/dev/null || { $(PYTHON) -c '$(NEW_ENOUGH)' '$(MAKECMDGOALS) PYTHON=python3.12' && \
+		$(PYTHON) -m venv --clear $(VENV); }  # one of an older Python gives way
 	@echo "installing into $(VENV)"
 	@$(RUN) -m pip install -q -c constraints.txt -e .
 	@$(RUN) -m pip install -q --no-deps xautodl==1.0.0  # its own pins cannot be met on Python 3.11

@@ -160,6 +160,12 @@ class ScoreStore:
         """What the run cost."""
         self._database.execute("UPDATE run SET seconds = ?, passes = ? WHERE id = ?", (seconds, passes, run))
 
+    def runs(self, settings: Iterable[int]) -> list[dict[str, Any]]:
+        """What made the scores of settings: the provenance of every run that has a row of them, the first run first."""
+        query = "SELECT provenance FROM run WHERE id IN (SELECT run FROM score WHERE setting = ?) ORDER BY id"
+        found = [text for setting in sorted(settings) for (text,) in self._database.execute(query, (setting,))]
+        return [json.loads(text) for text in dict.fromkeys(found)]
+
     def add(self, run: int, rows: Iterable[Row]) -> None:
         """Write rows in one transaction; `ok` rows that are there already stay as they are."""
         self._database.execute("BEGIN IMMEDIATE")

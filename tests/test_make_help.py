@@ -77,22 +77,32 @@ def test_other_targets_need_the_python_that_help_does_without(folder: Path) -> N
 def test_a_python_that_is_too_old_leaves_nothing_in_the_way_of_a_newer_one(folder: Path) -> None:
     for name in ("setup.cfg", "pyproject.toml", "constraints.txt"):
         (folder / name).touch()
-    old = folder / "python3.10"
-    old.write_text(f"""#!/bin/sh
-case "$1" in
--c) code="import sys; sys.version_info = (3, 10); $2"; shift 2; exec {sys.executable} -c "$code" "$@" ;;
-*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
-esac
-""")
-    old.chmod(0o755)
+    old, new = (stand_in(folder / name, version) for name, version in (("python3.10", 10), ("python3.12", 12)))
     ended = make(folder, "setup", python=str(old))
     assert ended.returncode != 0
-    assert "Python 3.11 or newer is needed: make PYTHON=python3.12\n" in ended.stderr
+    assert "Python 3.11 or newer is needed: make setup PYTHON=python3.12\n" in ended.stderr
     assert not (folder / ".venv").exists()
     subprocess.run([old, "-m", "venv", ".venv"], cwd=folder, check=True)  # as whoever did so by hand
-    ended = make(folder, "setup", python=sys.executable)
-    assert ended.returncode != 0
-    assert "make clean, then make PYTHON=python3.12\n" in ended.stderr
+    ended = make(folder, "setup", python=str(old))
+    assert "Python 3.11 or newer is needed: make setup PYTHON=python3.12\n" in ended.stderr
+    assert (folder / ".venv/bin/python").read_text() == old.read_text()
+    ended = make(folder, "setup", python=str(new))
+    assert "is needed" not in ended.stderr
+    assert ended.stdout == "installing into .venv\n"
+    assert (folder / ".venv/bin/python").read_text() == new.read_text(), "the older one gave way"
+
+
+def stand_in(path: Path, minor: int) -> Path:
+    """A Python that says it is 3.`minor`, whose environments hold a copy of it, and that installs nothing."""
+    path.write_text(f"""#!/bin/sh
+case "$1 $2" in
+-c*) code="import sys; sys.version_info = (3, {minor}); $2"; shift 2; exec {sys.executable} -c "$code" "$@" ;;
+"-m venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+*) exit 7 ;;
+esac
+""")
+    path.chmod(0o755)
+    return path
 
 
 def test_the_quick_tests_are_those_that_are_not_marked_slow() -> None:

@@ -89,8 +89,9 @@ def judged(
     scores: Mapping[str, pd.Series],
     everywhere: Mapping[str, pd.Series] | None = None,
     chosen: Sequence[str] | None = None,
+    also: Sequence[str] = (),
 ) -> Study:
-    """Make a study of scores by cell. `chosen` are by default the `BEST` ones beside `ALWAYS`."""
+    """Make a study of scores by cell. `chosen` are by default the `BEST` ones beside `ALWAYS`, and those `also`."""
     labelled = label_cells(labels, which)
     found = {name: judge(name, [], column, labelled, labels.space) for name, column in sorted(scores.items())}
     ranking = pd.Series({name: result.correlation.spearman for name, result in found.items()})
@@ -109,7 +110,7 @@ def judged(
         dict(scores),
         dict(everywhere or scores),
         {name: found[name] for name in order},
-        [name for name in order if name in chosen],
+        [name for name in order if name in (*chosen, *also)],
     )
 
 

@@ -25,6 +25,9 @@ COLUMN, PAGE = 3.5, 7.0
 INK, ACCENT, MIDDLE, PALE, FAINT = "black", "#0072B2", "#808080", "#c8c8c8", "#e6e6e6"
 """The accent (blue of Okabe and Ito's palette) is of middle lightness, between ink and pale."""
 
+DPI = 200
+"""Pixels of an inch, in PNG files."""
+
 MARKERS = "osD^vPX<>*"
 
 _STYLE: dict[Any, Any] = {
@@ -49,7 +52,7 @@ _STYLE: dict[Any, Any] = {
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.5,
-    "figure.dpi": 200,
+    "figure.dpi": DPI,
     "svg.hashsalt": "diswot-bench",
 }
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench.options import Modules
 from common import results as places
 from common.cli import print_table
 from common.options import CELLS, PROXIES, Json
@@ -62,7 +63,10 @@ def tables_command(
     cells: Annotated[str | None, typer.Option(help=f"{CELLS}; default: what the labels are of.")] = None,
     scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
     costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
-    output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
+    output: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder of the tables; default: {places.TABLES}, against a file {places.OWN_TABLES}."),
+    ] = None,
 ) -> None:
     """Every table from published scores and accuracies: <what>-<benchmark>.csv, .md and .tex (results/README.md)."""
     from bench.benchmarks import benchmark as named
@@ -73,11 +77,13 @@ def tables_command(
     if not settings:
         raise BadInput(f"no published scores in {scores}: `python -m bench export` makes them")
 
+    from analysis.read.labels import TABLES
     from analysis.tables.registry import Sources, write_all, write_distillation, write_leaderboard
     from common.reproducible import keep_memory
     from distill.tables import table_path
 
     keep_memory()
+    output = output or (places.TABLES if against in (None, *TABLES) else places.OWN_TABLES)
 
     for setting in settings:
         sources = Sources(setting, cells, scores, costs)
@@ -100,7 +106,10 @@ def figures_command(
     cells: Annotated[str | None, typer.Option(help=f"{CELLS}; default: what the labels are of.")] = None,
     scores: Annotated[Path, typer.Option(help="Folder of published scores.")] = places.SCORES,
     costs: Annotated[Path, typer.Option(help="Folder of measured costs.")] = places.COSTS,
-    output: Annotated[Path, typer.Option(help="Folder of the figures.")] = places.FIGURES,
+    output: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder of the figures; default: {places.FIGURES}, against a file {places.SCATTERS}."),
+    ] = None,
 ) -> None:
     """Figures from published scores, subgraphs and processes: <benchmark>-<against>-<figure>.svg and .png, ..."""
     from bench.benchmarks import benchmark as named
@@ -113,11 +122,13 @@ def figures_command(
     from analysis.figures.process import draw_all as draw_processes
     from analysis.figures.speed import draw_all as draw_speeds
     from analysis.figures.subgraph import draw_all as draw_subgraphs
-    from analysis.read.labels import load_labels
+    from analysis.read.labels import TABLES, load_labels
     from common.reproducible import keep_memory
     from distill.tables import table_path
 
     keep_memory()
+    own = against not in TABLES
+    output = output or (places.SCATTERS if own else places.FIGURES)
 
     if not benchmark:
         found = sorted(path.parent.name for path in scores.glob("*/manifest.json"))
@@ -130,11 +141,11 @@ def figures_command(
         which = labels.set_of(cells)
         for path in draw_all(named(each), against, labels, which, scores, costs, output, few):
             print(f"wrote {path}")
-        for path in draw_subgraphs(each, output=output):
+        for path in () if own else draw_subgraphs(each, output=output):
             print(f"wrote {path}")
         for path in draw_learning(each, output=output) if against == "distilled" else ():
             print(f"wrote {path}")
-    for path in (*draw_processes(output=output), *draw_speeds(output=output)):
+    for path in () if own else (*draw_processes(output=output), *draw_speeds(output=output)):
         print(f"wrote {path}")
 
 
@@ -183,17 +194,23 @@ def report_command(
         Path, typer.Option(help="Folder with scores, accuracies, costs, tables and figures.")
     ] = places.RESULTS,
     output: Annotated[Path | None, typer.Option(help="The page; default: report.html in that folder.")] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="Your scores, shown beside; default: the store in that folder.")
+    ] = None,
+    proxy_module: Modules = None,
 ) -> None:
-    """One self-contained HTML page of what is stored: leaderboards, scatter plots, figures, recipes, provenance."""
+    """One self-contained HTML page of what is stored: figures, leaderboards, scatter plots, recipes, provenance."""
     from common.errors import BadInput
 
     if not results.is_dir():
         raise BadInput(f"--results {results}: no such folder")
+    if store is not None and not store.is_file():
+        raise BadInput(f"--store {store}: no such file")
 
     from analysis.report import write
 
     path = output or results / "report.html"
-    found = write(results, path)
+    found = write(results, path, store or results / places.SCORE_STORE.relative_to(places.RESULTS))
     names = ", ".join(section.setting.name for section in found.sections)
     print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB): {names}; open it in a browser")
 

@@ -90,6 +90,24 @@ class Findings:
         rows = [dict(zip(HEAD, (one["proxy"], f"{place + 1}", *_row(one)), strict=True)) for place, (_, one) in lines]
         return Typeset(caption, columns, [[row[column] for column in columns] for row in rows])
 
+    def paragraph(self) -> str:
+        """All of it in plain words: who ranks best, beside params, DisWOT and the ceiling, and the gain."""
+        better, worse = self.beyond_params()
+        board = self.board.set_index("proxy")
+
+        def said(name: str) -> str:
+            one = board.loc[name]
+            return f"{number(one['spearman'])} ({between(one['spearman_low'], one['spearman_high'])})"
+
+        return (
+            f"{len(board)} scores of untrained networks rank {self.recipe['cells']:,} random functions of "
+            f"{self.benchmark} by their distilled accuracy, the mean of {len(self.recipe['seeds'])} seeds. Best is "
+            f"{board.index[0]} with Spearman {said(board.index[0])}; counting parameters reaches {said('params')}, "
+            f"DisWOT {said('diswot')}. Beyond doubt, {len(better)} of {len(board) - 1} rank better than counting "
+            f"parameters, and {len(worse)} worse. A proxy that knew the true ranking would reach {self.ceiling}. "
+            f"Distillation itself {self.mean_gain().removeprefix('distillation ')}."
+        )
+
     def in_short(self) -> str:
         """The first of the leaderboard, and those that are always shown."""
         board = self.board.set_index("proxy")["spearman"]

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 from analysis.report.contents import Contents, contents
+from analysis.report.own import MARK
 from analysis.report.words import COLUMNS, WORDS
 from analysis.typeset import number
 from common.errors import BadInput
+from common.files import gzip_bytes
 from common.formats import write_text
 
 HERE = Path(__file__).parent
-SCRIPTS = ("theme.js", "tables.js", "cell.js", "scatter.js", "main.js")
+SCRIPTS = ("theme.js", "contents.js", "tables.js", "cell.js", "scatter.js", "main.js")
 """In the order in which they are joined: one script, one scope."""
 
 
-def write(results: Path, output: Path) -> Contents:
-    """Write the page of what lies under `results`. Raises BadInput for what cannot be read, and without Plotly."""
+def write(results: Path, output: Path, store: Path | None = None) -> Contents:
+    """Write the page of what lies under `results`, and of the user's scores in `store`.
+
+    Raises BadInput for what cannot be read, and without Plotly.
+    """
     plotly = _plotly()
-    found = contents(results)
+    found = contents(results, store)
     write_text(output, render(found, plotly))
     return found
 
@@ -38,10 +44,11 @@ def render(found: Contents, plotly: str) -> str:
         contents=found,
         columns=COLUMNS,
         words=WORDS,
+        mark=MARK,
         number=number,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
-        plotly=Markup(plotly),
+        plotly=base64.b64encode(gzip_bytes(plotly.encode())).decode(),
         data=Markup(script_json(data)),
     )
 

@@ -13,6 +13,7 @@ from analysis.figures.scores import extent
 from analysis.read.columns import label_cells
 from analysis.read.labels import Labels
 from analysis.read.scores import judged_columns, published
+from analysis.report.own import Own
 from bench.benchmarks import Benchmark
 from spaces.nb201.cell import cell_at
 
@@ -20,15 +21,18 @@ DIGITS = 5
 """Significant digits of a score: more than a screen shows."""
 
 
-def points(folder: Path, setting: Benchmark, labels: dict[str, Labels], which: str) -> dict[str, Any]:
+def points(
+    folder: Path, setting: Benchmark, labels: dict[str, Labels], which: str, own: Own | None = None
+) -> dict[str, Any]:
     """Scores and labels of the labelled cells of a set, column by column; null where there is none.
 
     `operations` are six digits a cell, in the order of the official string; `range` is what of a score's axis is
-    shown, as in the figures.
+    shown, as in the figures; `own` marks the user's.
     """
     means = {kind: label_cells(each, which) for kind, each in labels.items()}
     cells = sorted({int(cell) for mean in means.values() for cell in mean.index})
-    columns = judged_columns(published(folder, setting.name), setting, which)
+    columns = own.columns(which) if own else judged_columns(published(folder, setting.name), setting, which)
+    mine = own.names if own else frozenset()
     return {
         "cells": cells,
         "operations": ["".join(map(str, cell_at(cell).operations)) for cell in cells],
@@ -40,7 +44,10 @@ def points(folder: Path, setting: Benchmark, labels: dict[str, Labels], which: s
             }
             for kind, each in labels.items()
         },
-        "proxies": {name: _proxy(columns[name].reindex(cells)) for name in sorted(columns)},
+        "proxies": {
+            name: _proxy(columns[name].reindex(cells)) | ({"own": True} if name in mine else {})
+            for name in sorted(columns)
+        },
     }
 
 

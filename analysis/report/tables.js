@@ -57,7 +57,7 @@ function startBoards(section, onKind, onPick) {
   for (const board of boards) {
     board.addEventListener("click", (event) => {
       const row = event.target.closest("tbody tr");
-      if (row?.querySelector(".pick")) onPick(row.dataset.proxy);
+      if (!event.target.closest("a") && row?.querySelector(".pick")) onPick(row.dataset.proxy);
     });
   }
   choose();

@@ -122,7 +122,7 @@ def corrected_correlation(scores: np.ndarray, labels: np.ndarray, groups: np.nda
         ranks = np.stack([column.ranks(weights) for column in columns])
         products = np.ascontiguousarray((weights * ranks).transpose(2, 0, 1)) @ ranks.transpose(2, 1, 0)
         own = np.sqrt(products.diagonal(axis1=1, axis2=2))
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             found = products / (own[:, :, None] * own[:, None])
             single = found[:, 2:, 2:][:, one, other].mean(axis=1)
             of_mean = np.array([spearman_brown(r, k) for r in single.tolist()])

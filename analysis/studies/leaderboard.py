@@ -22,7 +22,7 @@ from analysis.stats.correlation import seeds_interval
 from analysis.stats.reliability import corrected_correlation
 from analysis.studies.correlate import Result, judge
 from bench.benchmarks import Benchmark
-from common import results
+from common import modules, results
 from proxies import registry
 from proxies.base import Population, Proxy
 from spaces.space import Space
@@ -95,7 +95,19 @@ def lines(
     computed, which takes as long as the rest. `costs`: forward passes by proxy.
     """
     tables = published(folder, benchmark.name)
-    columns = judged_columns(tables, benchmark, which)
+    return judged_lines(tables, judged_columns(tables, benchmark, which), benchmark, labels, which, vanilla, costs)
+
+
+def judged_lines(
+    tables: Mapping[str, pd.DataFrame],
+    columns: Mapping[str, pd.Series],
+    benchmark: Benchmark,
+    labels: Labels,
+    which: str,
+    vanilla: Labels | None = None,
+    costs: Mapping[str, float] | None = None,
+) -> list[Line]:
+    """As `lines`, of any `columns`, `BASELINE` among them: Holm's p is over these. `tables` have their seeds."""
     labelled = label_cells(labels, which)
     beside = None if vanilla is None else label_cells(vanilla, which)
     frame = pd.DataFrame({name: column.reindex(labelled.index) for name, column in columns.items()})
@@ -114,7 +126,7 @@ def lines(
 
 
 def _named(name: str) -> Proxy | Population:
-    (one,) = registry.choose(name)
+    (one,) = registry.choose(name, modules.in_use())
     return one
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -23,7 +26,8 @@ from analysis.read.columns import label_cells
 from analysis.read.labels import load_labels
 from analysis.report import page
 from analysis.report.contents import contents
-from analysis.report.words import COLUMNS, COUNTS
+from analysis.report.made import UNKNOWN, History, made_by_runs, of_table, run_of
+from analysis.report.words import COLUMNS, COUNTS, TABLES, heading, in_words
 from analysis.studies.leaderboard import Line
 from analysis.tables.cell_sets import table as sets_table
 from spaces.nb201.cell import Cell, cell_at
@@ -204,6 +208,10 @@ def test_recipes_scores_figures_and_inputs_are_shown(tree: Element, results: Pat
     (published,) = (table for table in section.all("table") if "fingerprint" in table.one("thead").text)
     assert rows(published)[0] == [
         "nwot",
+        "python -m bench run nwot --benchmark digits --seeds 0-1",
+        UNKNOWN,
+        UNKNOWN,
+        "labels",
         "60",
         "1",
         "7",
@@ -216,8 +224,9 @@ def test_recipes_scores_figures_and_inputs_are_shown(tree: Element, results: Pat
     assert "one abacus" in section.text
     assert "device abacus; torch 9.9" in section.text
     (figure,) = section.all("img")
+    assert str(figure.attributes["alt"]).startswith("Spearman of every proxy with its 95 % interval, best on top")
+    assert str(figure.attributes["alt"]).endswith(" (distilled)")
     assert str(figure.attributes["src"]).startswith("data:image/svg+xml;base64,")
-    assert figure.attributes["alt"]
     files = {row[0] for row in rows(tree.one("section", id="provenance").one("table"))}
     kinds = [f"tables/leaderboard-digits-{kind}.csv" for kind in ("distilled", "vanilla", "gain")]
     assert {*kinds, "accuracies/digits-vanilla.csv.gz", "scores/cifar10/manifest.json"} < files
@@ -227,6 +236,7 @@ def test_recipes_scores_figures_and_inputs_are_shown(tree: Element, results: Pat
 def test_other_tables_stand_where_they_belong(tree: Element) -> None:
     (study,) = tree.one("section", id="digits").all("h3", id="table-study-digits")
     assert study.text == "study"
+    assert tree.one("section", id="digits").one("h3", id="table-sets-digits").text == TABLES["sets"].heading
     (shown,) = (table for table in tree.one("section", id="digits").all("table") if "number" in table.one("thead").text)
     assert rows(shown) == [[HOSTILE, "10"], ["b", "–"]]
     assert [cell.attributes.get("data-sort") for cell in shown.one("tbody").all("td")][1::2] == ["10.0", ""]
@@ -237,7 +247,7 @@ def test_other_tables_stand_where_they_belong(tree: Element) -> None:
 
 def test_a_table_with_a_definition_is_shown_as_it_is_written(tree: Element, results: Path, tmp_path: Path) -> None:
     (heading,) = tree.one("section", id="digits").all("h3", id="table-sets-digits")
-    assert heading.text == "sets"
+    assert heading.text == "The same proxies on other sets of cells"
     shown = tree.one("div", **{"aria-labelledby": "table-sets-digits"}).one("table")
     assert [cell.text for cell in shown.one("thead").all("th")] == ["proxy", "all", "functions"]
     assert rows(shown) == [
@@ -284,6 +294,7 @@ def test_the_page_asks_the_network_for_nothing(tree: Element) -> None:
 
 def test_links_and_names_lead_somewhere(tree: Element) -> None:
     every = [element for tag in ("section", "h2", "h3", "main", "script", "button") for element in tree.all(tag)]
+    every += [element for tag in ("tr", "div") for element in tree.all(tag)]
     ids = [element.attributes["id"] for element in every if "id" in element.attributes]
     assert len(ids) == len(set(ids))
     for link in tree.all("a"):
@@ -316,9 +327,8 @@ def test_plotly_is_in_the_page_once_and_whole(results: Path, tmp_path: Path) -> 
     from plotly.offline import get_plotlyjs
 
     page.write(results, tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert text.count(get_plotlyjs()) == 1
-    assert "</script" not in get_plotlyjs().lower()
+    packed = Tree((tmp_path / "report.html").read_text(encoding="utf-8")).root.one("script", id="plotly").text
+    assert gzip.decompress(base64.b64decode(packed, validate=True)).decode() == get_plotlyjs()
 
 
 def test_the_committed_tables_are_shown_as_their_pages_have_them() -> None:
@@ -356,6 +366,90 @@ def _alike(ours: list[str], theirs: list[str]) -> None:
             assert float(a) == pytest.approx(float(b), abs=1.01 * unit), (one, other)
 
 
+def test_the_committed_page_is_small_and_begins_with_what_was_found(tmp_path: Path) -> None:
+    page.write(ROOT / "results", tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size < 6_000_000
+    tree = Tree((tmp_path / "report.html").read_text(encoding="utf-8")).root
+    (found,) = tree.all("p", **{"class": "result"})
+    board = pd.read_csv(ROOT / "results/tables/leaderboard-cifar10-16px-distilled.csv").set_index("proxy")
+    for name in (board.index[0], "params", "diswot"):
+        one = board.loc[name]
+        low, high = (f"{one[f'spearman_{end}']:.2f}" for end in ("low", "high"))
+        assert f"{one['spearman']:.2f} ({low} to {high})" in found.text
+    assert "3.13 points" in found.text
+    headings = [each.text for each in tree.all("h3")]
+    assert not [text for text in headings if re.search(r"-from|^kinds|^pairs|_", text)], headings
+    for section in tree.all("section", **{"class": "benchmark"}):
+        order = [each.tag for each in walked(section) if each.tag in ("img", "table")]
+        assert (
+            order.index("img") < order.index("table")
+            if "img" in order
+            else section.attributes["id"] == "resnet-cifar100"
+        )
+
+
+def walked(element: Element) -> Iterator[Element]:
+    """All elements inside, in the order of the page."""
+    for each in element.inside:
+        if isinstance(each, Element):
+            yield each
+            yield from walked(each)
+
+
+def test_every_table_figure_and_proxy_says_what_made_it(tree: Element) -> None:
+    for wrapped in ("figure", "div"):
+        for element in tree.all(wrapped):
+            if wrapped == "figure" or element.attributes.get("class") == "board":
+                (made,) = element.all("details", **{"class": "made"})
+                said = [term.text for term in made.all("dt")]
+                assert said[:3] == ["command", "commit", "versions"]
+    section = tree.one("section", id="digits")
+    ids = {row.attributes.get("id") for row in section.all("tr")}
+    scored = {"nwot", "snip", "plain"}
+    for board in section.all("div", **{"class": "board"}):
+        links = {str(link.attributes["href"]) for link in board.all("a", **{"class": "how"})}
+        assert links == {"#digits-scores", *(f"#made-digits-{name}" for name in scored)}
+        assert {f"made-digits-{name}" for name in scored} <= ids
+
+
+def test_the_commit_is_the_one_in_which_a_file_became_what_it_is(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    (tmp_path / "results").mkdir()
+    git("init", "-q")
+    (tmp_path / "constraints.txt").write_text("torch==9.9\nother==1\nnumpy==8\n")
+    commits = []
+    for text in ("a", "b"):
+        for name in ("one file.csv", "both.csv")[text == "b" :]:
+            (tmp_path / "results" / name).write_text(text)
+        git("add", ".")
+        git("commit", "-qm", text)
+        commits.append(git("rev-parse", "HEAD").strip())
+    history = History(tmp_path / "results")
+    made = [history.made(tmp_path / "results" / name, "do", "x") for name in ("one file.csv", "both.csv", "none.csv")]
+    assert [one.commit for one in made] == [*commits, UNKNOWN]
+    assert [one.versions for one in made] == ["torch 9.9, numpy 8"] * 2 + [UNKNOWN]
+    (tmp_path / "results/both.csv").write_text("edited")
+    assert History(tmp_path / "results").made(tmp_path / "results/both.csv", "do").commit == UNKNOWN
+
+
+def test_commands_and_headings_are_made_of_names() -> None:
+    assert run_of("nwot", "digits", ["0", "2", "1"]) == "python -m bench run nwot --benchmark digits --seeds 0-2"
+    assert run_of("kd@best", "digits", ["3"]) == "python -m bench run kd --benchmark digits --teacher best --seeds 3"
+    assert of_table("leaderboard-digits-gain", "digits") == "python -m analysis tables --benchmark digits"
+    assert of_table("label-sets-proxies", "") == of_table("label-sets", "") == "python -m analysis label-sets"
+    assert heading("kinds-digits", "digits") == TABLES["kinds"].heading
+    assert heading("distillation-digits-10527-from-digits", "digits") == (
+        "One student, trained with each loss: cell 10527 of digits, taught by the teacher of digits"
+    )
+    assert in_words("1649-from-digits-softmax-100") == "cell 1649, taught by the teacher of digits"
+    assert in_words("subgraph-channels-41271") == "gates on channels, at most 41,271 parameters"
+    made = made_by_runs([{"commit": "a", "torch": "1"}, {"commit": "a", "torch": "2"}], "do", "")
+    assert (made.commit, made.versions) == ("a", "torch 1; torch 2")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_has_the_contrast_that_wcag_asks_for(theme: str) -> None:
     style = (page.HERE / "style.css").read_text()
@@ -367,7 +461,7 @@ def test_text_has_the_contrast_that_wcag_asks_for(theme: str) -> None:
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    for ink in ("ink", "quiet", "accent"):
+    for ink in ("ink", "quiet", "accent", "mark"):
         for ground in ("paper", "raised", "faint", "accent-soft"):
             light, dark = sorted((luminance(ink), luminance(ground)), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)

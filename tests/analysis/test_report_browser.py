@@ -24,6 +24,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
@@ -64,7 +65,14 @@ class Page:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
         self.driver.get(path.as_uri())
+        if script:
+            WebDriverWait(self.driver, 600).until(
+                lambda _: self.run('return "ready" in document.documentElement.dataset')
+            )
         return self
+
+    def unfold(self) -> None:
+        self.run('for (const each of document.querySelectorAll("details")) each.open = true')
 
     def run(self, script: str, *values: Any) -> Any:
         return self.driver.execute_script(script, *values)
@@ -141,6 +149,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    started.set_script_timeout(600)
+    started.set_page_load_timeout(600)
     yield started
     started.quit()
 
@@ -212,8 +222,9 @@ def test_names_are_sorted_as_text_by_keyboard(page: Page, small: Path) -> None:
 
 def test_other_tables_are_sorted_by_number_too(page: Page, small: Path) -> None:
     page.open(small)
+    page.unfold()
     for name, key, sorted_down in (
-        ("study-digits", "number", ["10 [9, 11]", "9.5*", "–"]),
+        ("study-digits", "number", ["10", "–"]),
         ("other", "count", ["10", "9", "–"]),
     ):
         table = page.one(f'[aria-labelledby="table-{name}"] table')
@@ -364,8 +375,7 @@ def test_the_theme_is_the_systems_until_the_button_is_pressed(page: Page, small:
 def test_the_page_never_scrolls_sideways(page: Page, committed: Path, width: int) -> None:
     page.open(committed, width)
     assert not page.scrolls_sideways()
-    for summary in page.all("summary"):
-        page.run("arguments[0].click()", summary)
+    page.unfold()
     assert not page.scrolls_sideways()
     table = page.one("#digits .board .scroll")
     assert page.run("return arguments[0].scrollWidth > arguments[0].clientWidth", table) or width > 360
@@ -376,8 +386,57 @@ def test_the_page_never_scrolls_sideways(page: Page, committed: Path, width: int
     )
     assert first == pytest.approx(frame, abs=2), "the first column stays"
     boards, scatter = (page.one(f"#digits {each}").rect for each in (".boards", ".scatter"))
-    wide = scatter["x"] >= boards["x"] + boards["width"]
+    wide = boards["x"] >= scatter["x"] + scatter["width"]
     assert wide == (width == 1920), "beside each other where there is room"
+
+
+def test_what_matters_is_in_sight_without_scrolling_sideways(page: Page, committed: Path) -> None:
+    page.open(committed)
+    frame = page.one("#digits .board .scroll").rect
+    for key in ("proxy", "spearman", "interval", "over_params"):
+        cells = page.all(f'#digits .board[data-against="distilled"] [data-key="{key}"]')
+        assert all(cell.rect["x"] + cell.rect["width"] <= frame["x"] + frame["width"] + 1 for cell in cells), key
+    starred = [said for said in page.column("over_params") if said.endswith("*")]
+    assert starred
+    drawn = page.one("#digits .board tbody .interval svg").rect
+    assert drawn["width"] >= 280, "intervals can be compared"
+    heights = page.run('return [...document.querySelectorAll("main > section")].map((each) => each.offsetHeight)')
+    assert max(heights) < 12_000
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_contents_are_a_strip_that_shows_that_it_scrolls_or_stand_at_the_side(
+    page: Page, committed: Path, width: int
+) -> None:
+    page.open(committed, width)
+    more, strip = page.one(".top .more"), page.one(".top nav > ul")
+    if width == 360:
+        assert more.is_displayed()
+        page.run("arguments[0].scrollLeft = arguments[0].scrollWidth", strip)
+        WebDriverWait(page.driver, 600).until(lambda _: not more.is_displayed())
+        return
+    assert not more.is_displayed()
+    side, main = page.one(".top").rect, page.one("#main").rect
+    assert side["x"] + side["width"] <= main["x"] + 1
+    page.run("window.scrollTo(0, 5000)")
+    assert page.run("return arguments[0].getBoundingClientRect().top", page.one(".top")) == 0, "it stays"
+    assert page.one('.top a[href="#digits-boards"]').is_displayed()
+
+
+def test_a_number_leads_to_what_made_it_by_one_click(page: Page, small: Path) -> None:
+    page.open(small)
+    made = page.one("#made-digits-nwot")
+    assert not made.is_displayed()
+    page.run("arguments[0].click()", page.one('#digits .board [data-proxy="nwot"] .how'))
+    WebDriverWait(page.driver, 600).until(lambda _: made.is_displayed())
+    assert "python -m bench run nwot --benchmark digits --seeds 0-1" in made.text
+    assert page.one("#digits select.proxy").get_attribute("value") == "nwot"
+    board = page.one('#digits .board[data-against="distilled"]')
+    board.find_element(By.CSS_SELECTOR, ".made > summary").click()
+    assert "python -m analysis tables --benchmark digits" in board.find_element(By.CSS_SELECTOR, ".made dl").text
+    page.run("arguments[0].click()", board.find_element(By.CSS_SELECTOR, '.made a[href="#digits-recipes"]'))
+    recipes = page.one('[aria-labelledby="digits-recipes"]')
+    WebDriverWait(page.driver, 600).until(lambda _: recipes.is_displayed())
 
 
 def test_the_committed_results_are_all_there(page: Page, committed: Path) -> None:
@@ -396,14 +455,14 @@ def test_the_committed_results_are_all_there(page: Page, committed: Path) -> Non
 def test_the_keyboard_reaches_everything_in_order(page: Page, small: Path) -> None:
     page.open(small)
     page.run("document.activeElement.blur(); window.scrollTo(0, 0)")
-    reached = []
-    for _ in range(120):
+    reached, last = [], page.one("#digits details:has(#digits-scores) > summary")
+    for _ in range(160):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
         reached.append(page.driver.switch_to.active_element)
         assert page.run("return getComputedStyle(arguments[0]).outlineStyle", reached[-1]) != "none" or (
             reached[-1].get_attribute("type") == "radio"
         )
-        if reached[-1].tag_name == "summary":
+        if reached[-1] == last:
             break
     assert reached[0].get_attribute("class") == "skip"
     for wanted in (
@@ -416,6 +475,10 @@ def test_the_keyboard_reaches_everything_in_order(page: Page, small: Path) -> No
         "select.proxy",
         ".index",
         ".step",
+        ".how",
+        "figure .made > summary",
+        ".board .made > summary",
+        ".fold > summary",
     ):
         assert any(element in reached for element in page.all(wanted)), wanted
 

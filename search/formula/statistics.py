@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from probe.network import Probe
 from probe.relus import agreements
@@ -126,10 +128,10 @@ _ONE: dict[str, Callable[[Place], float]] = {
     "gate_square": lambda place: _total(place.gates, torch.square),
 }
 """Of one place: mean |x| and standard deviation of the map; effective rank of its centred Gram matrix [B, B] and of its
-channels' covariance; mean |Pearson| between two images; of the codes x > 0 the share of ones, the mean share of units on
-which two images differ, and log det(A + I) with A the shares on which they agree; of the weights w and the derivatives
-g = dL/dw of all layers there, L the mean cross-entropy, sum |w|, |w|_2, sum |g|, |g|_2, sum |w g|, and the sum
-of squared derivatives in the layers' gates."""
+channels' covariance; mean |Pearson| between two images; of the codes x > 0 the share of ones, the mean share of units
+on which two images differ, and log det(A + I) with A the shares on which they agree; of the weights w and the
+derivatives g = dL/dw of all layers there, L the mean cross-entropy, sum |w|, |w|_2, sum |g|, |g|_2, sum |w g|, and the
+sum of squared derivatives in the layers' gates."""
 
 _BOTH: dict[str, Callable[[Place, Place], float]] = {
     "gram_distance": lambda s, t: (_scaled(s.gram) - _scaled(t.gram)).norm().item(),
@@ -189,8 +191,8 @@ def _positions(network: Probe) -> dict[str, int]:
     sides = [features.shape[-1] for features in network.features]
     found = dict.fromkeys(network.weights, len(POSITIONS) - 1)
     names = {parameter: name for name, parameter in network.network.named_parameters()}
-    blocks = zip(network.network.blocks, network.blocks, strict=True)
-    for number, (block, features) in enumerate(blocks):
+    blocks = cast("list[nn.Module]", network.network.blocks)
+    for number, (block, features) in enumerate(zip(blocks, network.blocks, strict=True)):
         if features.shape[-1] not in sides:
             raise NotApplicable(f"block {number} puts out a map that is as large as no stage's")
         position = 1 + sides.index(features.shape[-1]) if number else 0

@@ -100,9 +100,7 @@ class FormulaStore:
 
     def statistics(self, benchmark: str, seed: int) -> list[Sweep]:
         """The sweeps of a benchmark and seed, latest first. Raises BadInput for what no sweep writes."""
-        query = (
-            "SELECT id, fingerprint, record, teacher FROM sweep WHERE benchmark = ? AND seed = ? ORDER BY id DESC"
-        )
+        query = "SELECT id, fingerprint, record, teacher FROM sweep WHERE benchmark = ? AND seed = ? ORDER BY id DESC"
         found = []
         for number, fingerprint, record, teacher in self._database.execute(query, (benchmark, seed)).fetchall():
             rows = self._database.execute("SELECT cell, numbers FROM statistic WHERE sweep = ?", (number,))
@@ -129,9 +127,7 @@ class FormulaStore:
 
     def judged(self, search: int) -> list[list[Judged]]:
         """All that a search has judged, by generation."""
-        query = (
-            "SELECT generation, formula, verdict, fitness FROM judged WHERE search = ? ORDER BY generation, place"
-        )
+        query = "SELECT generation, formula, verdict, fitness FROM judged WHERE search = ? ORDER BY generation, place"
         found: list[list[Judged]] = []
         for generation, *row in self._database.execute(query, (search,)):
             if generation == len(found):
@@ -155,4 +151,3 @@ class FormulaStore:
 
 def _bytes(numbers: np.ndarray) -> bytes:
     return np.ascontiguousarray(numbers, "<f4").tobytes()
-

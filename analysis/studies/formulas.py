@@ -1,0 +1,243 @@
+"""Formulas that a search has found (`search/formula/`), judged where it has not looked, beside hand-made proxies.
+
+A formula was chosen for ranking one half of the functions with some seeds of the statistics. What it is worth is told
+by the other half, by other seeds, and by other benchmarks; what searching alone finds by the control.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.read.columns import BASELINE
+from analysis.read.scores import judged_columns, published
+from analysis.stats.comparison import over, spearman
+from analysis.stats.correlation import spearman_interval
+from bench.benchmarks import Benchmark, names
+from bench.benchmarks import benchmark as named
+from common import results
+from common.errors import BadInput
+from common.formats import reading
+from common.shipped import here_or_shipped
+from distill.tables import table_path
+from search.formula.halves import halves, shuffled
+from search.formula.records import AGAIN, CONTROL, FOLDER, read
+from search.trained import labelled
+
+PROXY = "proxy"
+"""The kind of what nobody searched for."""
+BEST = 3
+"""Hand-made proxies that are shown, beside params: those that rank the other half best."""
+_FORMULA = "the formula"
+SURE = 0.05
+
+
+class Rho(NamedTuple):
+    """A Spearman correlation, or a difference of two, with its 95 % interval; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+NONE = Rho(math.nan, math.nan, math.nan)
+
+
+class Beside(NamedTuple):
+    """A formula beside all hand-made proxies on the same functions: its Spearman less that of the best of them, with
+    Holm's p over all of them, and how many of them it ranks better than, beyond doubt."""
+
+    best: str
+    over: Rho
+    p: float
+    beaten: int
+    proxies: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A `Judged` is a formula or a proxy on the searched half (`searched`) and on the other with the seeds that were
+    searched by (`other`) and with the others (`seeds`); a control is held against its shuffled labels. `beside` is on
+    the other half, means over all seeds; `elsewhere` has other benchmarks by name, means over all seeds."""
+
+    kind: str
+    run: float
+    name: str
+    size: float
+    judged: float
+    searched: Rho
+    other: Rho
+    seeds: Rho
+    beside: Beside | None
+    elsewhere: Mapping[str, tuple[Rho, Beside | None]]
+
+
+@dataclass(frozen=True)
+class _Functions:
+    """Labelled functions of a benchmark, and the scores of hand-made proxies, all seeds' means."""
+
+    setting: Benchmark
+    labels: pd.Series
+    proxies: pd.DataFrame
+
+    def rho(self, values: pd.Series, labels: pd.Series | None = None) -> Rho:
+        """Of values by cell with these labels, the functions' own unless told, on the cells that have both."""
+        given = self.labels if labels is None else labels.reindex(self.labels.index)
+        both = pd.DataFrame({"value": values.reindex(given.index), "label": given}, dtype=float)
+        both = both[np.isfinite(both).all(axis=1)]
+        found = both["value"].to_numpy(), both["label"].to_numpy()
+        value = spearman(*found)
+        return NONE if math.isnan(value) else Rho(value, *spearman_interval(*found, self.groups(both.index)))
+
+    def groups(self, cells: pd.Index) -> np.ndarray:
+        """The classes of cells."""
+        return np.array(self.setting.space.representatives("function"))[cells.to_numpy(dtype=int)]
+
+    def of(self, cells: Sequence[int]) -> _Functions:
+        """Some of them."""
+        return _Functions(self.setting, self.labels.reindex(cells).dropna(), self.proxies.reindex(cells))
+
+    def best(self) -> list[str]:
+        """The hand-made proxies, the highest Spearman first."""
+        found = {str(name): self.rho(column).value for name, column in self.proxies.items()}
+        return sorted((name for name, rho in found.items() if not math.isnan(rho)), key=lambda name: -found[name])
+
+    def beside(self, values: pd.Series) -> Beside | None:
+        """A formula beside the proxies; None where there are none, or its values do not rank."""
+        ranked = self.best()
+        if not ranked or math.isnan(self.rho(values).value):
+            return None
+        frame = self.proxies[ranked].assign(**{_FORMULA: values.reindex(self.proxies.index)})
+        frame = frame.reindex(self.labels.index)
+        found = over(_FORMULA, frame, self.labels, self.groups(self.labels.index))
+        best = found[ranked[0]]
+        beaten = sum(one.high < 0 and one.p_holm < SURE for one in found.values())
+        return Beside(ranked[0], Rho(-best.difference, -best.high, -best.low), best.p_holm, beaten, len(found))
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A finished search on a benchmark, with all that it is judged by."""
+
+    setting: Benchmark
+    values: pd.DataFrame
+    searched_by: list[int]
+    """The seeds of statistics that the search saw."""
+    scores: Path
+    whole: _Functions
+    elsewhere: dict[str, _Functions]
+
+    @cached_property
+    def halves(self) -> tuple[_Functions, _Functions]:
+        """The searched half and the other."""
+        searched, other = halves([*self.whole.labels.index], self.setting)
+        return self.whole.of(searched), self.whole.of(other)
+
+    @cached_property
+    def other_seeds(self) -> list[int]:
+        """Those that the search did not see."""
+        own = self.values.loc[self.values["benchmark"] == self.setting.name, "seed"]
+        return sorted(set(own) - set(self.searched_by))
+
+    @cached_property
+    def proxies(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Scores of hand-made proxies, means over the seeds that were searched by, and over the others."""
+        return tuple(_columns(self.setting, self.scores, seeds) for seeds in (self.searched_by, self.other_seeds))  # type: ignore[return-value]
+
+    def formula(self, row: Mapping[str, Any]) -> Judged:
+        """Judge one that was found, is of a control, or was given."""
+        own = self.values[self.values["number"] == row["number"]]
+        by_seed, is_control = _by_seed(own, self.setting.name), row["kind"] == CONTROL
+        labels = self._shuffled(int(row["run"])) if is_control else self.whole.labels
+        searched, other = self.halves
+        seen, unseen = by_seed[self.searched_by].mean(axis=1), by_seed[self.other_seeds].mean(axis=1)
+        return Judged(
+            kind=str(row["kind"]),
+            run=float(row["run"]),
+            name=str(row["formula"]),
+            size=float(row["size"]),
+            judged=float(row["judged"]),
+            searched=searched.rho(seen, labels),
+            other=other.rho(seen, labels),
+            seeds=other.rho(unseen, labels),
+            beside=None if is_control else other.beside(by_seed.mean(axis=1)),
+            elsewhere={} if is_control else {name: _there(own, name, each) for name, each in self.elsewhere.items()},
+        )
+
+    def _shuffled(self, run: int) -> pd.Series:
+        return pd.Series(shuffled(self.whole.labels.to_dict(), run))
+
+    def proxy(self, name: str) -> Judged:
+        """Judge a hand-made proxy on the same functions."""
+        searched, other = self.halves
+        seen, unseen = (columns[name] for columns in self.proxies)
+        there = {
+            where: (each.rho(each.proxies[name]), None)
+            for where, each in self.elsewhere.items()
+            if name in each.proxies
+        }
+        return Judged(
+            PROXY,
+            math.nan,
+            name,
+            math.nan,
+            math.nan,
+            searched.rho(seen),
+            other.rho(seen),
+            other.rho(unseen) if self.other_seeds else NONE,
+            None,
+            there,
+        )
+
+
+def judge(
+    setting: Benchmark, folder: Path = FOLDER, scores: Path = results.SCORES, accuracies: Path = results.ACCURACIES
+) -> list[Judged]:
+    """Judge the formulas found on a benchmark, then params and the best proxies. Raises BadInput, also where the labels
+    are no longer those that were searched by."""
+    formulas, values, settings = read(setting.name, folder)
+    if labelled(setting, accuracies).recipe_hash != settings["labels"].get("recipe_hash"):
+        raise BadInput(f"{folder / setting.name}.json was searched by labels of another recipe: {AGAIN}")
+    others = [name for name in values["benchmark"].unique() if name != setting.name and name in names()]
+    elsewhere = {
+        name: _functions(named(name), scores, accuracies)
+        for name in others
+        if here_or_shipped(table_path(name, "distilled", accuracies)).is_file()
+    }
+    whole = _functions(setting, scores, accuracies)
+    study = _Study(setting, values, [int(seed) for seed in settings["seeds"]], scores, whole, elsewhere)
+    with reading(folder / f"{setting.name}-values.csv.gz", AGAIN):
+        found = [study.formula(row) for row in formulas.to_dict("records")]
+    best = [name for name in study.halves[1].best() if name != BASELINE]
+    return found + [study.proxy(name) for name in (BASELINE, *best[:BEST])]
+
+
+def _there(own: pd.DataFrame, name: str, functions: _Functions) -> tuple[Rho, Beside | None]:
+    values = _by_seed(own, name).mean(axis=1)
+    return functions.rho(values), functions.beside(values)
+
+
+def _by_seed(values: pd.DataFrame, benchmark: str) -> pd.DataFrame:
+    """A formula's values on a benchmark by cell and seed, of the cells that have a finite one with each seed."""
+    own = values[values["benchmark"] == benchmark].pivot(index="cell", columns="seed", values="value").astype(float)
+    return own[np.isfinite(own).all(axis=1)]
+
+
+def _functions(setting: Benchmark, scores: Path, accuracies: Path) -> _Functions:
+    """The labelled functions of a benchmark. Raises BadInput."""
+    labels = pd.Series(labelled(setting, accuracies).accuracy)
+    return _Functions(setting, labels, _columns(setting, scores, []).reindex(labels.index))
+
+
+def _columns(setting: Benchmark, scores: Path, seeds: Sequence[int]) -> pd.DataFrame:
+    """Mean scores of functions over these seeds; over all that there are of proxies that lack them, or of no seeds."""
+    tables = published(scores, setting.name)
+    chosen = {name: table[[*seeds]] if seeds and set(seeds) <= set(table) else table for name, table in tables.items()}
+    return pd.DataFrame(judged_columns(chosen, setting, "functions"))

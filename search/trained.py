@@ -65,8 +65,8 @@ def read(which: str, benchmark: Benchmark, seeds: Sequence[int]) -> Trained:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A `Labelled` holds mean test accuracy over all seeds by cell, of the cells that have every seed: what leaderboards
-    judge by, for a search that is to see some of the cells and to be judged on the others."""
+    """A `Labelled` holds mean test accuracy over all seeds by cell, of the cells that have every seed: what
+    leaderboards judge by, for a search that is to see some of the cells and to be judged on the others."""
 
     accuracy: dict[int, float]
     seeds: list[int]

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.read.columns import BASELINE
+from analysis.read.columns import BASELINE, label_cells
+from analysis.read.labels import load_labels
 from analysis.read.scores import judged_columns, published
 from analysis.stats.comparison import over, spearman
 from analysis.stats.correlation import spearman_interval
@@ -104,22 +105,26 @@ class _Functions:
         """Some of them."""
         return _Functions(self.setting, self.labels.reindex(cells).dropna(), self.proxies.reindex(cells))
 
+    @cached_property
     def best(self) -> list[str]:
         """The hand-made proxies, the highest Spearman first."""
-        found = {str(name): self.rho(column).value for name, column in self.proxies.items()}
+        found = {str(name): self._spearman(column) for name, column in self.proxies.items()}
         return sorted((name for name, rho in found.items() if not math.isnan(rho)), key=lambda name: -found[name])
+
+    def _spearman(self, values: pd.Series) -> float:
+        both = pd.DataFrame({"value": values, "label": self.labels}).dropna()
+        return spearman(both["value"].to_numpy(), both["label"].to_numpy())
 
     def beside(self, values: pd.Series) -> Beside | None:
         """A formula beside the proxies; None where there are none, or its values do not rank."""
-        ranked = self.best()
-        if not ranked or math.isnan(self.rho(values).value):
+        own = values.reindex(self.labels.index)
+        if not self.best or math.isnan(self._spearman(own)):
             return None
-        frame = self.proxies[ranked].assign(**{_FORMULA: values.reindex(self.proxies.index)})
-        frame = frame.reindex(self.labels.index)
+        frame = self.proxies[self.best].reindex(self.labels.index).assign(**{_FORMULA: own})
         found = over(_FORMULA, frame, self.labels, self.groups(self.labels.index))
-        best = found[ranked[0]]
+        best = found[self.best[0]]
         beaten = sum(one.high < 0 and one.p_holm < SURE for one in found.values())
-        return Beside(ranked[0], Rho(-best.difference, -best.high, -best.low), best.p_holm, beaten, len(found))
+        return Beside(self.best[0], Rho(-best.difference, -best.high, -best.low), best.p_holm, beaten, len(found))
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,8 @@ class _Study:
     @cached_property
     def proxies(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Scores of hand-made proxies, means over the seeds that were searched by, and over the others."""
-        return tuple(_columns(self.setting, self.scores, seeds) for seeds in (self.searched_by, self.other_seeds))  # type: ignore[return-value]
+        seen = _columns(self.setting, self.scores, self.searched_by)
+        return seen, _columns(self.setting, self.scores, self.other_seeds)
 
     def formula(self, row: Mapping[str, Any]) -> Judged:
         """Judge one that was found, is of a control, or was given."""
@@ -198,24 +204,29 @@ class _Study:
 
 
 def judge(
-    setting: Benchmark, folder: Path = FOLDER, scores: Path = results.SCORES, accuracies: Path = results.ACCURACIES
+    setting: Benchmark,
+    folder: Path = FOLDER,
+    scores: Path = results.SCORES,
+    accuracies: Path = results.ACCURACIES,
+    further: Mapping[str, str] | None = None,
 ) -> list[Judged]:
-    """Judge the formulas found on a benchmark, then params and the best proxies. Raises BadInput, also where the labels
-    are no longer those that were searched by."""
+    """Judge the formulas found on a benchmark, then params and the best proxies; `further` are files of labels by the
+    benchmark that they are of. Raises BadInput, also where the labels are no longer those that were searched by."""
     formulas, values, settings = read(setting.name, folder)
     if labelled(setting, accuracies).recipe_hash != settings["labels"].get("recipe_hash"):
         raise BadInput(f"{folder / setting.name}.json was searched by labels of another recipe: {AGAIN}")
-    others = [name for name in values["benchmark"].unique() if name != setting.name and name in names()]
     elsewhere = {
         name: _functions(named(name), scores, accuracies)
-        for name in others
-        if here_or_shipped(table_path(name, "distilled", accuracies)).is_file()
+        for name in values["benchmark"].unique()
+        if name != setting.name and name in names() and _has_labels(name, accuracies)
     }
+    for name, file in (further or {}).items():
+        elsewhere[name] = _by_file(named(name), scores, file)
     whole = _functions(setting, scores, accuracies)
     study = _Study(setting, values, [int(seed) for seed in settings["seeds"]], scores, whole, elsewhere)
     with reading(folder / f"{setting.name}-values.csv.gz", AGAIN):
         found = [study.formula(row) for row in formulas.to_dict("records")]
-    best = [name for name in study.halves[1].best() if name != BASELINE]
+    best = [name for name in study.halves[1].best if name != BASELINE]
     return found + [study.proxy(name) for name in (BASELINE, *best[:BEST])]
 
 
@@ -236,8 +247,18 @@ def _functions(setting: Benchmark, scores: Path, accuracies: Path) -> _Functions
     return _Functions(setting, labels, _columns(setting, scores, []).reindex(labels.index))
 
 
+def _has_labels(benchmark: str, accuracies: Path) -> bool:
+    return here_or_shipped(table_path(benchmark, "distilled", accuracies)).is_file()
+
+
+def _by_file(setting: Benchmark, scores: Path, file: str) -> _Functions:
+    """Functions of a benchmark with the labels in a file. Raises BadInput."""
+    labels = label_cells(load_labels(file, setting.name), "functions")
+    return _Functions(setting, labels, _columns(setting, scores, []).reindex(labels.index))
+
+
 def _columns(setting: Benchmark, scores: Path, seeds: Sequence[int]) -> pd.DataFrame:
     """Mean scores of functions over these seeds; over all that there are of proxies that lack them, or of no seeds."""
-    tables = published(scores, setting.name)
+    tables = published(scores, setting.name) if here_or_shipped(scores / setting.name).is_dir() else {}
     chosen = {name: table[[*seeds]] if seeds and set(seeds) <= set(table) else table for name, table in tables.items()}
     return pd.DataFrame(judged_columns(chosen, setting, "functions"))

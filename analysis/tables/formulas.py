@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from analysis.studies.formulas import Beside, Judged, Rho
+from analysis.studies.formulas import NONE, Beside, Judged, Rho
 from analysis.typeset import Column, Row, Table, between, estimated, number, whole, words
 from search.formula.records import CONTROL, FOUND
-
-NONE = Rho(*[float("nan")] * 3)
 
 
 def frame(found: Sequence[Judged]) -> pd.DataFrame:
@@ -35,10 +34,9 @@ def _numbers(name: str, rho: Rho) -> dict[str, float]:
 
 
 def _beside(prefix: str, beside: Beside | None) -> dict[str, Any]:
-    if beside is None:
-        beside = Beside("", NONE, *[float("nan")] * 3)
-    row = {f"{prefix}best": beside.best, **_numbers(f"{prefix}over", beside.over), f"{prefix}over_p": beside.p}
-    return row | {f"{prefix}beaten": beside.beaten, f"{prefix}proxies": beside.proxies}
+    best, over, p, *counts = beside or ("", NONE, math.nan, math.nan, math.nan)
+    row = {f"{prefix}best": best, **_numbers(f"{prefix}over", over), f"{prefix}over_p": p}
+    return row | dict(zip((f"{prefix}beaten", f"{prefix}proxies"), counts, strict=True))
 
 
 def table(frame: pd.DataFrame, where: str) -> Table:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from search.formula.expression import Formula
 from search.formula.names import STUDENT, TEACHER
@@ -68,7 +67,9 @@ class Spearman:
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Mean ranks less their mean, over their standard deviation; zeros of values that are all equal."""
-    ranks = stats.rankdata(values)
+    from scipy.stats import rankdata  # imported late: a word that is refused need not wait for it
+
+    ranks = rankdata(values)
     ranks = ranks - ranks.mean()
     spread = ranks.std()
     return ranks / spread if spread > 0 else ranks
@@ -81,7 +82,9 @@ class Kendall:
         self._labels = labels
 
     def __call__(self, values: np.ndarray) -> float:
-        return float(stats.kendalltau(values, self._labels).statistic)
+        from scipy.stats import kendalltau
+
+        return float(kendalltau(values, self._labels).statistic)
 
 
 FITNESS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], float]]] = {"spearman": Spearman, "kendall": Kendall}

@@ -142,7 +142,7 @@ class Study:
     def _on(self, cells: Sequence[int], formula: Formula, kind: str, run: int) -> float:
         """Fitness on these functions, those left out that the formula has no value of."""
         values = mean_values(self._seen(cells), formula)
-        there = np.flatnonzero(np.isfinite(values))
+        there = np.flatnonzero(np.isfinite(values)).tolist()
         return self._fitness([cells[at] for at in there], kind, run)(values[there])
 
     # -- values everywhere

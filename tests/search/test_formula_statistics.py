@@ -16,6 +16,7 @@ from search.formula.names import OF_BOTH, OF_ONE, POSITIONS
 from search.formula.statistics import Statistics
 
 STATISTICS = Statistics()
+SUMS = ("weight_l1", "weight_l2", "gradient_l1", "gradient_l2", "product_l1")
 POSITION = {"stem": 0, "cells.0": 1, "cells.1": 2, "cells.2": 2, "cells.3": 3, "cells.4": 3, "classifier": 4}
 """Of the small students, one cell a stage and the reduction in front of it."""
 
@@ -65,9 +66,7 @@ def of_layers(network: Probe) -> list[dict[str, float]]:
     model = network.network
     model.zero_grad()
     cross_entropy(model(network.images).logits, network.labels).backward()
-    found = [
-        dict.fromkeys(("weight_l1", "weight_l2", "gradient_l1", "gradient_l2", "product_l1"), 0.0) for _ in range(5)
-    ]
+    found = [dict.fromkeys(SUMS, 0.0) for _ in range(5)]
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
             w, g = weight.detach().double().numpy(), np.zeros(tuple(weight.shape))

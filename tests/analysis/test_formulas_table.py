@@ -75,7 +75,7 @@ def test_formulas_stand_beside_the_proxies_of_the_same_functions(found: Path) ->
     control = next(one for one in judged if one.kind == "control")
     assert (control.beside, control.elsewhere) == (None, {})
     proxies = {one.name: one for one in judged if one.kind == "proxy"}
-    assert list(proxies)[0] == "params"
+    assert next(iter(proxies)) == "params"
     expected = stats.spearmanr(scores()["snip"].loc[other, 0], labels[other]).statistic
     assert proxies["snip"].other.value == pytest.approx(expected)
 

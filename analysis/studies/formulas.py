@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.read.columns import BASELINE, label_cells
 from analysis.read.labels import load_labels
 from analysis.read.scores import judged_columns, published
-from analysis.stats.comparison import over, spearman
+from analysis.stats.comparison import Difference, holm, over, spearman
 from analysis.stats.correlation import spearman_interval
 from bench.benchmarks import Benchmark, names
 from bench.benchmarks import benchmark as named
@@ -53,7 +53,7 @@ NONE = Rho(math.nan, math.nan, math.nan)
 
 class Beside(NamedTuple):
     """A formula beside all hand-made proxies on the same functions: its Spearman less that of the best of them, with
-    Holm's p over all of them, and how many of them it ranks better than, beyond doubt."""
+    Holm's p over all of them and all formulas, and how many of them it ranks better than, beyond doubt."""
 
     best: str
     over: Rho
@@ -115,16 +115,27 @@ class _Functions:
         both = pd.DataFrame({"value": values, "label": self.labels}).dropna()
         return spearman(both["value"].to_numpy(), both["label"].to_numpy())
 
-    def beside(self, values: pd.Series) -> Beside | None:
-        """A formula beside the proxies; None where there are none, or its values do not rank."""
+    def beside(self, formulas: Mapping[int, pd.Series]) -> dict[int, Beside]:
+        """Formulas, by number, beside the proxies; without those whose values do not rank, or where there are none."""
+        tested = {number: found for number, values in formulas.items() if (found := self._over(values))}
+        corrected = iter(holm(np.array([one.p_value for found in tested.values() for one in found])))
+        return {
+            number: self._summed_up([replace(one, p_holm=float(next(corrected))) for one in found])
+            for number, found in tested.items()
+        }
+
+    def _over(self, values: pd.Series) -> list[Difference]:
+        """Each proxy minus a formula, the best proxy first."""
         own = values.reindex(self.labels.index)
         if not self.best or math.isnan(self._spearman(own)):
-            return None
+            return []
         frame = self.proxies[self.best].reindex(self.labels.index).assign(**{_FORMULA: own})
-        found = over(_FORMULA, frame, self.labels, self.groups(self.labels.index))
-        best = found[self.best[0]]
-        beaten = sum(one.high < 0 and one.p_holm < SURE for one in found.values())
-        return Beside(self.best[0], Rho(-best.difference, -best.high, -best.low), best.p_holm, beaten, len(found))
+        return [*over(_FORMULA, frame, self.labels, self.groups(self.labels.index)).values()]
+
+    def _summed_up(self, found: Sequence[Difference]) -> Beside:
+        best = next(one for one in found if one.a == self.best[0])
+        beaten = sum(one.high < 0 and one.p_holm < SURE for one in found)
+        return Beside(best.a, Rho(-best.difference, -best.high, -best.low), best.p_holm, beaten, len(found))
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,8 @@ class _Study:
     """A finished search on a benchmark, with all that it is judged by."""
 
     setting: Benchmark
+    numbers: list[int]
+    """Those of formulas that are no control's."""
     values: pd.DataFrame
     searched_by: list[int]
     """The seeds of statistics that the search saw."""
@@ -173,9 +186,26 @@ class _Study:
             searched=searched.rho(seen, labels),
             other=other.rho(seen, labels),
             seeds=other.rho(unseen, labels),
-            beside=None if is_control else other.beside(by_seed.mean(axis=1)),
-            elsewhere={} if is_control else {name: _there(own, name, each) for name, each in self.elsewhere.items()},
+            beside=self.besides[self.setting.name].get(row["number"]),
+            elsewhere={} if is_control else {name: self._there(row["number"], name) for name in self.elsewhere},
         )
+
+    @cached_property
+    def besides(self) -> dict[str, dict[int, Beside]]:
+        """By benchmark all formulas but those of controls beside the proxies; of the benchmark itself on the other
+        half."""
+        places = {self.setting.name: self.halves[1], **self.elsewhere}
+        return {
+            name: functions.beside({number: self._mean(number, name) for number in self.numbers})
+            for name, functions in places.items()
+        }
+
+    def _mean(self, number: int, benchmark: str) -> pd.Series:
+        """A formula's values, means over all seeds."""
+        return _by_seed(self.values[self.values["number"] == number], benchmark).mean(axis=1)
+
+    def _there(self, number: int, benchmark: str) -> tuple[Rho, Beside | None]:
+        return self.elsewhere[benchmark].rho(self._mean(number, benchmark)), self.besides[benchmark].get(number)
 
     def _shuffled(self, run: int) -> pd.Series:
         return pd.Series(shuffled(self.whole.labels.to_dict(), run))
@@ -223,16 +253,12 @@ def judge(
     for name, file in (further or {}).items():
         elsewhere[name] = _by_file(named(name), scores, file)
     whole = _functions(setting, scores, accuracies)
-    study = _Study(setting, values, [int(seed) for seed in settings["seeds"]], scores, whole, elsewhere)
+    numbers = [int(number) for number in formulas.loc[formulas["kind"] != CONTROL, "number"]]
+    study = _Study(setting, numbers, values, [int(seed) for seed in settings["seeds"]], scores, whole, elsewhere)
     with reading(folder / f"{setting.name}-values.csv.gz", AGAIN):
         found = [study.formula(row) for row in formulas.to_dict("records")]
     best = [name for name in study.halves[1].best if name != BASELINE]
     return found + [study.proxy(name) for name in (BASELINE, *best[:BEST])]
-
-
-def _there(own: pd.DataFrame, name: str, functions: _Functions) -> tuple[Rho, Beside | None]:
-    values = _by_seed(own, name).mean(axis=1)
-    return functions.rho(values), functions.beside(values)
 
 
 def _by_seed(values: pd.DataFrame, benchmark: str) -> pd.DataFrame:

@@ -81,8 +81,8 @@ def _caption(frame: pd.DataFrame, others: Sequence[str]) -> str:
         "of the statistics: Spearman with distilled accuracy [95 %, bootstrap over functions]. A control is the same "
         "search by shuffled labels, and held against these: what searching alone finds. Over the best proxy: Spearman "
         "minus that of the hand-made proxy that turns out best on the same functions, means over all seeds, starred "
-        f"where they differ (95 %, paired bootstrap, Holm over all proxies){best and f' ({best})'}; better than: how "
-        f"many of them it outranks beyond doubt. {verdict(frame)}"
+        f"where they differ (95 %, paired bootstrap, Holm over all proxies and formulas){best and f' ({best})'}; better "
+        f"than: how many of them it outranks beyond doubt. {verdict(frame)}"
     )
 
 

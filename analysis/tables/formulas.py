@@ -75,14 +75,15 @@ def _compared(prefix: str, where: str) -> list[Column]:
 
 
 def _caption(frame: pd.DataFrame, others: Sequence[str]) -> str:
-    best = "; ".join(filter(None, (_best(frame, name) for name in ("", *(f"{other}:" for other in others)))))
+    named = "; ".join(filter(None, (_best(frame, name) for name in ("", *(f"{other}:" for other in others)))))
+    best = f" ({named})" if named else ""
     return (
         "formulas over recorded statistics, found by evolution on one half of the labelled functions with some seeds "
         "of the statistics: Spearman with distilled accuracy [95 %, bootstrap over functions]. A control is the same "
         "search by shuffled labels, and held against these: what searching alone finds. Over the best proxy: Spearman "
         "minus that of the hand-made proxy that turns out best on the same functions, means over all seeds, starred "
-        f"where they differ (95 %, paired bootstrap, Holm over all proxies and formulas){best and f' ({best})'}; better "
-        f"than: how many of them it outranks beyond doubt. {verdict(frame)}"
+        f"where they differ (95 %, paired bootstrap, Holm over all proxies and formulas){best}; better than: how many "
+        f"of them it outranks beyond doubt. {verdict(frame)}"
     )
 
 

@@ -105,7 +105,7 @@ def line(kind: str, beaten: int, searched: float = 0.8, other: float = 0.7) -> J
 @pytest.mark.parametrize(
     ("beaten", "said"),
     [
-        ((8, 3), "None of 2 formulas found outrank every hand-made proxy beyond doubt on the other half."),
+        ((8, 3), "None of 2 formulas found outranks every hand-made proxy beyond doubt on the other half."),
         ((9, 3), "1 of 2 formulas found outranks every hand-made proxy beyond doubt on the other half."),
         ((9, 9), "2 of 2 formulas found outrank every hand-made proxy beyond doubt on the other half."),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.studies.formulas import NONE, Beside, Judged, Rho
-from analysis.typeset import ROUNDED, Column, Row, Table, between, estimated, number, whole, words
+from analysis.typeset import Column, Row, Table, between, estimated, number, whole, words
 from search.formula.records import CONTROL, FOUND
 
 
@@ -95,7 +95,6 @@ def _best(frame: pd.DataFrame, prefix: str) -> str:
 def verdict(frame: pd.DataFrame) -> str:
     """Whether a formula outranks every hand-made proxy beyond doubt where it was not searched, and what a control
     reaches, in a sentence."""
-    frame = frame.round(ROUNDED)  # as its file has it, so that both say the same
     found = frame[frame["kind"] == FOUND]
     winners = int((found["beaten"] == found["proxies"]).sum())
     said = (

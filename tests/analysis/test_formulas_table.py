@@ -88,7 +88,10 @@ def test_a_table_is_written_and_shown_from_its_file(found: Path) -> None:
     first = definition.table(made, sources)
     first.write(found / "tables/formulas-digits")
     again = definition.table(read_csv(found / "tables/formulas-digits.csv"), sources)
-    assert again.typeset().markdown() == first.typeset().markdown()
+    numbers = made.select_dtypes("number").columns
+    np.testing.assert_allclose(again.frame[numbers].to_numpy(float), made[numbers].to_numpy(float), atol=5.1e-5)
+    assert again.frame["formula"].tolist() == made["formula"].tolist()
+    assert again.typeset().head == first.typeset().head
     text = (found / "tables/formulas-digits.md").read_text()
     assert "The controls reach" in text
     assert "| params |" in text

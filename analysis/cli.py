@@ -222,7 +222,7 @@ def formulas_command(
         raise BadUsage("--on and --against go together: a benchmark, and the file of its labels")
     further = {named(on).name: against} if on is not None and against is not None else {}
 
-    from analysis.studies.formulas import judge
+    from analysis.studies.found.formulas import judge
     from analysis.tables.formulas import frame, table
     from common.cli import print_table
 

@@ -1,4 +1,4 @@
-"""Formulas that searches have found (`studies/formulas.py`): where they were searched, and where they were not."""
+"""Formulas that searches have found (`studies/found/formulas.py`): where they were searched, and elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.formulas import NONE, Beside, Judged, Rho
+from analysis.studies.found.formulas import NONE, Beside, Judged, Rho
 from analysis.typeset import Column, Row, Table, between, estimated, number, whole, words
 from search.formula.records import CONTROL, FOUND
 

@@ -17,7 +17,8 @@ import pandas as pd
 from analysis.read import costs
 from analysis.read.labels import TABLES, Labels, known_labels, load_labels
 from analysis.read.scores import judged_columns, published
-from analysis.studies import ablation, cell_sets, formulas, label_kinds, leaderboard, pairs, reliability, variance
+from analysis.studies import ablation, cell_sets, label_kinds, leaderboard, pairs, reliability, variance
+from analysis.studies.found import formulas
 from analysis.studies.searches import finished, judge
 from analysis.tables import ablation as ablation_table
 from analysis.tables import cell_sets as sets_table

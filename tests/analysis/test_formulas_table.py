@@ -12,7 +12,7 @@ from formula_world import TOLD, formula_world
 from scipy import stats
 from small_results import CELLS, accuracies, scores
 
-from analysis.studies.formulas import NONE, Beside, Judged, Rho, judge
+from analysis.studies.found.formulas import NONE, Beside, Judged, Rho, judge
 from analysis.tables.formulas import frame, table, verdict
 from analysis.tables.registry import REGISTRY, Sources
 from bench.benchmarks import benchmark
@@ -21,6 +21,8 @@ from common.formats import read_csv, read_json, write_json
 from search.formula.halves import halves, shuffled
 from search.formula.records import read
 from tests.conftest import Command
+
+pytestmark = pytest.mark.slow
 
 DIGITS = benchmark("digits")
 SEARCH = ("formula", "--runs", 1, "--controls", 1, "--budget", 200, "--population", 40, "--formula", TOLD)

@@ -32,6 +32,8 @@ from search.formula.records import COLUMNS, VALUES, read
 from search.formula.store import FormulaStore
 from tests.conftest import Command, Fork
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("formula", "--runs", 2, "--controls", 2, "--budget", 300, "--population", 40)
 SETTING = benchmark("digits")
 
@@ -234,7 +236,6 @@ def searching() -> None:
     run(app)
 
 
-@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_end(tmp_path: Path, fork: Fork) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     formula_world(whole)
@@ -276,7 +277,6 @@ def statistics(store: Path) -> list[tuple[object, ...]]:
         return database.execute("SELECT * FROM statistic ORDER BY sweep, cell").fetchall()
 
 
-@pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_workers_change_nothing(tmp_path: Path, fork: Fork) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -361,7 +361,6 @@ def test_a_half_recorded_benchmark_is_refused(command: Command, tmp_path: Path) 
     assert ended.code == 1
 
 
-@pytest.mark.slow
 def test_words_that_mean_nothing_cost_no_imports(tmp_path: Path, environment: dict[str, str]) -> None:
     words = [
         ["formula", "--fitness", "x"],

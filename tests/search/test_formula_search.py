@@ -367,7 +367,7 @@ def test_words_that_mean_nothing_cost_no_imports(tmp_path: Path, environment: di
         ["formula", "--formula", "lgo(both.cka)"],
         ["statistics", "--limit", "0"],
     ]
-    assert heavy_imports(2, "search", words, tmp_path, environment) == "[]"
+    assert heavy_imports(1, "search", words, tmp_path, environment) == "[]"
 
 
 def test_settings_are_json_without_paths(command: Command, tmp_path: Path, world: Path) -> None:

@@ -34,7 +34,7 @@ RECIPE := $(firstword $(subst :, ,$(BENCH)))
 WEIGHTS := $(if $(filter-out %-rehearsal,$(RECIPE)),distill/weights/$(patsubst %-short,%,$(RECIPE:-executed=)).json)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench correlate search predict student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick test-faults soak fuzz lint format setup wheel sbom audit clean
+.PHONY: help bench correlate search predict formula student pair subgraph distill teacher study label-sets reliability new-proxy check-reference tables figures report speed test test-quick test-faults soak fuzz lint format setup wheel sbom audit clean
 
 help:  ## the targets, a line each
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -70,6 +70,12 @@ pair: $(VENV)/.core $(EXTRA) $(WEIGHTS)  ## one teacher, one student: learn thei
 	@file=$$($(RUN) -m distill process --seed 100 $(PAIR) | tee /dev/stderr | sed -n 's/^wrote //p') && test -n "$$file" && \
 		$(RUN) -m distill compare --losses $(LOSSES) --process "$$file" $(PAIR) \
 		$(if $(SEEDS),--seeds $(SEEDS))
+
+formula: $(VENV)/.core $(EXTRA)  ## find formulas over what probes record, and judge them where they were not searched
+	@$(RUN) -m search statistics --benchmark $(BENCH) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORKERS),--workers $(WORKERS)) \
+		$(if $(DATA),--data $(DATA)) $(if $(DEVICE),--device $(DEVICE))
+	@$(RUN) -m search formula --benchmark $(BENCH)
+	@$(RUN) -m analysis formulas --benchmark $(BENCH)
 
 subgraph: $(VENV)/.core $(EXTRA)  ## cut a student out of the teacher's graph by L1 gates: make subgraph BUDGET=0.7 GATES=edges
 	@$(RUN) -m search subgraph --budget $(or $(BUDGET),0.7) $(if $(GATES),--gates $(GATES)) --benchmark $(BENCH) \

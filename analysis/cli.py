@@ -204,6 +204,33 @@ def searches_command(
     print_judged(found, missing, benchmark, against)
 
 
+@app.command("formulas")
+def formulas_command(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark whose formulas to judge.")] = "digits",
+    formulas: Annotated[Path, typer.Option(help="Folder of the formulas found.")] = places.FORMULAS,
+    on: Annotated[
+        str | None, typer.Option(help="Another benchmark that the formulas have values on, judged by the labels of:")
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="With --on: a file of accuracies, as in `correlate`.")] = None,
+) -> None:
+    """What `python -m search formula` has found, where it searched and where not, beside a control and proxies."""
+    from bench.benchmarks import benchmark as named
+    from common.errors import BadUsage
+
+    setting = named(benchmark)
+    if (on is None) != (against is None):
+        raise BadUsage("--on and --against go together: a benchmark, and the file of its labels")
+    further = {named(on).name: against} if on is not None and against is not None else {}
+
+    from analysis.studies.found.formulas import judge
+    from analysis.tables.formulas import frame, table
+    from common.cli import print_table
+
+    found = table(frame(judge(setting, formulas, further=further)), benchmark).typeset()
+    print(found.caption)
+    print_table([*found.head], [[*row] for row in found.rows])
+
+
 @app.command("student")
 def student_command(
     file: Annotated[Path, typer.Argument(help="A record that `python -m search student` has written.")],

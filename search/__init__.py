@@ -1,1 +1,1 @@
-"""Finds a student: DisWOT's Algorithm 1, its rivals on the same budget, subgraphs of a teacher."""
+"""Finds a student: DisWOT's Algorithm 1, its rivals on the same budget, subgraphs of a teacher; finds formulas."""

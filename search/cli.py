@@ -15,6 +15,7 @@ from common import results
 from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage
 from common.options import CELLS, Data, Device, Json
+from search.formula.cli import COMMANDS
 from search.subgraph.words import FOLDER
 
 if TYPE_CHECKING:
@@ -306,3 +307,7 @@ def _line(method: Method, found: list[Found], passes: int, seconds: float) -> li
     mean = sum(score for score, _ in scored) / len(scored)
     spent = [round(evaluations), passes, round(seconds, 1)]
     return [method.label, len(found), cell, times, f"{score:.6g}", f"{mean:.6g}", *spent]
+
+
+for name, command in COMMANDS.items():
+    app.command(name)(command)

@@ -61,3 +61,24 @@ def read(which: str, benchmark: Benchmark, seeds: Sequence[int]) -> Trained:
     if "steps" in table.recipe:  # an epoch of a short recipe is not one of the long
         length, unit = float(table.recipe["steps"] * table.recipe["batch"]), "images"
     return Trained(sees, accuracy, seconds, table.hash, known, length, unit)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A `Labelled` holds mean test accuracy over all seeds by cell, of the cells that have every seed: what
+    leaderboards judge by, for a search that is to see some of the cells and to be judged on the others."""
+
+    accuracy: dict[int, float]
+    seeds: list[int]
+    recipe_hash: str
+
+
+def labelled(benchmark: Benchmark, folder: Path = FOLDER) -> Labelled:
+    """Read a benchmark's table of distilled accuracies. Raises BadInput where there is none, or nothing in it."""
+    path = table_path(benchmark.name, "distilled", folder)
+    table = read_table(path)
+    by_cell = table.rows[table.rows["status"] == "ok"].pivot(index="cell", columns="seed", values="test").dropna()
+    if not len(by_cell):
+        raise BadInput(f"{path} has no cell with an accuracy of every seed: train more with `python -m distill run`")
+    accuracy = {int(cell): float(mean) for cell, mean in by_cell.mean(axis=1).items()}
+    return Labelled(accuracy, [int(seed) for seed in by_cell], table.hash)

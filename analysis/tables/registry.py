@@ -18,11 +18,13 @@ from analysis.read import costs
 from analysis.read.labels import TABLES, Labels, known_labels, load_labels
 from analysis.read.scores import judged_columns, published
 from analysis.studies import ablation, cell_sets, label_kinds, leaderboard, pairs, reliability, variance
+from analysis.studies.found import formulas
 from analysis.studies.learned import files as learned
 from analysis.studies.searches import finished, judge
 from analysis.tables import ablation as ablation_table
 from analysis.tables import cell_sets as sets_table
 from analysis.tables import distillation, label_sets, recipes, subgraph, teachers
+from analysis.tables import formulas as formulas_table
 from analysis.tables import label_kinds as kinds_table
 from analysis.tables import leaderboard as leaderboard_table
 from analysis.tables import pairs as pairs_table
@@ -53,6 +55,7 @@ class Sources:
     crossings: Path = places.CROSSINGS
     predictions: Path = places.PREDICTIONS
     subgraphs: Path = places.SUBGRAPHS
+    formulas: Path = places.FORMULAS
     stored_spearman: Mapping[str, float] | None = None
     """Spearman with distilled accuracy, by proxy, as a leaderboard's file has it; None is to be computed."""
 
@@ -176,6 +179,12 @@ def _searches(sources: Sources) -> pd.DataFrame | None:
     return searches_table.frame(judge(sources.setting, labels, spent=sources.costs, chosen=chosen)[0])
 
 
+def _formulas(sources: Sources) -> pd.DataFrame | None:
+    if not (sources.formulas / f"{sources.name}.csv").is_file():
+        return None
+    return formulas_table.frame(formulas.judge(sources.setting, sources.formulas, sources.scores, sources.accuracies))
+
+
 def _sets(sources: Sources) -> pd.DataFrame | None:
     found = cell_sets.on_sets(sources.scores, sources.setting, sources.labels_of("distilled"))
     return sets_table.frame(found) if found else None
@@ -217,6 +226,7 @@ REGISTRY: dict[str, Definition] = {
         lambda frame, sources: subgraph.table(frame, sources.cuts, sources.name),
     ),
     "searches-{}": Definition(_searches, lambda frame, sources: searches_table.table(frame, sources.name)),
+    "formulas-{}": Definition(_formulas, lambda frame, sources: formulas_table.table(frame, sources.name)),
     "reliability-{}": Definition(
         lambda sources: reliability_table.frame(reliability.report(sources.setting, sources.accuracies)),
         lambda frame, sources: reliability_table.table(frame, f"{sources.name}, test accuracy"),

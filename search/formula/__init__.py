@@ -1,0 +1,1 @@
+"""Formulas over what probes record, found by evolution: recorded statistics, expressions, a search, its control."""

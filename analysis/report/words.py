@@ -70,6 +70,8 @@ TABLES = {
     "teachers": Words("The same students before other teachers", _AGAIN),
     "subgraph": Words("Students cut out of the teacher's graph", f"make subgraph BENCH={{benchmark}} && {_AGAIN}"),
     "searches": Words("What searches found", f"make search BENCH={{benchmark}} && {_AGAIN}"),
+    "predictions": Words("Rankings learned from a few labels", f"make predict BENCH={{benchmark}} && {_AGAIN}"),
+    "formulas": Words("Formulas found by evolution", f"make formula BENCH={{benchmark}} && {_AGAIN}"),
     "reliability": Words("How far the labels agree with themselves", _AGAIN),
     "distillation": Words("One student, trained with each loss", "make pair && python -m analysis tables"),
     "recipes": Words("Recipes of labels beside one another", "make study BENCH={benchmark} DATA=DIR"),

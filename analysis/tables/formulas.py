@@ -44,8 +44,8 @@ def table(frame: pd.DataFrame, where: str) -> Table:
     others = [str(name).partition(":")[0] for name in frame if str(name).endswith(":spearman")]
     columns = [
         words("kind"),
-        Column("run", lambda row: number(row["run"], 0), "run"),
         words("formula or proxy", "formula"),
+        Column("run", lambda row: number(row["run"], 0), "run"),
         whole("size"),
         whole("judged", thousands=True),
         estimated("searched half", "searched"),

@@ -44,7 +44,7 @@ def table(frame: pd.DataFrame, made: dict[str, Any]) -> Table:
         "whole interval is ahead, at every larger k too."
     )
     shown = [estimated(f"k = {k}", str(k), f"{k}_p") for k in sizes]
-    ahead = [Column(f"beats {name} from", lambda row, rival=rival: row[rival]) for rival, name in _names(made)]  # type: ignore[misc]
+    ahead = [Column(f"beats {name} from", lambda row, rival=rival: row[rival], rival) for rival, name in _names(made)]  # type: ignore[misc]
     heads = words("ranking"), words("features"), words("labels by", "choice")
     return Table(frame, caption, [*heads, *shown, *ahead], pd.DataFrame(lines))
 

@@ -223,7 +223,7 @@ def formulas_command(
     further = {named(on).name: against} if on is not None and against is not None else {}
 
     from analysis.studies.found.formulas import judge
-    from analysis.tables.formulas import frame, table
+    from analysis.tables.found.formulas import frame, table
     from common.cli import print_table
 
     found = table(frame(judge(setting, formulas, further=further)), benchmark).typeset()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.read.labels import load_labels
 from analysis.studies.learned.features import FEATURES
-from analysis.tables.predictions import RIVALS, first_ahead
+from analysis.tables.found.predictions import RIVALS, first_ahead
 from analysis.typeset import between, number
 from bench.benchmarks import Benchmark
 from common.cli import print_table

@@ -24,14 +24,14 @@ from analysis.studies.searches import finished, judge
 from analysis.tables import ablation as ablation_table
 from analysis.tables import cell_sets as sets_table
 from analysis.tables import distillation, label_sets, recipes, subgraph, teachers
-from analysis.tables import formulas as formulas_table
 from analysis.tables import label_kinds as kinds_table
 from analysis.tables import leaderboard as leaderboard_table
 from analysis.tables import pairs as pairs_table
-from analysis.tables import predictions as predictions_table
 from analysis.tables import reliability as reliability_table
 from analysis.tables import searches as searches_table
 from analysis.tables import variance as variance_table
+from analysis.tables.found import formulas as formulas_table
+from analysis.tables.found import predictions as predictions_table
 from analysis.typeset import Table, as_it_stands
 from bench.benchmarks import Benchmark
 from common import results as places

@@ -13,7 +13,7 @@ from scipy import stats
 from small_results import CELLS, accuracies, scores
 
 from analysis.studies.found.formulas import NONE, Beside, Judged, Rho, judge
-from analysis.tables.formulas import frame, table, verdict
+from analysis.tables.found.formulas import frame, table, verdict
 from analysis.tables.registry import REGISTRY, Sources
 from bench.benchmarks import benchmark
 from common.errors import BadInput

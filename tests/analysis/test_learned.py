@@ -21,7 +21,7 @@ from analysis.studies.learned.draws import CHOICES, chosen
 from analysis.studies.learned.features import FEATURES, features
 from analysis.studies.learned.rank import rank
 from analysis.studies.learned.study import METRICS, RANKERS, Learned, pick, study
-from analysis.tables.predictions import first_ahead, table
+from analysis.tables.found.predictions import first_ahead, table
 from bench.benchmarks import benchmark
 from common.errors import BadInput, BadUsage
 from spaces.nb201.cell import Cell

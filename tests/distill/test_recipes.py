@@ -25,7 +25,7 @@ def other(name: str) -> Any:
         return replace(value, channels=value.channels + 1)
     if name == "schedule":
         return "steps"
-    return value + "x" if isinstance(value, str) else value + 1
+    return value + "x" if isinstance(value, str) else (value or 0) + 1
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])

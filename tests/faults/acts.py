@@ -46,6 +46,10 @@ class _Context:
     Pipe = staticmethod(forked.CONTEXT.Pipe)
     Process = Noted
 
+    @staticmethod
+    def set_forkserver_preload(names: list[str]) -> None:
+        """What workers are forked from runs already, and has imported what they need."""
+
 
 def command(said: Path, changed: str, package: str, *words: str) -> None:
     """Do what `python -m PACKAGE WORDS` does."""

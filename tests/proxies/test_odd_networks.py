@@ -138,7 +138,7 @@ NEVER = {"linear_regions": "such form", "swap_regularised": "largest network"}
 NO_MODULE_RECTIFIER = dict.fromkeys(("nwot", "swap"), "this network has none")
 NO_MODULE_MAPS = dict.fromkeys(set(NO_MAPS) - {"linear_regions"}, "none was found") | {"meco": "does not run on"}
 
-NOT_POOLED = dict.fromkeys(("cc", "diswot", "diswot_semantic", "pkt", "rkd"), "reads a vector")
+NOT_POOLED = dict.fromkeys(("cc", "cka", "diswot", "diswot_semantic", "pkt", "rkd"), "reads a vector")
 
 
 def head(width: int) -> list[nn.Module]:

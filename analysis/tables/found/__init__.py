@@ -1,0 +1,1 @@
+"""Tables of rankings that were found: learned from labels, and formulas."""

@@ -53,6 +53,8 @@ def score(
     name and BadInput for images and labels that do not fit. What else is to be known of a score, a share of weights
     without gradient for instance, is a warning.
     """
+    if isinstance(proxy, str) and ("," in proxy or proxy.strip() == "all"):
+        raise BadUsage(f"score: {proxy!r} is several proxies: score_all scores by those")
     chosen = registry.create(proxy) if isinstance(proxy, str) else proxy
     if not isinstance(chosen, Proxy):
         raise BadUsage(f"score: {chosen!r} is no proxy: give a name, or a Proxy")

@@ -122,6 +122,9 @@ def test_what_does_not_fit_is_told_in_a_line(batch: tuple[torch.Tensor, torch.Te
         db.score("snip", network(4), pixels, labels + (labels == 4))
     with pytest.raises(db.BadUsage, match="did you mean 'nwot'"):
         db.score("nwott", network(4), pixels, labels)
+    for several in ("nwot,snip", "all"):
+        with pytest.raises(db.BadUsage, match=f"'{several}' is several proxies: score_all scores by those"):
+            db.score(several, network(4), pixels, labels)
     with pytest.raises(db.BadUsage, match="hand in networks by name"):
         db.score_all("nwot", {}, pixels, labels)
     with pytest.raises(db.BadUsage, match="3 is no proxy"):

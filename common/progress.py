@@ -19,7 +19,8 @@ LINE_EVERY = 15.0
 ASKED_EVERY = 1.0
 """Seconds at least between two questions for what stands beside the rate."""
 RARELY = 200
-"""How many times longer than a question took the next one waits: together they take half a percent of the time."""
+"""How many times longer than a question took the next one waits: together they take half a percent of the time. The
+first question is not counted, as it loads what it asks with."""
 
 Live = Callable[[Mapping[int, float]], str]
 """What a long work says meanwhile of the numbers it has so far, by cell."""
@@ -39,7 +40,7 @@ class Progress:
         self.done = 0
         self.failed = 0
         self._beside = beside
-        self._said, self._ask_at = "", 0.0
+        self._said, self._ask_at, self._asked = "", 0.0, False
 
     def __enter__(self) -> Progress:
         self._start = self._last = time.monotonic()
@@ -85,7 +86,8 @@ class Progress:
         if self._beside is not None and start >= self._ask_at:
             self._said = self._beside()
             end = time.monotonic()
-            self._ask_at = end + max(ASKED_EVERY, RARELY * (end - start))
+            self._ask_at = end + (max(ASKED_EVERY, RARELY * (end - start)) if self._asked else ASKED_EVERY)
+            self._asked = True
         return self._said
 
     def __exit__(

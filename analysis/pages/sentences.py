@@ -57,7 +57,8 @@ class Findings:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What stands beside the table of distilled accuracies."""
-        return read_json(self.results / "accuracies" / f"{self.benchmark}-distilled.json")
+        beside = self.results / "accuracies" / f"{self.benchmark}-distilled.json"
+        return read_json(beside, keys=("cells", "seeds", "hardware"))
 
     @property
     def agreement(self) -> str:

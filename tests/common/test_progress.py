@@ -40,3 +40,20 @@ def test_what_stands_beside_is_asked_so_seldom_that_it_costs_nothing(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith(", said 1")
     assert lines[-2].endswith(f", said {asked[0]}")
+
+
+def test_a_first_question_that_takes_long_is_asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = [0.0], []
+
+    def beside() -> str:
+        asked.append(clock[0])
+        clock[0] += 2.0 if len(asked) == 1 else 0.001  # the first loads what it asks with
+        return ""
+
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with Progress("work", 1000, "units", beside) as bar:
+        for _ in range(100):
+            clock[0] += 1.0
+            bar.advance(1)
+    assert len(asked) > 50

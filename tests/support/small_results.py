@@ -61,7 +61,7 @@ def small_results(folder: Path) -> Path:
         write_table(
             table_path("digits", mode, folder / "accuracies"),
             AccuracyTable(rows, recipe),
-            {"hardware": ["one abacus"], "seeds": list(SEEDS)},
+            {"hardware": ["one abacus"], "seeds": list(SEEDS), "cells": len(CELLS)},
         )
     for name in ("digits", "cifar10"):
         _publish(folder / "scores" / name)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from common.errors import BadInput
 from probe.calls import Call, Each, Watch, word
+from probe.module.counter import Counter
 from probe.module.door import check_names, check_seed
 from probe.module.recorder import Recomputed, Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
@@ -237,7 +237,10 @@ class Subject:
 
     @cached_property
     def multiply_adds(self) -> int:
-        """Those of convolutions and matrix products for one image in evaluation, on shapes alone where that runs."""
+        """Those of convolutions and matrix products for one image in evaluation, on shapes alone where that runs.
+
+        Raises NotApplicable where a layer's product is neither.
+        """
         self.survey()
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             if self._on_shapes:
@@ -248,9 +251,9 @@ class Subject:
             return self._counted(self._images[:1])
 
     def _counted(self, images: torch.Tensor) -> int:
-        counter = FlopCounterMode(display=False)
+        counter = Counter()
         self.untouched(*self._placed(images), training=False, watch=counter)
-        return int(counter.get_total_flops()) // 2
+        return counter.multiply_adds
 
     def _placed(self, images: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Images of the network's type, and its parameters where the images are."""

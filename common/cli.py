@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,7 +40,7 @@ def run(app: typer.Typer) -> None:
 
     try:
         try:
-            with _handled(signal.SIGTERM, terminate), ended_without_progress():
+            with _handled(signal.SIGTERM, terminate), _heard_everywhere(terminated), ended_without_progress():
                 app()
         finally:
             sys.stdout.flush()  # here it can be told that there is no room; at the end of Python it cannot
@@ -85,6 +85,28 @@ def _handled(number: signal.Signals, handler: Callable[[int, object], None]) -> 
         yield
     finally:
         signal.signal(number, before)
+
+
+@contextmanager
+def _heard_everywhere(terminated: Sequence[int]) -> Iterator[None]:
+    """A signal that comes while Python calls what may not raise, such as a weak reference's callback, comes again.
+
+    Python prints there what was raised, and goes on as if nobody had asked for an end.
+    """
+    before = sys.unraisablehook
+
+    def hook(seen: sys.UnraisableHookArgs) -> None:
+        if isinstance(seen.exc_value, KeyboardInterrupt):
+            again = terminated[-1] if terminated else signal.SIGINT
+            threading.Timer(0.01, os.kill, (os.getpid(), again)).start()
+        else:
+            before(seen)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _open_streams() -> None:

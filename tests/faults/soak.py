@@ -21,6 +21,8 @@ from hurt import ENDINGS, Seen, signalled
 from world import COMMANDS, DONE, READING, Contents, Started, contents, prepare, rows, run
 
 SHARES = {signal.SIGKILL: 0.6, signal.SIGTERM: 0.2, signal.SIGINT: 0.2}
+LACKS = "error: (no |.*(: no such store| has no scores of |: only 0 labelled cells | has seeds .* export again\n))"
+"""How a command ends without what it reads: scores of all seeds, or scores whose export was killed."""
 ROUNDS = 2
 """How often all commands are done: what one makes, others read that come before it."""
 
@@ -44,8 +46,7 @@ class Soaked:
         started = Started((COMMANDS | READING)[name], self.folder)
         before = blow(started, self.folder)
         code, error = started.end()
-        # without what it reads, such as scores to export, a command ends with a line
-        lacks = (1,) if re.search("error: (no |.*: no such store)", error) else ()
+        lacks = (1,) if re.search(LACKS, error) else ()
         self.seen.ended(code, error, (*ENDINGS[number], *DONE, *lacks))
         if code in DONE:  # what is done already takes less: the next one is to be hit
             self.seconds[name] = min(self.seconds[name], time.monotonic() - start)

@@ -1,0 +1,59 @@
+"""A command hears Ctrl-C and SIGTERM whenever they come."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+import typer
+
+from common.cli import run
+
+
+class Falling:
+    """A signal comes while it is removed, where Python prints an exception and goes on."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_a_signal_that_comes_where_nothing_may_be_raised_ends_the_command(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, after = typer.Typer(), []
+
+    @app.command()
+    def work() -> None:
+        Falling(number)
+        after.append("went on")
+        time.sleep(600)
+
+    monkeypatch.setattr("sys.argv", ["work"])
+    with pytest.raises(SystemExit) as end:
+        run(app)
+    assert end.value.code == code
+    assert after == ["went on"]
+    assert capsys.readouterr().err == "stopped; what was finished is kept, the same command goes on from there\n"
+
+
+def test_other_exceptions_there_are_printed_as_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("broken")
+
+    app = typer.Typer()
+    app.command()(lambda: Broken() and None)
+    monkeypatch.setattr("sys.argv", ["work"])
+    seen: list[str] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda found: seen.append(str(found.exc_value)))
+    with pytest.raises(SystemExit):
+        run(app)
+    assert seen == ["broken"]
+    assert capsys.readouterr().err == ""

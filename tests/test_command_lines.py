@@ -58,6 +58,7 @@ NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
         (["export", "parms"], "did you mean 'params'"),
         (["show", "15625"], "cell index 15625 is out of range: NAS-Bench-201 has cells 0 to 15624"),
         (["show", "|none~0|+|none~0|none~1|"], "three nodes joined by '+' expected, found 2"),
+        (["show", "foo"], "three nodes joined by '+' expected, found 1; or an index, 0 to 15624"),
         (["show", "|none~0|+|none~0|none~1|+|none~0|none~1|none~1|"], "must take one operation from each of 0, 1, 2"),
         (["show", "|nor_conv_5x5~0|+|none~0|none~1|+|none~0|none~1|none~2|"], "did you mean 'nor_conv_"),
     ],

@@ -52,7 +52,10 @@ class Cell:
         """The cell of an official string. Raises BadUsage that says which part is malformed."""
         nodes = text.strip().split("+")
         if len(nodes) != 3:
-            raise BadUsage(f"malformed cell {text!r}: three nodes joined by '+' expected, found {len(nodes)}")
+            raise BadUsage(
+                f"malformed cell {text!r}: three nodes joined by '+' expected, found {len(nodes)}; or an index, 0 to "
+                f"{len(OPERATIONS) ** len(EDGES) - 1}"
+            )
         operations = []
         for number, node in enumerate(nodes, start=1):
             if not _NODE.fullmatch(node):

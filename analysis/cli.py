@@ -153,7 +153,7 @@ def reliability_command(
 
     setting = named(benchmark)
 
-    from analysis.studies.reliability import entry, print_report, report
+    from analysis.studies.labels.reliability import entry, print_report, report
 
     found = report(setting, tables)
     if as_json:

@@ -44,7 +44,7 @@ def label_sets_command(
     output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
 ) -> None:
     """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
-    from analysis.studies.label_sets import agreements, label_sets, standings
+    from analysis.studies.labels.agreement import agreements, label_sets, standings
     from analysis.tables.label_sets import frame, proxies_frame, proxies_table, table
 
     labels = label_sets(tables, {} if published is None else {name: published})

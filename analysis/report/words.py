@@ -62,6 +62,7 @@ TABLES = {
     "kinds": Words("Each kind of label: vanilla, distilled, gain", _AGAIN),
     "pairs": Words("Which proxies are better than which", _AGAIN),
     "sets": Words("The same proxies on other sets of cells", _AGAIN),
+    "transfer": Words("Scores of other benchmarks, judged by these labels", _AGAIN),
     "variance": Words(
         "What moves a ranking: cell, weights or images",
         f"python -m bench crossing --benchmark {{benchmark}} && {_AGAIN}",

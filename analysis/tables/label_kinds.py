@@ -1,4 +1,4 @@
-"""Every proxy's correlation with each kind of label (`studies/label_kinds.py`)."""
+"""Every proxy's correlation with each kind of label (`studies/labels/kinds.py`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.read.labels import Labels
 from analysis.stats.reliability import reliability
-from analysis.studies.label_kinds import Kinds
+from analysis.studies.labels.kinds import Kinds
 from analysis.typeset import Table, estimated, number, whole, words
 
 OVER = "over_vanilla"

@@ -1,4 +1,4 @@
-"""How far label sets agree, and proxies' order against them (`studies/label_sets.py`)."""
+"""How far label sets agree, and proxies' order against them (`studies/labels/agreement.py`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from analysis.studies.label_sets import Agreement
+from analysis.studies.labels.agreement import Agreement
 from analysis.typeset import Table, decimals, estimated, words
 
 COLUMNS = (

@@ -17,8 +17,9 @@ import pandas as pd
 from analysis.read import costs
 from analysis.read.labels import TABLES, Labels, known_labels, load_labels
 from analysis.read.scores import judged_columns, published
-from analysis.studies import ablation, cell_sets, label_kinds, leaderboard, pairs, reliability, variance
+from analysis.studies import ablation, cell_sets, leaderboard, pairs, variance
 from analysis.studies.found import formulas
+from analysis.studies.labels import kinds, reliability, transfer
 from analysis.studies.learned import files as learned
 from analysis.studies.searches import finished, judge
 from analysis.tables import ablation as ablation_table
@@ -29,6 +30,7 @@ from analysis.tables import leaderboard as leaderboard_table
 from analysis.tables import pairs as pairs_table
 from analysis.tables import reliability as reliability_table
 from analysis.tables import searches as searches_table
+from analysis.tables import transfer as transfer_table
 from analysis.tables import variance as variance_table
 from analysis.tables.found import formulas as formulas_table
 from analysis.tables.found import predictions as predictions_table
@@ -185,6 +187,11 @@ def _formulas(sources: Sources) -> pd.DataFrame | None:
     return formulas_table.frame(formulas.judge(sources.setting, sources.formulas, sources.scores, sources.accuracies))
 
 
+def _transfer(sources: Sources) -> pd.DataFrame | None:
+    found = transfer.transfers(sources.scores, sources.setting, sources.labels_of("distilled"), sources.which)
+    return transfer_table.frame(found) if found else None
+
+
 def _sets(sources: Sources) -> pd.DataFrame | None:
     found = cell_sets.on_sets(sources.scores, sources.setting, sources.labels_of("distilled"))
     return sets_table.frame(found) if found else None
@@ -199,9 +206,7 @@ def _learned(sources: Sources) -> learned.Learned:
 REGISTRY: dict[str, Definition] = {
     **{f"leaderboard-{{}}-{kind}": _leaderboard(kind) for kind in TABLES},
     "kinds-{}": Definition(
-        lambda sources: kinds_table.frame(
-            label_kinds.kinds(sources.scores, sources.setting, sources.labels, sources.which)
-        ),
+        lambda sources: kinds_table.frame(kinds.kinds(sources.scores, sources.setting, sources.labels, sources.which)),
         lambda frame, sources: kinds_table.table(frame, sources.labels, sources.name),
     ),
     "pairs-{}": Definition(
@@ -212,6 +217,7 @@ REGISTRY: dict[str, Definition] = {
         _sets,
         lambda frame, sources: sets_table.table(frame, f"{sources.name}, distilled"),
     ),
+    "transfer-{}": Definition(_transfer, lambda frame, sources: transfer_table.table(frame, sources.where)),
     "variance-{}": Definition(
         _variance, lambda frame, sources: variance_table.table(frame, sources.name, sources.crossed)
     ),

@@ -1,4 +1,4 @@
-"""What labels say of themselves (`studies/reliability.py`) as a table: a fact a line, a kind of label a column."""
+"""What labels say of themselves (`studies/labels/reliability.py`): a fact a line, a kind of label a column."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from analysis.studies.reliability import KS, QUANTILES, Report
+from analysis.studies.labels.reliability import KS, QUANTILES, Report
 from analysis.typeset import Column, Row, Table, with_interval, words
 
 KINDS = ("vanilla", "distilled", "gain")

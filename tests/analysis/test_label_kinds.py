@@ -15,7 +15,7 @@ from analysis.read.labels import Labels
 from analysis.stats import bootstrap
 from analysis.stats import reliability as reliabilities
 from analysis.stats.comparison import holm
-from analysis.studies.label_kinds import Kinds, kinds
+from analysis.studies.labels.kinds import Kinds, kinds
 from analysis.tables import label_kinds as tables
 from bench.benchmarks import benchmark
 from common.errors import BadInput

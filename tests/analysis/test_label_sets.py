@@ -13,7 +13,7 @@ from planted import publish_scores
 from scipy import stats
 
 from analysis.read.columns import counted
-from analysis.studies.label_sets import agreements, label_sets, standings
+from analysis.studies.labels.agreement import agreements, label_sets, standings
 from analysis.tables import label_sets as tables
 from bench.benchmarks import benchmark
 from common.errors import BadInput

@@ -17,8 +17,8 @@ from analysis.stats import bootstrap, seeds
 from analysis.stats.bootstrap import interval
 from analysis.stats.correlation import kendall_interval
 from analysis.stats.reliability import true_correlation
-from analysis.studies import reliability
-from analysis.studies.reliability import KS, QUANTILES, Report, entry, report
+from analysis.studies.labels import reliability
+from analysis.studies.labels.reliability import KS, QUANTILES, Report, entry, report
 from bench.benchmarks import benchmark
 from common.errors import BadInput
 from distill.tables import COLUMNS, AccuracyTable, table_path, write_table

@@ -11,7 +11,7 @@ import pytest
 from test_reliability import SETTING, few_resamples, planted
 from test_reliability import write as write_accuracies
 
-from analysis.studies.reliability import Report, report
+from analysis.studies.labels.reliability import Report, report
 from analysis.tables import reliability as tables
 
 __all__ = ["few_resamples"]  # holds here too

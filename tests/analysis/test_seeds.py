@@ -18,7 +18,7 @@ from test_reliability import write as write_accuracies
 from analysis.stats import seeds
 from analysis.stats.bootstrap import interval
 from analysis.stats.seeds import Certainty, agreement_interval, agreement_p, certainty
-from analysis.studies.reliability import entry, report
+from analysis.studies.labels.reliability import entry, report
 from analysis.tables import reliability as tables
 from spaces.nb201.equivalence import representatives
 

@@ -1,0 +1,1 @@
+"""What labels say of themselves, of one another, and of scores."""

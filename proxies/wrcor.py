@@ -64,7 +64,8 @@ class WRCor(Proxy):
 
         relus = _Relus(self.weighted, differentiated=self.of != "activations")
         with torch.set_grad_enabled(relus.differentiated):
-            logits = student.run(student.images, relus).logits
+            images = student.images.detach().requires_grad_(relus.differentiated)  # all depends on them
+            logits = student.run(images, relus).logits
             found = relus.gradients(cross_entropy(logits, student.labels)) if relus.differentiated else []
         if not relus.read:
             raise NotApplicable("wrcor reads rectifiers, and this network has none")

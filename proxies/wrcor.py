@@ -32,8 +32,10 @@ class WRCor(Proxy):
     units answer alike, is left out, as the authors' code does; -inf where nothing is left.
 
     `weighted=false`, `of=activations` and `of=gradients` are the sums that the code has beside it: all weights 1, one
-    side alone. In `released` the last ReLU's A is what it put out: it works in place, and is looked at afterwards.
-    Their code takes a batch in parts on request, and multiplies the scores of the parts; here it is never split.
+    side alone. `released` is what their hooks meet. They are hung on all modules whose class is called like a ReLU, and
+    so on `ReLUConvBN` too: every A counts twice but the last, and the derivative in the convolution's output is one
+    more G. The last ReLU works in place and is looked at afterwards, so that its A is what it put out. Their code takes
+    a batch in parts on request, and multiplies the scores of the parts; here it is never split.
     """
 
     name = "wrcor"
@@ -62,7 +64,7 @@ class WRCor(Proxy):
         import torch
         from torch.nn.functional import cross_entropy
 
-        relus = _Relus(self.weighted, differentiated=self.of != "activations")
+        relus = _Relus(self.weighted, self.of != "activations", self.variant == "released")
         with torch.set_grad_enabled(relus.differentiated):
             images = student.images.detach().requires_grad_(relus.differentiated)  # all depends on them
             logits = student.run(images, relus).logits
@@ -70,7 +72,8 @@ class WRCor(Proxy):
         if not relus.read:
             raise NotApplicable("wrcor reads rectifiers, and this network has none")
         if self.variant == "released":
-            relus.read[-1] = _Term(relus.read[-1].weight, *_products(relus.last))
+            *others, last = relus.read
+            relus.read = [*others, *others, _Term(last.weight, *_products(relus.last))]
         if self.of != "gradients":
             found += relus.read
         return torch.linalg.slogdet(_sum_of_correlations(found)).logabsdet.item() if found else -math.inf
@@ -91,32 +94,40 @@ class _Tap(NamedTuple):
     back: Callable[[torch.Tensor], torch.Tensor]
     place: torch.Tensor
     images: int
+    shared: bool
+    """Whether the rectifier stands for several, one in front of each of what reads it."""
 
 
 class _Relus:
     """Meets the calls of a network: what its rectifiers read, `read`, and where the loss is differentiated."""
 
-    def __init__(self, weighted: bool, differentiated: bool) -> None:
+    def __init__(self, weighted: bool, differentiated: bool, released: bool) -> None:
         self.weighted = weighted
         self.differentiated = differentiated
+        self.released = released
         self.read: list[_Term] = []
         self.last: torch.Tensor
         """What the last rectifier put out."""
         self._taps: list[_Tap] = []
-        self._shared: dict[int, _Tap] = {}
-        """Behind those that stand for several, by the identity of what they put out."""
+        self._behind: dict[int, _Tap] = {}
+        """By the identity of what a rectifier put out."""
 
     def __call__(self, call: Call) -> Any:
         from probe.calls import RECTIFIERS, Kind
 
         if call.kind in RECTIFIERS:
             return self._rectified(call)
-        if call.kind is Kind.CONVOLUTION and id(call.input) in self._shared:
-            tap = self._shared[id(call.input)]
+        if call.kind is not Kind.CONVOLUTION or id(call.input) not in self._behind:
+            return call.run()
+        tap, args = self._behind[id(call.input)], call.args
+        if tap.shared:
             alone = tap.place.view_as(tap.place)  # the derivative in it is the one through this convolution
             self._taps.append(tap._replace(place=alone))
-            return call.function(alone, *call.args[1:], **call.kwargs)
-        return call.run()
+            args = (alone, *args[1:])
+        output = call.function(*args, **call.kwargs)
+        if self.released:
+            self._taps.append(tap._replace(place=output, back=_same))
+        return output
 
     def _rectified(self, call: Call) -> Any:
         if call.images is None:
@@ -128,10 +139,9 @@ class _Relus:
         output = call.run()
         self.last = output.detach().movedim(call.images, 0)
         if self.differentiated:
-            tap = _Tap(weight, back or partial(_through_relu, output.detach()), output, call.images)
-            if call.uses > 1:
-                self._shared[id(output)] = tap
-            else:
+            back = back or partial(_through_relu, output.detach())
+            tap = self._behind[id(output)] = _Tap(weight, back, output, call.images, call.uses > 1)
+            if not tap.shared:
                 self._taps.append(tap)
         return output
 
@@ -155,6 +165,10 @@ class _Relus:
             for tap, gradient in zip(taps, found, strict=True)
             if gradient is not None
         ]
+
+
+def _same(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient
 
 
 def _through_relu(output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

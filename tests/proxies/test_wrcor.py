@@ -42,7 +42,7 @@ def score(text: str, cell: str, batch: Batch, network: type[nn.Module] = CellNet
     return proxy.score(probe, probe)
 
 
-def hooked(cell: str, batch: Batch, last_in_place: bool) -> tuple[list[np.ndarray], list[np.ndarray], list[list[int]]]:
+def hooked(cell: str, batch: Batch, released: bool) -> tuple[list[np.ndarray], list[np.ndarray], list[list[int]]]:
     """What ReLUs read, the gradients in it through each, and their blocks' numbers."""
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
     network = XautodlNetwork(Cell.parse(cell), SKELETON, Draw(0, momentum=0.0)).inner.double()
@@ -51,39 +51,45 @@ def hooked(cell: str, batch: Batch, last_in_place: bool) -> tuple[list[np.ndarra
     numbers: list[list[int]] = [[], []]
 
     def watch(relu: nn.ReLU, number: int) -> None:
-        relu.inplace = last_in_place and number == len(network.cells)
+        last = number == len(network.cells)
+        relu.inplace = False
 
-        def before(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            if not relu.inplace:
-                read.append(inputs[0].detach().flatten(1).numpy())
-                numbers[0].append(number)
-
-        def after(_: nn.Module, inputs: tuple[torch.Tensor, ...], __: torch.Tensor) -> None:
-            if relu.inplace:
-                read.append(inputs[0].detach().flatten(1).numpy())
-                numbers[0].append(number)
+        def after(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            seen = output if last and released else inputs[0]  # in place, what it read is what it put out
+            read.append(seen.detach().flatten(1).numpy())
+            numbers[0].append(number)
 
         def back(_: nn.Module, found: tuple[torch.Tensor, ...], __: tuple[torch.Tensor, ...]) -> None:
             gradients.append(found[0].flatten(1).numpy())
             numbers[1].append(number)
 
-        relu.register_forward_pre_hook(before)
         relu.register_forward_hook(after)
-        if not relu.inplace:
-            relu.register_full_backward_hook(back)
+        relu.register_full_backward_hook(back)
+
+    def watch_pair(pair: nn.Sequential, number: int) -> None:
+        def before(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            read.append(inputs[0].detach().flatten(1).numpy())
+            numbers[0].append(number)
+
+        def back(_: nn.Module, found: tuple[torch.Tensor, ...], __: tuple[torch.Tensor, ...]) -> None:
+            gradients.append(found[0].flatten(1).numpy())
+            numbers[1].append(number)
+
+        pair.register_forward_pre_hook(before)
+        pair[2].register_full_backward_hook(back)
 
     for number, block in enumerate([*network.cells, network.lastact]):
         for module in block.modules():
             if isinstance(module, nn.ReLU):
                 watch(module, number)
+            if released and type(module).__name__ == "ReLUConvBN":  # called like a ReLU
+                watch_pair(module.op, number)
     cross_entropy(network(batch.images)[1], batch.labels).backward()
     return read, gradients, numbers
 
 
 def reference(text: str, cell: str, batch: Batch) -> float:
-    read, gradients, numbers = hooked(cell, batch, False)
-    if "released" in text:  # what an in-place ReLU reads afterwards; its gradient is as before
-        read, _, _ = hooked(cell, batch, True)
+    read, gradients, numbers = hooked(cell, batch, "released" in text)
     total = np.zeros((len(batch.labels),) * 2)
     sides = {"activations": [0], "gradients": [1]}.get(text.partition("of=")[2], [0, 1])
     for side in sides:

@@ -102,8 +102,8 @@ def _rows(probabilities: torch.Tensor, jacobian: torch.Tensor) -> torch.Tensor:
 
 
 def _released_rows(probabilities: torch.Tensor, jacobian: torch.Tensor) -> torch.Tensor:
-    """L J [B, K, P], L in closed form, as the matrix is singular: with q_j = 1 - p_1 - .. - p_j and q_0 = 1, column j of
-    L is sqrt(p_j / (q_(j-1) q_j)) times q_j on the diagonal and -p_i below.
+    """L J [B, K, P], L in closed form, as the matrix is singular: with q_j = 1 - p_1 - .. - p_j and q_0 = 1, column
+    j of L is sqrt(p_j / (q_(j-1) q_j)) times q_j on the diagonal and -p_i below.
     """
     import torch
 

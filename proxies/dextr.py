@@ -72,9 +72,7 @@ def _independence(student: Probe) -> float:
         output = call.run()
         if call.kind in (*LAYERS, *NORMS, *RECTIFIERS) and output.ndim > 2:
             if call.images is None or call.channels is None:
-                raise NotApplicable(
-                    f"dextr reads the channels of an image, which is not to be found behind {call.name}"
-                )
+                raise NotApplicable(f"dextr reads the channels of an image, and {call.name} leaves none to be found")
             first = output.movedim((call.images, call.channels), (0, 1))[0].flatten(1)
             first = first.to(torch.float64, copy=True)  # others write over the map
             maps.setdefault(first.shape, []).append((call.uses, first))
@@ -84,7 +82,10 @@ def _independence(student: Probe) -> float:
         student.run(student.images, observe)
     total = 0.0
     for alike in maps.values():
-        values = torch.linalg.svdvals(torch.stack([one for _, one in alike]))
+        stacked = torch.stack([one for _, one in alike])
+        if not stacked.isfinite().all():  # the singular values would not be found
+            return math.nan
+        values = torch.linalg.svdvals(stacked)
         shares = (values[:, -1] / values[:, 0]).nan_to_num(0)
         total += sum(uses * share for (uses, _), share in zip(alike, shares.tolist(), strict=True))
     return total

@@ -35,11 +35,11 @@ def drawn(count: int = 6) -> Batch:
     return double(noise("noise", 0, count, SKELETON.size, SKELETON.classes))
 
 
-def score(text: str, cell: str, count: int = 6) -> float:
+def score(text: str, cell: str, count: int = 6, batch: Batch | None = None) -> float:
     proxy = registry.create(text)
     network = CellNetwork(Cell.parse(cell), SKELETON, Draw(0, momentum=0.0), proxy.sees).double()
     views = {"noise": View(lambda: drawn(count))}
-    batch = double(make_batch(count))
+    batch = batch or double(make_batch(count))
     probe = Probe(network.cell, SKELETON, lambda: network, lambda: batch, proxy.needs, views)
     return proxy.score(probe, probe)
 
@@ -99,6 +99,12 @@ def test_it_is_that_of_the_original_networks_maps_and_outputs(cell: str, outputs
 def test_a_circle_takes_two_images() -> None:
     with pytest.raises(NotApplicable, match="two images or more"):
         score("dextr", ORDINARY[0], 1)
+
+
+def test_images_that_are_not_numbers_give_no_number() -> None:
+    batch = double(make_batch(6))
+    batch.images[0, 0, 0, 0] = math.nan
+    assert math.isnan(score("dextr", ORDINARY[0], batch=batch))
 
 
 def test_wrong_outputs_are_refused() -> None:

@@ -244,7 +244,7 @@ REFUSED = {
     "SiLU, SE": SMOOTH | ONE_STAGE,
     "ConvNeXt": SMOOTH | NO_BATCH_NORM | ALIKE,
     "ViT": SMOOTH | NO_BATCH_NORM | FIXED_SIZE | ONE_STAGE | ALIKE,
-    "Swin": SMOOTH | NO_BATCH_NORM | FIXED_SIZE | ONE_STAGE | ALIKE | {"fisher": "folded", "dextr": "not to be found"},
+    "Swin": SMOOTH | NO_BATCH_NORM | FIXED_SIZE | ONE_STAGE | ALIKE | {"fisher": "folded", "dextr": "to be found"},
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def settings(
 
     What a proxy does not read is left out: counts do not depend on batch or initialisation, nor nwot on the teacher.
     """
-    fields = asdict(proxy)
+    fields = proxy.identity
     record: dict[str, Any] = {
         "proxy": proxy.name,
         "version": proxy.version,
@@ -60,7 +59,7 @@ def settings(
     return record
 
 
-_IDLE = ("name", "version", "family", "reference")
+_IDLE = ("name", "version", "family", "reference", "later")
 """Facts of a proxy's class that change no score, or are in the record by themselves."""
 
 

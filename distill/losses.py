@@ -224,7 +224,7 @@ def kdsvd(teacher: Sequence[torch.Tensor], student: Sequence[torch.Tensor], coun
     Lee, Kim & Song, "Self-supervised Knowledge Distillation Using Singular Value Decomposition", ECCV 2018, arXiv
     1807.06819, in RepDistiller's form. The sign of a singular vector is arbitrary but changes the value: here the
     teacher's entries sum to no less than 0. Vectors of the value 0 are arbitrary altogether: the student's maps need
-    a rank of `count` + 3.
+    a rank of `count` + 3. Its weight in training, 1, is mdistiller's, where it weighs a function that is not this one.
     """
     stages = [aligned(t, s, count) for t, s in zip(teacher, student, strict=True)]
     losses = [

@@ -118,6 +118,8 @@ class Call:
         """The dimension of the channels in what is put out; None where it cannot be told."""
         self.images = images
         """The dimension of the images; None where images are folded into another dimension."""
+        self.block: int | None = None
+        """How many blocks ended before it, so that it is in the block of that number; None where none are known."""
 
     @property
     def name(self) -> str:

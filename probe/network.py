@@ -14,7 +14,8 @@ from torch import nn
 from distill.loss_terms import classifier_gradient
 from images.base import Batch
 from probe import each_image
-from probe.calls import Each, Watch
+from probe.calls import Each
+from probe.in_blocks import watched
 from probe.needs import BACKWARD, NO_MAPS, READS_BATCH, NotApplicable, needs_of
 from probe.observed import BlockGradient, Observed, block_signs
 from probe.relus import ReluCode, ReluRecord
@@ -151,7 +152,7 @@ class Probe:
         `each` meets its calls (probe/calls.py). Nothing is left behind.
         """
         self._require("weights")
-        with nullcontext() if each is None else Watch(each):
+        with nullcontext() if each is None else watched(self._blocks, each):
             if parameters is None:
                 return cast("Output", self._network(images))
             buffers = self._network.named_buffers()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -74,7 +74,7 @@ class Named(ABC):
 class Proxy(Named):
     """Subclass, decorate with `@dataclass(frozen=True)`, set the class attributes, write `score`.
 
-    Fields are hyper-parameters; every field, and `version`, is part of a score's identity. `init` is the
+    Fields are hyper-parameters; every field, and `version`, is part of a score's identity (`identity`). `init` is the
     initialisation the networks are built with (`default | kaiming | gaussian`, spaces/draw.py). `sees` says what
     the score can depend on, so that equal cells are scored once: the live `function`, what the `relus` in front of all
     convolutions read, dead ones too, every `executed` operation, all `parameters`, or the `cell` itself
@@ -83,12 +83,22 @@ class Proxy(Named):
 
     needs: ClassVar[tuple[str, ...]]
     sees: ClassVar[str] = "function"
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that came after scores were published: where they are at their defaults, those are its scores still."""
 
     init: str = "default"
 
     def __post_init__(self) -> None:
         if self.init not in INITS:
             raise unknown("initialisation", self.init, INITS)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The fields, as they are part of a score's identity: without those of `later` that are at their defaults."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {
+            name: value for name, value in asdict(self).items() if name not in self.later or value != defaults[name]
+        }
 
     @abstractmethod
     def score(self, student: Probe, teacher: Probe) -> float:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.errors import BadUsage
-from proxies.base import Proxy, Reference
+from proxies.base import NotApplicable, Proxy, Reference
 
 if TYPE_CHECKING:
     import torch
 
+    from probe.calls import Call
     from probe.network import Probe
 
 
@@ -27,7 +28,8 @@ class Epsilon(Proxy):
     |u - v| where either is. All logits are equal then, so the first stands for the one output of the authors' networks.
     Batch norms normalise over the batch, as theirs do, which keep no statistics. 1e-7 and 1 are the widest window of
     their search for the two. In float64, in which a large network's outputs under `low` underflow later than in
-    theirs; NaN where they do, and where an output is constant.
+    theirs; NaN where they do, and where an output is constant. NotApplicable where that is the work of a norm over
+    channels, which are all alike.
     """
 
     name = "epsilon"
@@ -62,10 +64,21 @@ def _outputs(student: Probe, weight: float) -> torch.Tensor:
     """The first logit of every image [B] with all weights equal, scaled to [0, 1]."""
     import torch
 
+    from probe.calls import Kind
+
     constants = {
         name: torch.full_like(value, 0.0 if name.endswith("bias") else weight, dtype=torch.float64)
         for name, value in student.parameters.items()
     }
+    norms: list[str] = []
+
+    def observe(call: Call) -> Any:
+        if call.kind is Kind.OTHER_NORM:
+            norms.append(call.said)
+        return call.run()
+
     with torch.no_grad():
-        found = student.run(student.images.double(), parameters=constants).logits[:, 0]
+        found = student.run(student.images.double(), observe, constants).logits[:, 0]
+    if norms and found.min() == found.max():
+        raise NotApplicable(f"with equal weights all channels are alike, and {norms[0]} leaves nothing of the images")
     return (found - found.min()) / (found.max() - found.min())

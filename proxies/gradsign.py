@@ -31,3 +31,17 @@ class GradSign(Proxy):
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return sum(signs.abs_().sum().item() for signs in student.sign_sums().values())
+
+
+@dataclass(frozen=True)
+class GradSignMean(GradSign):
+    """`gradsign` over the number of weights that it sums over, those of dead operations too.
+
+    The authors' code takes this mean, others take the sum: they rank networks of unequal sizes otherwise.
+    """
+
+    name = "gradsign_mean"
+    sees = "executed"
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        return super().score(student, teacher) / sum(weight.numel() for weight in student.weights.values())

@@ -20,6 +20,9 @@ class NWOT(Proxy):
     dead convolutions too. K is singular, and the score -inf, where no code tells two images apart, as of an image that
     is in the batch twice: they agree on as many units as an image does with itself, which is decided by whole numbers,
     since a determinant's rounding is not zero.
+
+    The original counts each ReLU of a cell twice: its hooks are hung on all modules whose class is called like a ReLU,
+    `ReLUConvBN` too. Here, as in the paper, every ReLU counts once.
     """
 
     name = "nwot"

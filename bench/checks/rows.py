@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict
 from typing import Any
 
 from bench.benchmarks import names
@@ -63,7 +62,7 @@ def _has_fields(label: str, record: dict[str, Any]) -> bool:
         proxy = registry.create(label, modules.in_use())
     except BadUsage:  # of a module that is not given, or of fields as they were once
         return True
-    fields = asdict(proxy)
+    fields = proxy.identity
     if "init" not in record["fields"]:  # who reads no weights has none
         del fields["init"]
     return record["version"] != proxy.version or record["fields"] == fields

@@ -34,7 +34,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from images.base import Batch
 from images.noise import noise
 from probe import each_image
-from probe.calls import Each
+from probe.calls import Call, Each
 from probe.module.door import check_network, checked, checked_needs
 from probe.module.forward import ForwardProbe, settled
 from probe.module.recorder import IMAGES
@@ -224,10 +224,17 @@ class ModuleProbe(ForwardProbe):
         self._require("weights")
         given, buffers = self._given
 
+        def told(call: Call) -> Any:
+            ends = [block.output[0] for block in self.subject.survey(tuple(images.shape[1:])).blocks]
+            call.block = sum(end < call.number for end in ends) if ends else None
+            assert each is not None
+            return each(call)
+
         def keep(known: Survey) -> list[int]:
             return [stage.number for stage in known.stages]
 
-        return self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, each, keep))
+        meets = None if each is None else told
+        return self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, meets, keep))
 
     def sign_sums(self) -> dict[str, torch.Tensor]:
         """Image by image, each alone in a batch; a member of a space as the space's networks."""

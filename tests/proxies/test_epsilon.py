@@ -11,9 +11,12 @@ from torch import nn
 
 from common.errors import BadUsage
 from images.base import Batch
+from probe.module.examples import SIZE, example
 from probe.network import Probe
 from proxies import registry
+from proxies.base import NotApplicable
 from proxies.epsilon import Epsilon
+from proxies.module import score_module
 from proxies.testing import DEGENERATE, ORDINARY, SKELETON, check_proxy, make_batch
 from spaces.draw import Draw
 from spaces.nb201.cell import Cell, cells
@@ -69,11 +72,19 @@ def test_without_a_path_the_output_is_constant(cell: str) -> None:
     assert math.isnan(score("epsilon", cell))
 
 
+@pytest.mark.parametrize(("kind", "norm"), [("ConvNeXt", "layer_norm"), ("ViT", "layer_norm")])
+def test_a_norm_over_channels_leaves_nothing_of_the_images(kind: str, norm: str) -> None:
+    images = torch.randn(6, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(NotApplicable, match=rf"all channels are alike, and another norm \({norm}\)"):
+        score_module(Epsilon(), example(kind), Batch(images, make_batch(6).labels, ""))
+
+
 @pytest.mark.parametrize("text", ["low=0", "high=-1", "high=inf"])
 def test_constants_are_positive(text: str) -> None:
     with pytest.raises(BadUsage, match="must be positive and finite"):
         registry.create(f"epsilon:{text}")
 
 
+@pytest.mark.slow
 def test_the_contract_is_kept() -> None:
     check_proxy(Epsilon)

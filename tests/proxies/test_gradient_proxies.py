@@ -225,6 +225,7 @@ def test_gradsign_counts_how_far_the_images_agree_weight_by_weight(cell: str) ->
     expected = sum(abs(sum(of_weight)) for of_weight in zip(*votes, strict=True))
     # a derivative of zero but for rounding may vote either way
     assert score("gradsign", cell) == pytest.approx(expected, rel=1e-3)
+    assert score("gradsign_mean", cell) == pytest.approx(expected / len(votes[0]), rel=1e-3)
 
 
 LARGER = CellSkeleton(channels=4, cells_per_stage=1, classes=5, size=16)

@@ -88,13 +88,16 @@ class Unlisted(nn.Module):
         return Output(self.classifier(pooled), pooled, ())
 
 
-NO_RECTIFIER = dict.fromkeys(("nwot", "swap", "swap_regularised", "linear_regions"), "this network has none")
+NO_RECTIFIER = dict.fromkeys(("nwot", "swap", "swap_regularised", "linear_regions", "wrcor"), "this network has none")
 NO_BLOCK = {"az_progressivity": "one map alone", "az_trainability": "none behind the stem"}
 NO_MAPS = dict.fromkeys(
     ("diswot", "diswot_relation", "zen", "linear_regions", "at", "fitnet", "ickd", "kdsvd", "nst", "sp"),
     "none was found",
 )
 NO_LIST = dict.fromkeys(("az_expressivity", "az_progressivity", "az_trainability"), "no list `blocks`")
+NO_LIST |= {"wrcor": "name blocks"}
+NO_CONVOLUTION = {"auto_das_student": "has none"}
+NO_CELL = {"skip_span": "made of none"}
 ONE_STAGE = {"kdsvd": "one alone"}
 
 IN_A_SPACE: dict[str, tuple[Build, dict[str, str]]] = {
@@ -102,7 +105,7 @@ IN_A_SPACE: dict[str, tuple[Build, dict[str, str]]] = {
     "one block": (one_block, ONE_STAGE | NO_BLOCK),
     "no ReLU": (no_relu, NO_RECTIFIER),
     "late ReLU": (late_relu, {"linear_regions": "on the first stage"}),
-    "one layer": (one_layer, NO_RECTIFIER | ONE_STAGE | NO_BLOCK | {"meco": "no layer puts out"}),
+    "one layer": (one_layer, NO_RECTIFIER | ONE_STAGE | NO_BLOCK | NO_CONVOLUTION | {"meco": "no layer puts out"}),
     "unlisted": (Unlisted, NO_MAPS | NO_LIST),
 }
 SINGULAR = {"no ReLU", "one layer"}
@@ -130,12 +133,12 @@ def test_an_odd_network_of_a_space(name: str) -> None:
             outcome: float | NotApplicable = proxy.score(student, teacher)
         except NotApplicable as reason:
             outcome = reason
-        told(proxy.label, outcome, reasons, name in SINGULAR)
+        told(proxy.label, outcome, NO_CELL | reasons, name in SINGULAR)
 
 
-NO_MODULE_BLOCKS = dict.fromkeys(("az_expressivity", "az_progressivity", "az_trainability"), "name blocks")
-NEVER = {"linear_regions": "such form", "swap_regularised": "largest network"}
-NO_MODULE_RECTIFIER = dict.fromkeys(("nwot", "swap"), "this network has none")
+NO_MODULE_BLOCKS = dict.fromkeys(("az_expressivity", "az_progressivity", "az_trainability", "wrcor"), "name blocks")
+NEVER = NO_CELL | {"linear_regions": "such form", "swap_regularised": "largest network"}
+NO_MODULE_RECTIFIER = dict.fromkeys(("nwot", "swap", "wrcor"), "this network has none")
 NO_MODULE_MAPS = dict.fromkeys(set(NO_MAPS) - {"linear_regions"}, "none was found") | {"meco": "does not run on"}
 
 NOT_POOLED = dict.fromkeys(("cc", "cka", "diswot", "diswot_semantic", "pkt", "rkd"), "reads a vector")
@@ -157,7 +160,7 @@ OF_ONES_OWN: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
     ),
     "one layer": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 5)),
-        NO_MODULE_BLOCKS | NO_MODULE_RECTIFIER | NO_MODULE_MAPS,
+        NO_MODULE_BLOCKS | NO_MODULE_RECTIFIER | NO_MODULE_MAPS | NO_CONVOLUTION,
     ),
     "one convolution": (
         lambda: nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten()),
@@ -165,7 +168,7 @@ OF_ONES_OWN: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
     ),
     "perceptron": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 9), nn.ReLU(), nn.Linear(9, 5)),
-        NO_MODULE_BLOCKS | NO_MODULE_MAPS,
+        NO_MODULE_BLOCKS | NO_MODULE_MAPS | NO_CONVOLUTION,
     ),
 }
 

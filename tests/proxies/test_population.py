@@ -59,7 +59,8 @@ def test_the_order_of_cells_does_not_matter_and_monotone_maps_change_nothing(
     combined = of_kind(name).combine(table)
     mixed = table.sample(frac=1, random_state=seed)
     pd.testing.assert_series_equal(of_kind(name).combine(mixed).sort_index(), combined.sort_index())
-    pd.testing.assert_series_equal(of_kind(name).combine(np.exp(table)), combined)
+    if name != "freerea":  # a sum of values, not of ranks
+        pd.testing.assert_series_equal(of_kind(name).combine(np.exp(table)), combined)
 
 
 @pytest.mark.slow

@@ -11,7 +11,11 @@ import torch
 from torch import nn
 from torch.func import functional_call, jacrev
 
+from bench.benchmarks import benchmark
+from bench.identity import settings
+from bench.published import read_manifest
 from common.errors import BadUsage
+from common.results import SCORES
 from images.base import Batch
 from images.noise import noise
 from probe.each_image import logit_jacobian
@@ -19,6 +23,7 @@ from probe.network import Probe
 from probe.views import View
 from proxies import registry
 from proxies.testing import DEGENERATE, ORDINARY, make_batch, make_probe
+from proxies.vkdnw import _released_rows
 from spaces.draw import Draw
 from spaces.nb201.cell import Cell, cells
 from spaces.nb201.equivalence import canonical_form
@@ -59,7 +64,20 @@ def original(cell: str, init: str = "kaiming") -> nn.Module:
     return XautodlNetwork(Cell.parse(cell), SKELETON, Draw(0, init, momentum=0.0)).inner.double().eval()
 
 
-def information(network: nn.Module, images: torch.Tensor, tensors: int) -> np.ndarray:
+def lower_factor(matrix: np.ndarray) -> np.ndarray:
+    """Of Cholesky, entry by entry, of a matrix that may be singular."""
+    factor = np.zeros_like(matrix)
+    for i in range(len(matrix)):
+        for j in range(i + 1):
+            left = matrix[i, j] - factor[i, :j] @ factor[j, :j]
+            if i == j:
+                factor[i, j] = math.sqrt(max(left, 0))
+            else:
+                factor[i, j] = left / factor[j, j]
+    return factor
+
+
+def information(network: nn.Module, images: torch.Tensor, tensors: int, released: bool = False) -> np.ndarray:
     """Mean over images of J^T (diag p - p p^T) J, J by reverse differentiation of one image's logits in one vector."""
     parameters = {name: value.detach() for name, value in network.named_parameters()}
     names = list(parameters)[:tensors]
@@ -78,7 +96,13 @@ def information(network: nn.Module, images: torch.Tensor, tensors: int) -> np.nd
     for image in images:
         J = jacrev(logits)(start, image).numpy()
         p = torch.softmax(logits(start, image), 0).numpy()
-        total += J.T @ (np.diag(p) - np.outer(p, p)) @ J
+        if released:
+            p = 0.95 * p + 0.05 * np.full(len(p), 1 / len(p))
+        middle = np.diag(p) - np.outer(p, p)
+        if released:
+            factor = lower_factor(middle)
+            middle = factor.T @ factor
+        total += J.T @ middle @ J
     return total / len(images)
 
 
@@ -107,6 +131,35 @@ def test_the_entropy_is_of_the_fisher_information_image_by_image(cell: str, tens
     expected = entropy(information(original(cell), images, tensors))
     assert 0 < expected < math.log(9)
     assert score(f"vkdnw_entropy:tensors={tensors}", cell) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", [*SPREAD, *(str(cells()[index]) for index in (777, 9999, 15000))])
+def test_the_released_entropy_is_of_smoothed_probabilities_and_the_factor_as_it_is(cell: str) -> None:
+    images = probe_of("vkdnw_entropy", cell).noise.images
+    expected = entropy(information(original(cell), images, 128, released=True))
+    assert score("vkdnw_entropy:variant=released", cell) == pytest.approx(expected, rel=1e-6)
+    assert score("vkdnw_entropy", cell) != pytest.approx(expected, rel=1e-3)
+    tensors = len(list(original(cell).parameters()))
+    assert score("vkdnw:variant=released", cell) == pytest.approx(tensors + expected, rel=1e-6)
+
+
+def test_the_factor_in_closed_form_is_one_of_the_matrix() -> None:
+    p = torch.softmax(torch.randn(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), 1)
+    unit = torch.eye(6, dtype=torch.float64).expand(3, -1, -1)
+    factor = _released_rows(p, unit)
+    smooth = 0.95 * p + 0.05 / 6
+    torch.testing.assert_close(factor @ factor.mT, smooth.diag_embed() - smooth[:, :, None] * smooth[:, None])
+    assert torch.equal(factor, factor.tril())
+
+
+def test_the_variant_came_later_and_leaves_the_identity_of_published_scores() -> None:
+    setting = benchmark("digits")
+    for name in ("vkdnw", "vkdnw_entropy"):
+        published = read_manifest(SCORES / "digits")[f"{name}.csv.gz"]["settings"]["0"]["record"]
+        assert settings(registry.create(name), setting, None) == published
+        assert settings(registry.create(f"{name}:variant=released"), setting, None) != published
+        assert registry.create(f"{name}:variant=released").identity["variant"] == "released"
 
 
 @pytest.mark.slow
@@ -208,6 +261,11 @@ def test_the_executed_graph_is_not_fine_enough_but_all_parameters_are() -> None:
     few = [score("vkdnw_entropy:tensors=4", cell) for cell in (one_first, three_first)]
     assert few[0] != pytest.approx(few[1], rel=1e-3)
     assert registry.create("vkdnw").sees == registry.create("vkdnw_entropy").sees == "parameters"
+
+
+def test_wrong_variants_are_refused() -> None:
+    with pytest.raises(BadUsage, match="variant of vkdnw_entropy"):
+        registry.create("vkdnw_entropy:variant=readme")
 
 
 def test_at_least_one_tensor() -> None:

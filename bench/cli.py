@@ -67,6 +67,9 @@ def run_command(
     executor: Executor = "local",
     address: Address = None,
     together: Annotated[int | None, typer.Option(help="Cells run as one network; default by size and device.")] = None,
+    keep: Annotated[
+        int, typer.Option(help="MiB a worker keeps of what cells of a draw have in common; no score depends on it.")
+    ] = 64,
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds until a pass that does not come back is given up; default 600. Local only."),
@@ -78,6 +81,8 @@ def run_command(
     at_least_one("--limit", limit)
     at_least_one("--workers", workers)
     at_least_one("--together", together)
+    if keep < 0:
+        raise BadUsage(f"--keep {keep}: 0 or more MiB")
     if timeout is not None and not 0 < timeout < math.inf:
         raise BadUsage(f"--timeout {timeout:g}: a number of seconds above 0")
     if timeout is not None and executor != "local":
@@ -107,6 +112,7 @@ def run_command(
         executor=executor,
         address=address,
         together=together,
+        room=keep * 2**20,
         timeout=TIMEOUT if careful else timeout,
     )
     _tell_labelled(request)

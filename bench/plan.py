@@ -111,3 +111,32 @@ def passes(wants: Iterable[Want], proxies: Sequence[Proxy], space: Space) -> lis
             readers.setdefault((want.seed, proxy.init, stands_for[cell]), set()).add(want.proxy)
     ordered = sorted(readers.items(), key=lambda item: item[0][0])  # stable: visiting order within a seed
     return [Pass(seed, init, cell, tuple(sorted(numbers))) for (seed, init, cell), numbers in ordered]
+
+
+def cells_together(setting: Benchmark, device: str) -> int:
+    """How many cells to run as one network, as measured in docs/decisions/performance.md.
+
+    On a GPU as many as fill 256 MB with one map of the first stage each, of which some ten are held at a time. On a CPU
+    groups gain nothing: 1 is no group at all.
+    """
+    if not device.startswith("cuda") or not _groups(setting):
+        return 1
+    return max(1, 2**28 // _bytes_of_map(setting))
+
+
+def derives_as_group(setting: Benchmark, device: str) -> bool:
+    """Whether a CPU takes the derivatives of a cell as a group of one does, which adds in another order.
+
+    So it is where maps are small: groups ran there once, and the last digits of scores that are stored are theirs.
+    """
+    return device == "cpu" and _groups(setting) and 2**23 // _bytes_of_map(setting) >= 8
+
+
+def _groups(setting: Benchmark) -> bool:
+    """Whether cells of the benchmark can run as one network."""
+    return setting.space.batched and setting.backbone == "own"
+
+
+def _bytes_of_map(setting: Benchmark) -> int:
+    """B H W C floats of the first stage."""
+    return 4 * setting.batch * setting.skeleton.size**2 * setting.skeleton.channels

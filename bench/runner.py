@@ -17,10 +17,10 @@ import images
 from bench.benchmarks import Benchmark
 from bench.edited import settle_sources
 from bench.identity import fingerprint, name_of, reads_batch, reads_second, settings
-from bench.plan import Pass, Want, passes, select_of
+from bench.plan import Pass, Want, cells_together, passes, select_of
 from bench.provenance import provenance
 from bench.store import Row, ScoreStore, StoredRow
-from bench.worker import Outcome, Setup, cells_together, score_chunk
+from bench.worker import Outcome, Setup, score_chunk
 from common import cluster, pool, results
 from common.errors import BadInput, BadUsage
 from common.pool import Died, Job, TimedOut
@@ -28,6 +28,7 @@ from common.progress import PATIENCE, Live, Progress
 from images.base import Batch
 from proxies import registry
 from proxies.base import Proxy
+from spaces.kept import ROOM
 from spaces.space import Space
 
 CHUNK = 8
@@ -65,6 +66,8 @@ class Request:
     """Of a Ray cluster; None is the one on this machine."""
     together: int | None = None
     """How many cells are run as one network; None is what suits the benchmark and the device."""
+    room: int = ROOM
+    """Bytes that a worker keeps of what networks of a draw have in common."""
     timeout: float | None = None
     """Seconds after which a pass that has not come back is given up. None is `TIMEOUT` in workers; where one worker is
     this process, a command ends then, and a script waits."""
@@ -219,7 +222,9 @@ READ_BY = {"batch": reads_batch, "second_batch": reads_second}
 def set_up(request: Request, proxies: tuple[Proxy, ...], drawn: Drawn) -> Setup:
     """What a worker is to know of a request."""
     where = (request.files, request.data, request.device)
-    return Setup(request.benchmark, proxies, *where, together=request.together, batches=drawn.batches)
+    return Setup(
+        request.benchmark, proxies, *where, together=request.together, room=request.room, batches=drawn.batches
+    )
 
 
 def store_settings(

@@ -16,7 +16,7 @@ import images
 from bench.benchmarks import Benchmark
 from bench.checks.chance import Chance, Rounding, judge_closely
 from bench.checks.judge import judge
-from bench.plan import Pass
+from bench.plan import Pass, cells_together, derives_as_group
 from common import modules
 from common.crew import alive
 from common.errors import BadInput
@@ -30,6 +30,7 @@ from probe.views import views
 from probe.watched import Watched
 from proxies.base import NotApplicable, Proxy
 from spaces.draw import Draw
+from spaces.kept import ROOM, Keep, Kept
 from spaces.space import SEES, Architecture, Skeleton
 
 
@@ -55,6 +56,8 @@ class Setup:
     device: str
     together: int | None = None
     """How many cells are run as one network; None is what suits the benchmark and the device."""
+    room: int = ROOM
+    """Bytes that a worker keeps of what networks of a draw have in common."""
     images_seed: int | None = None
     """Draws the images of every pass; None where the pass's own seed does, as in a benchmark."""
     batches: Mapping[tuple[str, int], Batch] = field(default_factory=dict, repr=False)
@@ -95,31 +98,16 @@ Build = Callable[[Skeleton, str], nn.Module]
 """A network on a skeleton that executes what its readers see (spaces/nb201/equivalence.py)."""
 
 
-def cells_together(setting: Benchmark, device: str) -> int:
-    """How many cells to run as one network, as measured in docs/decisions/performance.md.
-
-    A map of the first stage takes B H W C floats. On a GPU as many cells as fill 256 MB with one such map each, of
-    which some ten are held at a time. On a CPU 8 MB, so that what one operation leaves is still in the cache for the
-    next; where fewer than eight fit, an operation on one cell is long enough by itself: 1 is no group at all.
-    """
-    if not setting.space.batched or setting.backbone != "own":
-        return 1
-    skeleton = setting.skeleton
-    bytes_of_map = 4 * setting.batch * skeleton.size**2 * skeleton.channels
-    if device.startswith("cuda"):
-        return max(1, 2**28 // bytes_of_map)
-    fitting = 2**23 // bytes_of_map
-    return fitting if fitting >= 8 else 1
-
-
 class Worker:
     """Batches, draws and teachers of the latest seeds, kept between passes."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.together = setup.together or cells_together(setup.benchmark, setup.device)
-        self._alone = self.together == 1  # a group of one is still one, so that company does not move the last digits
-        self._rounding = Rounding(setup.device == "cpu", 0.0 if self._alone else 1e-4)
+        self._grouped = self.together > 1  # a group of one is still one: company does not move the last digits
+        small = setup.together is None and derives_as_group(setup.benchmark, setup.device)
+        self._derives_grouped = self._grouped or small
+        self._rounding = Rounding(setup.device == "cpu", 1e-4 if self._derives_grouped else 0.0)
         self.proxies = setup.proxies
         self.space = setup.benchmark.space
         self._build = self.space.builder(setup.benchmark.backbone)
@@ -131,6 +119,7 @@ class Worker:
         self._engine = lru_cache(maxsize=12)(self._make_engine)
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
         self._watched_teacher = lru_cache(maxsize=4)(lambda seed, init: Watched(self.teacher(seed, init), copies=True))
+        self._kept = Kept(setup.room)
         self._refused: set[int] = set()
         """Proxies, by number, that were seen to write into what they read, or to draw: scored by themselves."""
         self._looks = 2
@@ -212,7 +201,8 @@ class Worker:
         """The student's probe of a pass, by itself."""
         readers = [self.proxies[number] for number in task.proxies]
         cell, skeleton = self.space.at(task.cell), self.setup.benchmark.skeleton
-        return self._probe(cell, skeleton, task.seed, readers, self._cells(cell, task.seed, task.init))
+        kept = partial(self._kept.of, task.seed, task.init)
+        return self._probe(cell, skeleton, task.seed, readers, self._cells(cell, task.seed, task.init), kept)
 
     def _group(self, tasks: Sequence[Pass]) -> Group:
         """The students of passes of one seed, one initialisation and the same readers."""
@@ -228,7 +218,13 @@ class Worker:
         )
 
     def _probe(
-        self, cell: Architecture, skeleton: Skeleton, seed: int, readers: Sequence[Proxy], network: Build
+        self,
+        cell: Architecture,
+        skeleton: Skeleton,
+        seed: int,
+        readers: Sequence[Proxy],
+        network: Build,
+        kept: Callable[..., Keep] | None = None,
     ) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
         needs = {need for proxy in readers for need in proxy.needs}
@@ -239,7 +235,7 @@ class Worker:
 
         count = self.setup.benchmark.batch
         further = views(skeleton, count, partial(self._second, seed), partial(self._noise, seed), build)
-        return Probe(cell, skeleton, partial(build, skeleton), partial(self._batch, seed), needs, further)
+        return Probe(cell, skeleton, partial(build, skeleton), partial(self._batch, seed), needs, further, kept)
 
     def score(self, task: Pass) -> list[Outcome]:
         """Every proxy's outcome for a pass, in the order of the pass."""
@@ -285,6 +281,7 @@ class Worker:
         for kept in (self._batch, self._second, self._noise, self._draw, self._engine, self._teacher):
             kept.cache_clear()
         self._watched_teacher.cache_clear()
+        self._kept.clear()
 
     def _undrawn(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """As `_scored_together`. Raises _Refused also where random numbers were drawn and nobody has looked closely."""
@@ -302,7 +299,7 @@ class Worker:
         memory did not suffice.
         """
         students: list[Probe] = [self.observe(task) for task in tasks]
-        if self._alone:
+        if not (self._derives_grouped if self._derives(tasks[0]) else self._grouped):
             return [outcome for each in zip(tasks, students, strict=True) for outcome in self._judged(*each)]
         group = self._group(tasks)
         students = [GroupProbe(group, number, student) for number, student in enumerate(students)]
@@ -345,20 +342,17 @@ class Worker:
         alive()
         return outcomes
 
-    def _size(self, task: Pass) -> int:
-        """How many such passes to run together: unless a number was asked for, on a CPU one, if something is
-        differentiated, since that takes all maps of all cells at a time, and no cache holds them."""
-        if self.setup.together is not None or self.setup.device.startswith("cuda"):
-            return self.together
+    def _derives(self, task: Pass) -> bool:
+        """Whether somebody differentiates."""
         needs = [need for number in task.proxies for need in self.proxies[number].needs]
-        return 1 if any(need.rpartition(".")[2] in BACKWARD for need in needs) else self.together
+        return any(need.rpartition(".")[2] in BACKWARD for need in needs)
 
     def score_all(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes, those that can be observed together at a time."""
         return [
             outcome
             for alike in _alike(tasks)
-            for part in _parts(alike, self._size(alike[0]))
+            for part in _parts(alike, self.together)
             for outcome in self.score_together(part)
         ]
 

@@ -18,11 +18,13 @@ from probe.calls import Each
 from probe.in_blocks import watched
 from probe.needs import BACKWARD, NO_MAPS, READS_BATCH, NotApplicable, needs_of
 from probe.observed import BlockGradient, Observed, block_signs
-from probe.relus import ReluCode, ReluRecord
+from probe.recorded import recorded
+from probe.relus import ReluCode
 from probe.stand_ins import run_with
 from probe.views import View
+from spaces.kept import Keep
 from spaces.output import Output
-from spaces.space import Architecture, Skeleton
+from spaces.space import Architecture, Keeping, Skeleton
 
 Shared = TypeVar("Shared")
 
@@ -48,13 +50,16 @@ class Probe:
         batch: Callable[[], Batch],
         needs: Iterable[str],
         views: Mapping[str, View] | None = None,
+        kept: Callable[..., Keep] | None = None,
     ) -> None:
+        """`kept` is a memory that networks of the draw share, of a skeleton and a batch."""
         self.cell = cell
         self.skeleton = skeleton
         self.needs = frozenset(needs)
         self.build = build
         self.load = batch
         self.views = views or {}
+        self.kept = kept
         self._shared: dict[Hashable, object] = {}
 
     @cached_property
@@ -77,7 +82,7 @@ class Probe:
         # what is shared is handed over, not the way to it: probes that name each other would be freed late
         build = view.build or partial(_same, self._network)
         batch = view.batch or partial(_same, self._batch)
-        return Probe(self.cell, view.skeleton or self.skeleton, build, batch, needs)
+        return Probe(self.cell, view.skeleton or self.skeleton, build, batch, needs, kept=self.kept)
 
     @cached_property
     def second(self) -> Probe:
@@ -188,41 +193,17 @@ class Probe:
         modules = self._network.modules()
         return {layer: names[layer.weight] for layer in modules if isinstance(layer, nn.Conv2d | nn.Linear)}
 
-    @property
-    def _blocks(self) -> list[nn.Module]:
-        """The stem and the blocks behind it: cells and reductions, or residual blocks; those a network lists."""
-        blocks = getattr(self._network, "blocks", None)
-        return blocks if isinstance(blocks, list) else []
-
     @cached_property
     def _pass(self) -> Observed:
-        """The one forward pass, with its autograd graph if something will be differentiated."""
-        record = ReluRecord("relu_codes" in self.needs, "relu_kernel" in self.needs)
-        outputs: list[tuple[str, torch.Tensor]] = []
-        maps: list[torch.Tensor] = []
-        differentiated = "block_gradients" in self.needs
-
-        def keep(_block: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            if differentiated and not output.requires_grad:  # zeros that nothing reached are the next block's input too
-                output.requires_grad_()
-            maps.append(output if differentiated else output.detach())
-
-        blocks = self._blocks if differentiated or "blocks" in self.needs else []
-        hooks = [block.register_forward_hook(keep) for block in blocks]
-        if record.codes_wanted or record.kernel_wanted:
-            relus = [module for module in self._network.modules() if isinstance(module, nn.ReLU)]
-            hooks += [relu.register_forward_pre_hook(record) for relu in relus]
-        if "gate_gradients" in self.needs:
-            hooks += [
-                layer.register_forward_hook(lambda _layer, _inputs, output, name=name: outputs.append((name, output)))
-                for layer, name in self._layers.items()
-            ]
-        try:
-            with torch.set_grad_enabled(self._has_graph):
-                return Observed(self._network(self._input), record, outputs, maps)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        """The one forward pass, with its autograd graph if something will be differentiated; else what others of the
+        draw made of the batch is read: a derivative needs all of it made anew."""
+        network = self._network
+        run: Callable[[torch.Tensor], Output] = network
+        if self.kept is not None and not self._has_graph and isinstance(network, Keeping):
+            run = partial(network.forward_kept, keep=self.kept(self.skeleton, self._batch.hash))
+        layers = self._layers if "gate_gradients" in self.needs else {}
+        with torch.set_grad_enabled(self._has_graph):
+            return recorded(network, layers, self.needs, lambda: run(self._input))
 
     @property
     def logits(self) -> torch.Tensor:

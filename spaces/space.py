@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 from common.errors import BadUsage, unknown
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from spaces.draw import Draw
+    from spaces.kept import Keep
+    from spaces.output import Output
 
 SEES = ("function", "relus", "executed", "parameters", "cell")
 """What a score can depend on, coarsest first; each level's classes refine those of the level before."""
@@ -93,6 +96,15 @@ class Member(Protocol):
 
     def rebuilt(self, skeleton: Any, draw: Draw) -> nn.Module:
         """The network of the same architecture on another skeleton, of another draw."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A network that has something in common with others of its draw, and makes it once for all of them."""
+
+    def forward_kept(self, images: torch.Tensor, keep: Keep) -> Output:
+        """As a call of the network, to the bit: what others made of these images is read, the rest of it is kept."""
         ...
 
 

@@ -241,16 +241,18 @@ def network_docs_command() -> None:
 
 
 def readme_command() -> None:
-    """Write what README.md and docs/labels.md state of results and rooms, docs/results.md and docs/labels.json, from
-    the tables and the tree."""
-    from analysis.pages import label_card, readme, results
+    """Write what README.md, docs/labels.md and docs/performance.md state of results and rooms, docs/results.md and
+    docs/labels.json, from the tables and the tree."""
+    from analysis.pages import label_card, performance, readme, results
     from common.formats import read_text, write_json, write_text
 
     write_text(readme.PAGE, readme.whole_page(read_text(readme.PAGE)))
     write_text(results.PAGE, results.page())
     write_text(label_card.PAGE, label_card.whole_page(read_text(label_card.PAGE)))
+    write_text(performance.PAGE, performance.whole_page(read_text(performance.PAGE)))
     write_json(label_card.CARD, label_card.finite({"labels": label_card.cards()}))
-    print(f"wrote what is made of {readme.PAGE} and {label_card.PAGE}, {label_card.CARD}, and {results.PAGE}")
+    parts = f"{readme.PAGE}, {label_card.PAGE} and {performance.PAGE}"
+    print(f"wrote what is made of {parts}, {label_card.CARD}, and {results.PAGE}")
 
 
 def architecture_command() -> None:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
+from analysis.pages.performance import in_short
 from analysis.pages.sentences import STARRED, Findings, published, read_table
 from analysis.typeset import Markdown, Typeset, between, number, with_interval
 from common import results as places
-from common.formats import read_csv, read_json
-from spaces.nb201.cell import cells
+from common.formats import read_csv
 
 PAGE = Path("docs/results.md")
 BEST = 10
@@ -44,7 +42,7 @@ def page(results: Path = places.RESULTS) -> str:
         *_headed("What searches find", _searches(results)),
         *_headed("Students cut out of a teacher", _subgraphs(results)),
         *_headed("One student, several losses", _pairs(results)),
-        *_headed("Speed", _speeds(results)),
+        *_headed("Speed", in_short(results)),
         *_headed("All tables", _index(results)),
     )
     return "\n".join([_TOP, *sections])
@@ -191,46 +189,6 @@ def _pairs(results: Path) -> Iterator[str]:
         )
         head = ["pair", "loss", "seeds", "accuracy, %", "over kd"]
         yield Typeset(Markdown(caption), head, rows, words=2).markdown()
-
-
-def _speeds(results: Path) -> Iterator[str]:
-    """Rates beside the conventional loops, then whole runs."""
-    measured = sorted((results / "speed").glob("*.csv"), key=lambda path: (path.stem.endswith("-growth"), path.stem))
-    for path in measured:
-        made = read_json(path.with_suffix(".json"))
-        workers = "a Ray cluster" if made.get("executor") == "ray" else f"{made['workers']} workers"
-        where = f"{workers}, {made['device']}, torch {made['torch']}"
-        if path.stem.endswith("-growth"):
-            yield _growth(path.stem, read_csv(path), where, made["proxies"])
-        else:
-            yield _rates(path.stem, read_csv(path), where)
-
-
-def _rates(name: str, found: pd.DataFrame, where: str) -> str:
-    rows = [
-        [
-            one.proxies.replace(",", ", "),
-            number(one.conventional * len(cells()) / 60, 0),
-            number(one.own * one.passes / 60, 1),
-            number(one.ratio, 1),
-        ]
-        for one in found.itertuples(index=False)
-    ]
-    caption = (
-        f"`{name}`, `make speed`: minutes of a sweep over all {len(cells()):,} cells, extrapolated from a sample; "
-        f"{where}. [decisions/performance.md](decisions/performance.md) says what helped."
-    )
-    head = ["proxies", "conventional loops", "here", "times faster"]
-    return Typeset(Markdown(caption), head, rows).markdown()
-
-
-def _growth(name: str, found: pd.DataFrame, where: str, proxies: str) -> str:
-    rows = [
-        [f"{one.cells:,}", f"{one.batch}", number(one.seconds, 1), f"{one.memory:,.0f}"]
-        for one in found.itertuples(index=False)
-    ]
-    caption = f"`{name}`, `python -m bench growth`: whole runs of {proxies}; {where}."
-    return Typeset(Markdown(caption), ["cells", "batch", "seconds", "MiB"], rows).markdown()
 
 
 def _index(results: Path) -> Iterator[str]:

@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from bench.benchmarks import Benchmark, benchmark
 from bench.measure.lower_bound import Work, rates, work
 from bench.measure.shares import shares
-from bench.plan import Pass, Want, passes, visiting_order
+from bench.plan import Pass, Want, cells_together, passes, visiting_order
 from bench.teachers import CellTeacher
-from bench.worker import Outcome, Setup, Worker, cells_together, score_chunk
+from bench.worker import Outcome, Setup, Worker, score_chunk
 from common import results
 from common.errors import BadUsage
 from common.files import together
@@ -49,7 +49,7 @@ def noise(setting: Benchmark, device: str, seed: int = 0) -> Batch:
     """N(0, 1) images and labels of the benchmark's shape."""
     batch = draw_noise("speed", seed, setting.batch, setting.skeleton.size, setting.skeleton.classes)
     return Batch(
-        batch.images.to(device).contiguous(memory_format=torch.channels_last), batch.labels.to(device), "noise"
+        batch.images.to(device).contiguous(memory_format=torch.channels_last), batch.labels.to(device), f"noise {seed}"
     )
 
 

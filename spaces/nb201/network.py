@@ -6,13 +6,14 @@ edges ask for it, no work for `none`, and none for what the asker does not see (
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import torch
 from torch import nn
 
 from spaces.average_pool import average
 from spaces.draw import ConvBn, Draw
+from spaces.kept import Keep
 from spaces.layers import relu
 from spaces.nb201.cell import KERNEL, NONE, OPERATIONS, POOL, Cell, Edge
 from spaces.nb201.skeleton import Block, CellSkeleton
@@ -49,45 +50,87 @@ class CellBlock(nn.Module):
         rectified = [edge for edge in edges if edge.operation in KERNEL]
         convs = [edge for edge in rectified if all_convs or edge.target in left]
         self.layers = nn.ModuleDict()
-        self._pairs: dict[int, ConvBn] = {}  # the same modules without the cost of a look-up by name
+        self.pairs: dict[int, ConvBn] = {}  # the same modules without the cost of a look-up by name
         for edge in convs:
             position = f"{block.name}/{edge.position}/{OPERATIONS[edge.operation]}"
             pair = draw.conv_bn(position, block.channels_in, block.channels_out, KERNEL[edge.operation])
-            self._pairs[edge.position] = pair
+            self.pairs[edge.position] = pair
             self.layers[str(edge.position)] = _Op(pair)
         sources = [edge.source for edge in rectified]
         self.relus = nn.ModuleDict({str(node): NodeReLU(sources.count(node)) for node in sorted(set(sources))})
-        self._into = [[edge for edge in edges if edge.target == node] for node in range(4)]
+        self.into = [[edge for edge in edges if edge.target == node] for node in (1, 2, 3)]
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        nodes: list[torch.Tensor | None] = [x, None, None, None]  # None is a node that nothing has reached: zero
-        rectified: dict[int, torch.Tensor] = {}
-        pooled: dict[int, torch.Tensor] = {}
-        for target in (1, 2, 3):
-            total: torch.Tensor | None = None
-            own = False  # what others read is not written to
-            for edge in self._into[target]:
-                source, value = edge.source, nodes[edge.source]
-                if edge.operation in KERNEL:
-                    if source not in rectified:
-                        rectified[source] = self.relus[str(source)](torch.zeros_like(x) if value is None else value)
-                    if edge.position not in self._pairs:
-                        continue
-                    conv, bn = self._pairs[edge.position]
-                    value = bn(conv(rectified[source]))
-                elif value is not None and edge.operation == POOL:
-                    if source not in pooled:
-                        pooled[source] = average(value)
-                    value = pooled[source]
-                if value is None:
-                    continue
-                if total is None:
-                    total, own = value, edge.operation in KERNEL
-                else:
-                    total, own = (total.add_(value) if own else total + value), True
-            nodes[target] = total
-        output = nodes[3]
+    def is_watched(self, node: int) -> bool:
+        """Whether somebody is to be told of what the node's ReLU reads."""
+        return bool(self.relus[str(node)]._forward_pre_hooks)
+
+    def forward(self, x: torch.Tensor, keep: Keep | None = None) -> torch.Tensor:
+        """`keep` has what other cells of the draw made of the same `x`, and gets what none has made yet."""
+        nodes = _Nodes(self, x, keep)
+        for edges in self.into:
+            for edge in edges:
+                nodes.add(edge)
+        output = nodes.values[3]
         return torch.zeros_like(x) if output is None else output
+
+
+class _Nodes:
+    """A pass of a `CellBlock`: the values of its nodes, added up edge by edge."""
+
+    def __init__(self, block: CellBlock, x: torch.Tensor, keep: Keep | None) -> None:
+        self._block = block
+        self._x = x
+        self._keep = keep
+        self.values: list[torch.Tensor | None] = [x, None, None, None]
+        """None is a node that nothing has reached: zero."""
+        self._sums: list[Hashable] = ["input", None, None, None]
+        """What each value is the sum of, in order: with `x`, all that it depends on."""
+        self._own = [False] * 4
+        """What others read is not written to."""
+        self._rectified: dict[int, torch.Tensor] = {}
+        self._pooled: dict[int, torch.Tensor] = {}
+
+    def add(self, edge: Edge) -> None:
+        """What an edge brings is added to its target."""
+        value, term, own = self._along(edge)
+        if value is None:
+            return
+        target, total = edge.target, self.values[edge.target]
+        if total is None:
+            self.values[target], self._sums[target], self._own[target] = value, term, own
+            return
+        self.values[target] = total.add_(value) if self._own[target] else total + value
+        self._sums[target], self._own[target] = (self._sums[target], term), True
+
+    def _along(self, edge: Edge) -> tuple[torch.Tensor | None, Hashable, bool]:
+        """What an edge brings, what that is, and whether nobody else reads it; None for zeros."""
+        source = edge.source
+        value, term = self.values[source], self._sums[source]
+        if edge.operation in KERNEL:
+            if self._keep is None or self._block.is_watched(source):  # else for convolutions that are not kept
+                self._relu(source)
+            if edge.position not in self._block.pairs:
+                return None, None, False
+            if self._keep is None:
+                return self._convolved(edge), None, True
+            term = (edge.position, edge.operation, term)
+            return self._keep(term, lambda: self._convolved(edge)), term, False
+        if value is not None and edge.operation == POOL:
+            if source not in self._pooled:
+                self._pooled[source] = average(value)
+            value, term = self._pooled[source], (POOL, term)
+        return value, term, False
+
+    def _convolved(self, edge: Edge) -> torch.Tensor:
+        conv, bn = self._block.pairs[edge.position]
+        found: torch.Tensor = bn(conv(self._relu(edge.source)))
+        return found
+
+    def _relu(self, node: int) -> torch.Tensor:
+        if node not in self._rectified:
+            value = self.values[node]
+            self._rectified[node] = self._block.relus[str(node)](torch.zeros_like(self._x) if value is None else value)
+        return self._rectified[node]
 
 
 class ReductionBlock(nn.Module):
@@ -109,6 +152,17 @@ class ReductionBlock(nn.Module):
         return y.add_(self.downsample(x))
 
 
+class Stem(nn.Sequential):
+    """The convolution of the images and its batch norm, which all cells of a draw share."""
+
+    def forward(self, images: torch.Tensor, keep: Keep | None = None) -> torch.Tensor:
+        def made() -> torch.Tensor:
+            found: torch.Tensor = super(Stem, self).forward(images.contiguous(memory_format=torch.channels_last))
+            return found
+
+        return made() if keep is None else keep("stem", made)
+
+
 class CellNetwork(nn.Module):
     """The network of one cell: `cell` and `skeleton` say what was built, `forward` gives an `Output`.
 
@@ -123,7 +177,7 @@ class CellNetwork(nn.Module):
         self.skeleton = skeleton
         self.sees = sees
         stem = draw.conv_bn("stem", 3, skeleton.channels, 3)
-        self.stem = nn.Sequential(stem.conv, stem.bn)
+        self.stem = Stem(stem.conv, stem.bn)
         used = [edge for edge in cell.edges() if edge.operation != NONE]
         edges = cell.live_edges() if sees == "function" else used
         self.cells = nn.ModuleList(
@@ -146,12 +200,20 @@ class CellNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Output:
         """Images [B, 3, H, W], normalised."""
-        x = self.stem(images.contiguous(memory_format=torch.channels_last))
+        return self._forward(images, None)
+
+    def forward_kept(self, images: torch.Tensor, keep: Keep) -> Output:
+        """As `forward`, to the bit, for whoever differentiates nothing: `keep` has what other cells of the draw made of
+        the same images behind the stem and in their first cell, and gets what none has made yet."""
+        return self._forward(images, keep)
+
+    def _forward(self, images: torch.Tensor, keep: Keep | None) -> Output:
+        x = self.stem(images, keep)
         features = []
         for block in self.cells:
             if isinstance(block, ReductionBlock):
                 features.append(x)
-            x = block(x)
+            x, keep = (block(x) if keep is None else block(x, keep)), None
         x = self.lastact(x)
         features.append(x)
         pooled = x.mean(dim=(2, 3))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.pages import label_card
+from analysis.pages import label_card, performance
 from analysis.pages import results as results_page
 from analysis.pages.readme import LEADERBOARD, PAGE, block, page, whole_page
 from analysis.pages.results import FIGURES
@@ -71,6 +71,11 @@ def test_the_page_is_what_the_tables_say() -> None:
 def test_the_page_of_results_is_what_the_tables_say() -> None:
     made = results_page.page(ROOT / "results")
     assert (ROOT / results_page.PAGE).read_text(encoding="utf-8") == made, "stale: run `python -m analysis readme`"
+
+
+def test_the_page_of_performance_is_what_was_measured() -> None:
+    text = (ROOT / performance.PAGE).read_text(encoding="utf-8")
+    assert text == performance.whole_page(text, ROOT / "results"), "stale: run `python -m analysis readme`"
 
 
 def test_the_label_card_is_what_the_tables_say() -> None:

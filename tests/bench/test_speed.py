@@ -58,7 +58,7 @@ def test_noise_has_the_shape_of_the_benchmark() -> None:
     assert batch.images.shape == (64, 3, 32, 32)
     assert batch.labels.max() < 100
     worker = NoiseSetup(benchmark("digits"), (create("diswot"),), (), None, "cpu")()
-    assert worker._batch(0).hash == "noise"
+    assert worker._batch(0).hash == "noise 0"
 
 
 def test_all_loops_run_and_take_time_and_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

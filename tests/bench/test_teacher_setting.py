@@ -385,9 +385,9 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         finally:
             running.pop()
 
-    def probing(self: Worker, cell: Any, skeleton: Any, seed: int, readers: Any, network: Any) -> Any:
+    def probing(self: Worker, cell: Any, skeleton: Any, seed: int, readers: Any, network: Any, kept: Any = None) -> Any:
         who = "teacher" if running else "student"
-        return probe(self, cell, skeleton, seed, readers, lambda *args: watch(network(*args), who))
+        return probe(self, cell, skeleton, seed, readers, lambda *args: watch(network(*args), who), kept)
 
     monkeypatch.setattr(bench.worker, "cells_together", lambda *_: 1)  # a network for each student, to be watched
     monkeypatch.setattr(Worker, "_make_teacher", making)

@@ -198,8 +198,7 @@ nearly equal gradients. In float64 what they read is compared above."""
 
 
 @pytest.mark.slow
-def test_every_proxy_scores_in_company_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Worker, "_size", lambda self, task: self.together)  # as on a GPU, whatever is needed
+def test_every_proxy_scores_in_company_as_alone() -> None:
     proxies = [name for name, cls in registry.known().items() if cls.needs]
     chosen = [1462, *random.Random(8).sample(range(len(cells())), 2), Cell.parse(DEGENERATE[0]).index]
     (alone, wanted), (_, found) = scores(1, proxies, chosen), scores(7, proxies, chosen)

@@ -136,6 +136,7 @@ def fork(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Fork:
 @pytest.fixture
 def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that start as those of `fork` do: how workers of a user start is tested in tests/common/test_pool.py."""
+    forked.serve()
     monkeypatch.setattr("common.crew.multiprocessing.get_context", lambda method: forked.CONTEXT)
 
 

@@ -110,7 +110,7 @@ def follow(page: str, tree: Path) -> None:
 
 def copied(tree: Path) -> Path:
     """The code and what it reads, in a folder of its own."""
-    without = shutil.ignore_patterns("__pycache__")
+    without = shutil.ignore_patterns("*.pyc.*")  # what is being written; what is compiled is valid there as well
     for room in ROOMS:
         shutil.copytree(ROOT / room, tree / room, ignore=without)
     for folder in ("tests/support", "tests/guides"):

@@ -47,7 +47,7 @@ SLOW: dict[str, tuple[object, ...]] = {
     "tables": ("analysis", "tables", "--output", OUT),
     "figures": ("analysis", "figures", "--output", OUT),
     "a report": ("analysis", "report", "--output", f"{OUT}/report.html"),
-    "a crossing": ("bench", "crossing", "--sample", 1, "--draws", 2, "--device", "cpu", "--output", OUT),
+    "a crossing": ("bench", "crossing", "params,nwot", "--sample", 1, "--draws", 2, "--device", "cpu", "--output", OUT),
     "trainings": ("distill", "run", *RUN, "--limit", 1, "--seeds", "0", "--workers", 1, "--output", OUT),
     "a process": ("distill", "process", *PAIR, "--transforms", "T1", "--output", f"{OUT}/process.json"),
     "a comparison": ("distill", "compare", *PAIR, "--losses", "vanilla", "--seeds", "0", "--output", OUT),
@@ -112,14 +112,26 @@ def told_to(words: tuple[object, ...], where: str) -> list[object]:
     return [word.replace(OUT, where) if isinstance(word, str) else word for word in words]
 
 
-def prepared(what: str, command: Command) -> None:
+READ = {"a table of trainings": ("trainings", "first"), "unlabelled": ("searches", "results/searches")}
+"""By a command that reads what another has written: the other, and where that is told to write."""
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where results that commands read are kept, once they were made."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def prepared(what: str, command: Command, tmp_path: Path, kept: Path) -> None:
     """What the command reads beside the world."""
-    if what == "a table of trainings":
-        ended = command(*told_to(WRITING["trainings"], "first"))
+    if what in READ and not (kept / what).exists():
+        writer, where = READ[what]
+        ended = command(*told_to(WRITING[writer], where))
         assert ended.code == 0, ended.err
-    if what == "unlabelled":
-        ended = command(*told_to(WRITING["searches"], "results/searches"))
-        assert ended.code == 0, ended.err
+        shutil.copytree(tmp_path / "results", kept / what)
+    elif what in READ:
+        shutil.copytree(kept / what, tmp_path / "results", dirs_exist_ok=True)
 
 
 PLACES = {"a file in the place of a folder": "labels.csv/new", "too long a name": "new/" + "x" * 300}
@@ -127,8 +139,9 @@ PLACES = {"a file in the place of a folder": "labels.csv/new", "too long a name"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "fault"), each(WRITING, *PLACES))
-def test_where_nothing_can_be_written(command: Command, tmp_path: Path, what: str, fault: str) -> None:
-    prepared(what, command)
+def test_where_nothing_can_be_written(
+    command: Command, tmp_path: Path, prepared: None, what: str, fault: str
+) -> None:
     before = tree(tmp_path)
     ended = command(*told_to(WRITING[what], PLACES[fault]))
     assert PLACES[fault].partition("/")[0] in ended.error
@@ -138,8 +151,7 @@ def test_where_nothing_can_be_written(command: Command, tmp_path: Path, what: st
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "size"), each(WRITING, "20"))
-def test_where_there_is_no_room(command: Command, tmp_path: Path, what: str, size: str) -> None:
-    prepared(what, command)
+def test_where_there_is_no_room(command: Command, tmp_path: Path, prepared: None, what: str, size: str) -> None:
     before = tree(tmp_path)
     with files_of_at_most(int(size)):
         ended = command(*told_to(WRITING[what], "new/deep"))
@@ -151,10 +163,9 @@ def test_where_there_is_no_room(command: Command, tmp_path: Path, what: str, siz
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "fault"), each(WRITING, "output full"))
 def test_where_the_output_is_full(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, fault: str
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: None, what: str, fault: str
 ) -> None:
     """What was written before it was to be told is whole, and stays."""
-    prepared(what, command)
     words = told_to(WRITING[what], "new")
     with open("/dev/full", "w") as full:
         monkeypatch.setattr("sys.stdout", full)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from analysis.pages.marks import Marks, replaced
 from common.errors import BadInput
@@ -30,23 +31,22 @@ Outcomes = Mapping[str, Mapping[str, str]]
 
 def outcomes() -> Outcomes:
     """What the proxies of this tree make of an example of every kind, with another of the kind as the teacher."""
-    proxies = [registry.create(name) for name in registry.known()]
-    return {kind: _of_kind(proxies, kind) for kind in KINDS | OTHERS}
-
-
-def _of_kind(proxies: list[Proxy], kind: str) -> dict[str, str]:
     images = torch.randn(10, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     batch = Batch(images, torch.arange(10) % CLASSES, "kinds")
-    network, teacher = example(kind), example(kind, seed=1)
-    found: dict[str, str] = {}
-    for proxy in proxies:
-        try:
-            found |= {
-                label: _in_words(one) for label, one in score_modules([proxy], network, batch, teacher=teacher).items()
-            }
-        except BadInput as refused:
-            found[proxy.label] = _in_words(refused)
-    return found
+    proxies = [registry.create(name) for name in registry.known()]
+    return {kind: _of_kind(proxies, example(kind), example(kind, seed=1), batch) for kind in KINDS | OTHERS}
+
+
+def _of_kind(proxies: list[Proxy], network: nn.Module, teacher: nn.Module, batch: Batch) -> dict[str, str]:
+    """By proxy; where the network is refused, one proxy at a time: some may take it."""
+    try:
+        found = score_modules(proxies, network, batch, teacher=teacher)
+    except BadInput as refused:
+        if len(proxies) == 1:
+            return {proxies[0].label: _in_words(refused)}
+        alone = [_of_kind([proxy], network, teacher, batch) for proxy in proxies]
+        return {label: said for one in alone for label, said in one.items()}
+    return {label: _in_words(one) for label, one in found.items()}
 
 
 def _in_words(one: ModuleScore | NotApplicable | BadInput) -> str:

@@ -95,7 +95,7 @@ def test_a_proxy_that_costs_a_worker_each_time_is_given_up_after_a_few(
     does: str, status: str, workers: int, tmp_path: Path, command: Command
 ) -> None:
     write(tmp_path, f"import os, time; open('tries', 'a').write('x'); {does}")
-    words = ("--module", "mine.py", "--workers", workers, "--store", "s.sqlite", "--limit", 100, "--timeout", 5)
+    words = ("--module", "mine.py", "--workers", workers, "--store", "s.sqlite", "--limit", 100, "--timeout", 1)
     ended = command("bench", "run", "mine,params", *words)
     assert ended.code == 1
     assert ended.error.startswith("the first 5 passes of mine all failed: 5 of them " + status)

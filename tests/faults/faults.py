@@ -226,7 +226,7 @@ FAULTS: dict[str, tuple[Do, int, int]] = {
     "two at once: analysis tables": (partial(two_at_once, "analysis tables"), 0, 2),
     "SIGTERM: bench run": (partial(signals, signal.SIGTERM, "bench run"), 1, 20),
     "Ctrl-C: bench run": (partial(signals, signal.SIGINT, "bench run"), 1, 20),
-    "SIGKILL: bench run": (partial(signals, signal.SIGKILL, "bench run"), 2, 40),
+    "SIGKILL: bench run": (partial(signals, signal.SIGKILL, "bench run"), 1, 40),
     **{
         f"SIGKILL: {name}": (partial(signals, signal.SIGKILL, name), 0, 6)
         for name in COMMANDS

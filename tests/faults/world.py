@@ -211,7 +211,7 @@ class Scene:
 
 def prepare(place: Path) -> Path:
     """A folder in which nothing was run yet."""
-    forked.CONTEXT.set_forkserver_preload(["torch", "torch._dynamo", "pandas", "scipy.stats", "warm"])
+    forked.CONTEXT.set_forkserver_preload(["torch", "torch._dynamo", "pandas", "scipy.stats", "warm", "acts"])
     (place / "new").mkdir()
     acts.make_world(place / "new")
     run(("bench", "list", "--json"), place / "new")  # from here on a command starts at once, and can be timed

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from analysis.read.labels import TABLES, load_labels
+from analysis.stats import bootstrap
 from analysis.studies.leaderboard import lines
 from analysis.tables.leaderboard import frame, table
 from bench.benchmarks import benchmark
@@ -54,6 +58,19 @@ def scores() -> dict[str, pd.DataFrame]:
 
 def small_results(folder: Path) -> Path:
     """Scores of `digits` with labels, tables and a figure, and scores of `cifar10` with nothing beside."""
+    shutil.copytree(_made(bootstrap.RESAMPLES).name, folder, dirs_exist_ok=True)
+    return folder
+
+
+@cache
+def _made(resamples: int) -> tempfile.TemporaryDirectory[str]:
+    """They are made once a process, for as many draws of the bootstrap: their intervals take most of the time."""
+    place = tempfile.TemporaryDirectory()
+    _make(Path(place.name))
+    return place
+
+
+def _make(folder: Path) -> None:
     for mode, by_seed in accuracies().items():
         rows = by_seed.stack().rename_axis(["cell", "seed"]).rename("test").reset_index()
         rows = rows.assign(val=rows["test"], best=rows["test"], epochs=2.0, seconds=1.0, status="ok")
@@ -74,7 +91,6 @@ def small_results(folder: Path) -> Path:
     write_text(folder / "tables/other.csv", 'name,count\n"x, y",10\nz,\nw,9\n')
     write_whole(folder / "figures/digits-distilled-ranking.svg", FIGURE)
     write_json(folder / "costs/digits.json", {"torch": "9.9", "device": "abacus"})
-    return folder
 
 
 def _publish(folder: Path) -> None:

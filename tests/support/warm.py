@@ -10,7 +10,6 @@ from spaces.space import SEES
 for room in ("analysis", "bench", "distill", "search"):
     import_module(f"{room}.cli")
 for name in (
-    "acts",
     "analysis.tables.registry",
     "bench.published",
     "bench.runner",

@@ -18,7 +18,7 @@ from probe.calls import Each
 from probe.in_blocks import watched
 from probe.needs import BACKWARD, NO_MAPS, READS_BATCH, NotApplicable, needs_of
 from probe.observed import BlockGradient, Observed, block_signs
-from probe.recorded import recorded
+from probe.recorded import blocks_of, recorded
 from probe.relus import ReluCode
 from probe.stand_ins import run_with
 from probe.views import View
@@ -157,7 +157,7 @@ class Probe:
         `each` meets its calls (probe/calls.py). Nothing is left behind.
         """
         self._require("weights")
-        with nullcontext() if each is None else watched(self._blocks, each):
+        with nullcontext() if each is None else watched(blocks_of(self._network), each):
             if parameters is None:
                 return cast("Output", self._network(images))
             buffers = self._network.named_buffers()

@@ -139,9 +139,7 @@ PLACES = {"a file in the place of a folder": "labels.csv/new", "too long a name"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "fault"), each(WRITING, *PLACES))
-def test_where_nothing_can_be_written(
-    command: Command, tmp_path: Path, prepared: None, what: str, fault: str
-) -> None:
+def test_where_nothing_can_be_written(command: Command, tmp_path: Path, prepared: None, what: str, fault: str) -> None:
     before = tree(tmp_path)
     ended = command(*told_to(WRITING[what], PLACES[fault]))
     assert PLACES[fault].partition("/")[0] in ended.error

@@ -125,15 +125,18 @@ speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one
 	@$(RUN) -m bench speed $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 	@$(RUN) -m bench growth $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 
+# what is compiled once serves all processes of the tests, also where containers forbid to keep it
+TEST := env -u PYTHONDONTWRITEBYTECODE $(RUN)
+
 test: $(VENV)/.dev  ## the whole test suite
-	@$(RUN) -m pytest -n 2 --dist worksteal
+	@$(TEST) -m pytest -n 2 --dist worksteal
 
 # those not marked `slow`: what takes more than 0.15 s of processor time by itself is; it names what should be marked
 test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop
-	@$(RUN) -m pytest -n 2 --dist worksteal -m 'not slow'
+	@$(TEST) -m pytest -n 2 --dist worksteal -m 'not slow'
 
 test-faults: $(VENV)/.dev  ## every fault we know, tried on commands at work: what is lost, and whether results are the same
-	@$(RUN) tests/faults/run.py
+	@$(TEST) tests/faults/run.py
 
 soak: $(VENV)/.dev  ## random kills of random commands on one results folder: make soak MINUTES=20
 	@$(RUN) tests/faults/soak.py --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))

@@ -92,7 +92,7 @@ def run(command: str, tree: Path) -> str:
     for part, words in SMALL.items():
         if part in command:
             command += words
-    told = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH")
+    told = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     environment = {name: value for name, value in os.environ.items() if name not in told}
     done = subprocess.run(
         command, shell=True, cwd=tree, env=environment, capture_output=True, text=True, timeout=3600, check=False

@@ -48,6 +48,7 @@ def test_a_tie_in_one_of_them_is_not_turned(tmp_path: Path) -> None:
     assert between(one, other, "nwot") == [Difference("nwot", 3, 0, 1.0, 0, 0.0)]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=30))
 def test_turned_pairs_are_those_of_kendall(pairs: list[tuple[float, float]]) -> None:
     a, b = np.array(pairs).T

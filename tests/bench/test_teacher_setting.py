@@ -212,6 +212,7 @@ def test_teachers_keep_the_fingerprints_of_what_is_published() -> None:
     assert checked >= 3, "diswot, its terms and kd are published"
 
 
+@pytest.mark.slow
 def test_another_teacher_is_another_identity_for_those_alone_who_read_it() -> None:
     others = {name: with_teacher(DIGITS, name) for name in TEACHERS[1:]}
     for reader in READERS:

@@ -29,6 +29,7 @@ def rows(*splits: Any) -> list[tuple[int, bytes]]:
     )
 
 
+@pytest.mark.slow
 def test_splits_batches_and_streams() -> None:
     found = made(test=(pictures(6, 1), [0, 1, 2, 3, 3, 3]))
     assert (found.name, found.classes, found.size, found.pad) == ("mine", 4, 16, 2)

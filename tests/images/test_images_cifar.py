@@ -275,6 +275,7 @@ def test_real_sizes_and_constants(name: str) -> None:
     np.testing.assert_allclose(images.std((0, 2, 3)), found.std, atol=0.02)
 
 
+@pytest.mark.slow
 @needs_data
 def test_real_batch_equals_the_rows_of_the_files() -> None:
     """Independent reading: pyarrow and Pillow, and normalisation in numpy."""

@@ -95,6 +95,7 @@ def kernel(network: nn.Module, of: str) -> np.ndarray:
     return sum(one @ one.T for one in each)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "of"), [*((cell, "sum") for cell in SAMPLE), (ORDINARY[1], "classes")])
 def test_alignment_and_distance_are_those_of_the_original_networks_gradients(cell: str, of: str) -> None:
     K, L = (kernel(network, of) for network in originals(cell))
@@ -118,6 +119,7 @@ def test_labels_are_not_read(name: str) -> None:
     assert score(name, ORDINARY[1], Batch(batch.images, batch.labels.roll(1), "")) == score(name, ORDINARY[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ntk_alignment", "ntk_distance"])
 def test_the_first_images_are_taken(name: str) -> None:
     batch = exact(20)
@@ -143,6 +145,7 @@ def test_wrong_fields_are_refused(text: str, message: str) -> None:
         registry.create(f"ntk_distance:{text}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_contract_is_kept(name: str) -> None:
     check_proxy(registry.known()[name])

@@ -74,7 +74,8 @@ def python(*words: str) -> None:
     sys.path.insert(0, os.getcwd())
     own = {path.name for path in Path().iterdir() if (path / "__init__.py").exists()}
     for name in [name for name in sys.modules if name.partition(".")[0] in own]:
-        del sys.modules[name]  # a copy of the project imports itself
+        del sys.modules[name]  # a copy of the project imports itself, and the next command what it has compiled
+        sys.dont_write_bytecode = False
     sys.argv = [*words[1:]] if words[0] == "-m" else [*words]
     if words[0] == "-m":
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)

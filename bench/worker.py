@@ -20,7 +20,7 @@ from bench.plan import Pass, cells_together, derives_as_group
 from common import modules
 from common.crew import alive
 from common.errors import BadInput
-from common.reproducible import random_states, reproducible
+from common.reproducible import put_back, random_states, reproducible, settings
 from images.base import Batch, DataSet
 from images.noise import noise
 from probe.batched import Group, GroupProbe
@@ -126,6 +126,8 @@ class Worker:
         """How many passes are still looked at closely."""
         self._random = random_states()
         """Those that the latest passes have left."""
+        self._settings = settings()
+        """Those of the process, that every score is computed under."""
         self._harmless = False
         """Whether random numbers are drawn that change no score, as by layers whose weights are then replaced."""
 
@@ -318,7 +320,8 @@ class Worker:
         return [again.get(outcome[:3], outcome) for outcomes in found for outcome in outcomes]
 
     def _judged(self, task: Pass, student: Probe) -> list[Outcome]:
-        """The outcomes of a pass. Raises _Refused where something was written into what others read, or will read.
+        """The outcomes of a pass. Raises _Refused where something was written into what others read, or will read, or
+        a setting of the process is not as it was.
 
         Who it was is asked after each proxy of a pass that is looked at closely, for which contents are compared. Then
         a score that is a matter of chance is refused as well.
@@ -334,8 +337,11 @@ class Worker:
             else:
                 found = judge(proxy, *probes)
             outcomes.append(Outcome(number, task.seed, task.cell, *found))
-            if (close or number == task.proxies[-1]) and (what := _written(seen, teacher, close)):
-                raise _Refused(number if close else None, f"changed its input: {what}")
+            if close or number == task.proxies[-1]:
+                if changed := put_back(self._settings):
+                    raise _Refused(number if close else None, f"changed {changed}: put it back before it returns")
+                if what := _written(seen, teacher, close):
+                    raise _Refused(number if close else None, f"changed its input: {what}")
             if chance.why:
                 raise _Refused(number, chance.why)
             self._harmless = self._harmless or chance.harmless

@@ -14,7 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ def prepare(*modules: str) -> None:
     """Start what workers are forked from, which imports these modules meanwhile; once, before there is any worker."""
     if FORKED:
         _context().set_forkserver_preload(list(modules))
+        resource_tracker.ensure_running()  # else it is started below, and then lets Ctrl-C in again
         with without_main(), _no_interrupt():
             forkserver.ensure_running()
 

@@ -1,11 +1,13 @@
 """How a process that computes with PyTorch is set up: the same numbers wherever it runs, and memory that it keeps.
 
-And the random numbers of the whole process, on which no score may depend.
+And what of the whole process no score may depend on: its random numbers, and settings that others have changed.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Mapping
+from typing import Any
 
 MMAP_THRESHOLD, TRIM_THRESHOLD, TOP_PAD = -3, -1, -2
 """Of glibc's mallopt."""
@@ -57,3 +59,41 @@ def random_states() -> dict[str, object]:
 def drawn_since(before: dict[str, object]) -> str:
     """The libraries whose random numbers were drawn, or seeded, since the states were these, joined by commas."""
     return ", ".join(name for name, state in random_states().items() if before.get(name, state) != state)
+
+
+def settings() -> dict[str, Any]:
+    """Settings of this process on which numbers or other proxies' work depend, by name."""
+    import torch
+
+    return {
+        "torch.get_default_dtype()": torch.get_default_dtype(),
+        "torch.get_default_device()": torch.get_default_device(),
+        "torch.get_num_threads()": torch.get_num_threads(),
+        "torch.is_grad_enabled()": torch.is_grad_enabled(),
+        "torch.is_inference_mode_enabled()": torch.is_inference_mode_enabled(),
+        "torch.is_autocast_enabled()": torch.is_autocast_enabled("cpu"),
+        "torch.get_float32_matmul_precision()": torch.get_float32_matmul_precision(),
+        "torch.are_deterministic_algorithms_enabled()": torch.are_deterministic_algorithms_enabled(),
+        "torch.backends.mkldnn.enabled": torch.backends.mkldnn.enabled,
+    }
+
+
+def put_back(before: Mapping[str, Any]) -> str:
+    """Set the settings that are not as they were, and name them, joined by commas; empty where all are."""
+    import torch
+
+    changed = [name for name, value in settings().items() if value != before[name]]
+    setters: dict[str, Callable[[Any], object]] = {
+        "torch.get_default_dtype()": torch.set_default_dtype,
+        "torch.get_default_device()": torch.set_default_device,
+        "torch.get_num_threads()": torch.set_num_threads,
+        "torch.is_grad_enabled()": torch.set_grad_enabled,
+        "torch.is_autocast_enabled()": lambda on: torch.set_autocast_enabled("cpu", on),
+        "torch.get_float32_matmul_precision()": torch.set_float32_matmul_precision,
+        "torch.are_deterministic_algorithms_enabled()": torch.use_deterministic_algorithms,
+        "torch.backends.mkldnn.enabled": torch._C._set_mkldnn_enabled,
+    }
+    for name in changed:
+        if name in setters:
+            setters[name](before[name])
+    return ", ".join(changed)

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
+from probe.needs import NotApplicable
 from probe.network import Probe
 
 Shared = TypeVar("Shared")
+Place = tuple[Hashable, ...]
+"""Of a tensor in what was handed out: keys and indices, from outside in."""
 
 
 class _Note(NamedTuple):
-    """Tensors as they were when they were first handed out."""
+    """What was handed out, and the tensors in it as they were then, by their places."""
 
-    tensors: list[torch.Tensor]
-    versions: list[int]
+    value: Any
+    tensors: dict[Place, torch.Tensor]
+    versions: dict[Place, int]
     copies: list[torch.Tensor]
     """Of none, unless contents are to be compared."""
 
     @classmethod
     def of(cls, value: Any, copied: bool) -> _Note:
-        found = _tensors(value)
-        copies = [one.detach().clone() for one in found] if copied else []
-        return cls(found, [one._version for one in found], copies)
+        found = dict(_tensors(value))
+        copies = [one.detach().clone() for one in found.values()] if copied else []
+        return cls(value, found, _versions(found), copies)
 
-    def holds(self, now: list[torch.Tensor], contents: bool) -> bool:
+    def is_whole(self, contents: bool) -> bool:
+        """Whether what was handed out has the tensors it had, each in its place, and nothing was written into them."""
+        now = dict(_tensors(self.value))
+        same = now.keys() == self.tensors.keys() and all(one is self.tensors[place] for place, one in now.items())
+        return same and self.is_like(now, contents)
+
+    def is_like(self, now: dict[Place, torch.Tensor], contents: bool) -> bool:
         """Whether nothing was written into what is read `now`."""
-        if [one._version for one in now] != self.versions:
-            return False
-        return not contents or all(map(_same, now, self.copies))
+        return _versions(now) == self.versions and (not contents or all(map(_same, now.values(), self.copies)))
 
 
 class Watched:
     """Stands for a probe before its readers. `written` says what of it was written into since it was first read.
 
-    PyTorch counts what is written into a tensor, for all its views together. That misses what is written past it,
+    What was handed out has to hold the tensors that it held. PyTorch counts what is written into a tensor, for all its
+    views together. That misses what is written past it,
     through `.data` or NumPy: with `copies` contents are compared too, where `written` is asked to.
     """
 
@@ -79,20 +88,34 @@ class Watched:
         return ", ".join(found)
 
     def _is_written(self, name: Hashable, note: _Note, contents: bool) -> bool:
-        if note.holds(note.tensors, contents):
+        if note.is_whole(contents):
             return False
-        # of what is made anew for everyone, the next reader meets nothing of it
-        return not isinstance(name, str) or not note.holds(_tensors(getattr(self._probe, name)), contents)
+        if not isinstance(name, str):
+            return True
+        try:  # of what is made anew for everyone, the next reader meets nothing of it
+            return not note.is_like(dict(_tensors(getattr(self._probe, name))), contents)
+        except NotApplicable:  # nothing is left of it
+            return True
 
 
-def _tensors(value: Any) -> list[torch.Tensor]:
+def _tensors(value: Any, place: Place = ()) -> Iterator[tuple[Place, torch.Tensor]]:
     """The tensors in what a probe hands out; of a network its parameters, since passes may touch its statistics."""
     if isinstance(value, torch.Tensor):
-        return [value]
+        yield place, value
+        return
+    parts: Iterable[tuple[Hashable, Any]] = ()
     if isinstance(value, nn.Module):
-        return list(value.parameters())
-    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, tuple | list) else []
-    return [found for part in parts for found in ([part] if type(part) is torch.Tensor else _tensors(part))]
+        parts = value.named_parameters()
+    elif isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, tuple | list):
+        parts = enumerate(value)
+    for name, part in parts:
+        yield from _tensors(part, (*place, name))
+
+
+def _versions(found: Mapping[Place, torch.Tensor]) -> dict[Place, int]:
+    return {place: one._version for place, one in found.items()}
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:

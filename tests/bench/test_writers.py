@@ -14,6 +14,7 @@ import images
 from bench.benchmarks import benchmark, with_teacher
 from bench.plan import Pass, visiting_order
 from bench.worker import Outcome, Setup
+from common.reproducible import settings
 from images.base import Batch
 from probe.network import Probe
 from probe.watched import Watched
@@ -36,6 +37,8 @@ WRITTEN: dict[str, Callable[[Probe, Probe], object]] = {
     "gradients": lambda student, _: [one.abs_() for one in student.gradients.values()],
     "noise.logits": lambda student, _: student.noise.logits.exp_(),
     "teacher.pooled": lambda _, teacher: teacher.pooled.zero_(),
+    "weights (one less)": lambda student, _: student.weights.clear(),
+    "weights (one other)": lambda student, _: student.weights.update({"classifier.weight": torch.zeros(10, 32)}),
     "teacher.weights": lambda _, teacher: [weight.data.zero_() for weight in teacher.weights.values()],
 }
 
@@ -87,8 +90,44 @@ def test_what_a_writer_does_harms_nobody_else(
     assert [(row.cell, row.status) for row in rows] == [(cell, "error") for cell in CELLS]
     for row in rows:
         assert row.reason.startswith("changed its input: ")
-        assert what in row.reason.removeprefix("changed its input: ").split(", ")
+        assert what.partition(" (")[0] in row.reason.removeprefix("changed its input: ").split(", ")
     assert found == alone[together]
+
+
+SET: dict[str, Callable[[], object]] = {
+    "torch.get_default_dtype()": lambda: torch.set_default_dtype(torch.float64),
+    "torch.get_default_device()": lambda: torch.set_default_device("meta"),
+    "torch.get_num_threads()": lambda: torch.set_num_threads(2),
+    "torch.is_grad_enabled()": lambda: torch.set_grad_enabled(False),
+    "torch.is_autocast_enabled()": lambda: torch.set_autocast_enabled("cpu", True),
+    "torch.get_float32_matmul_precision()": lambda: torch.set_float32_matmul_precision("medium"),
+    "torch.are_deterministic_algorithms_enabled()": lambda: torch.use_deterministic_algorithms(True),
+    "torch.backends.mkldnn.enabled": lambda: torch._C._set_mkldnn_enabled(False),
+}
+
+
+@dataclass(frozen=True)
+class Setter(Writer):
+    """Changes a setting of the process, and says that all is well."""
+
+    name = "setter"
+
+    def score(self, student: Probe, teacher: Probe) -> float:
+        SET[self.what]()
+        return 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", SET)
+@pytest.mark.parametrize("together", [1, 3])
+def test_nor_does_who_changes_a_setting_of_the_process(
+    together: int, what: str, alone: dict[int, dict[str, list[Outcome]]]
+) -> None:
+    before, culprit = settings(), Setter(what=what)
+    found = outcomes((*OTHERS[:2], culprit, *OTHERS[2:]), together)
+    assert {row.reason for row in found.pop(culprit.label)} == {f"changed {what}: put it back before it returns"}
+    assert found == alone[together]
+    assert settings() == before
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.crew import alive
+from common.crew import FORKED, alive
 from common.errors import BadInput, BadUsage
 from common.pool import SUSPECTS, Died, Job, TimedOut, cores, run
 
@@ -271,3 +271,21 @@ def test_a_process_that_is_a_child_itself_ends_after_its_pool() -> None:
             process.kill()
     assert not hung
     assert child.exitcode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FORKED, reason="workers are forked on Linux alone")
+def test_what_workers_are_forked_from_is_deaf_to_ctrl_c_from_its_start() -> None:
+    """Without a resource tracker before, Python starts one there, which unblocks the signal."""
+    script = """
+from multiprocessing import forkserver
+from pathlib import Path
+from common.crew import prepare
+prepare("time")
+print(Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text())
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    (blocked,) = (line.split()[1] for line in found.stdout.splitlines() if line.startswith("SigBlk:"))
+    assert int(blocked, 16) >> (signal.SIGINT - 1) & 1

@@ -1,7 +1,6 @@
 """`python -m analysis`."""
 
-from analysis.cli import app
-from common.cli import run
+from common.entry import start
 
 if __name__ == "__main__":
-    run(app)
+    start("analysis.cli")

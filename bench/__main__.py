@@ -1,7 +1,6 @@
 """`python -m bench`."""
 
-from bench.cli import app
-from common.cli import run
+from common.entry import start
 
 if __name__ == "__main__":
-    run(app)
+    start("bench.cli")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.errors import BadInput
+from common.errors import BadInput, BadUsage
 
 
 def content_hash(arrays: Iterable[np.ndarray]) -> str:
@@ -34,6 +34,14 @@ def content_hash(arrays: Iterable[np.ndarray]) -> str:
 def json_hash(value: Any) -> str:
     """SHA-256 of the canonical JSON form (sorted keys, no spaces); 64 hex digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with `~` and `~user` replaced by the home folder. Raises BadUsage where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise BadUsage(f"{path}: there is no home folder of {Path(path).parts[0]}: write the whole path") from error
 
 
 def size_of(path: Path) -> int:

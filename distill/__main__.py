@@ -1,7 +1,6 @@
 """`python -m distill`."""
 
-from common.cli import run
-from distill.cli import app
+from common.entry import start
 
 if __name__ == "__main__":
-    run(app)
+    start("distill.cli")

@@ -13,7 +13,7 @@ from torch import nn
 
 from common import modules
 from common.errors import BadInput, BadUsage, one_line
-from common.files import size_of
+from common.files import expanded, size_of
 from common.formats import check_tensors
 from distill.recipe_name import OWN_TEACHER
 from spaces.draw import Draw
@@ -66,7 +66,7 @@ def own_function(name: str) -> Callable[[], nn.Module]:
     said = OWN_TEACHER.fullmatch(name)
     if said is None:
         raise BadUsage(f"--teacher {name}: a teacher of one's own is named FILE.py:FUNCTION")
-    path, function = Path(said[1]).expanduser(), said[2]
+    path, function = expanded(said[1]), said[2]
     if not path.is_file():
         raise BadInput(f"--teacher {name}: there is no file {path}")
     make = getattr(modules.load(path), function, None)
@@ -99,7 +99,7 @@ def load_weights(network: nn.Module, file: str | Path) -> nn.Module:
 
     Nothing is unpickled but tensors. Raises BadInput where the file cannot be read so, or is of another network.
     """
-    path = Path(file).expanduser()
+    path = expanded(file)
     try:
         _check_size(path, network)
         if path.suffix == ".safetensors":

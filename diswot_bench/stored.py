@@ -25,6 +25,7 @@ from bench.store import ScoreStore
 from common import modules
 from common.database import told
 from common.errors import BadInput, BadUsage
+from common.files import expanded
 from common.shipped import here_or_shipped
 from proxies import registry
 from proxies.base import Proxy
@@ -43,7 +44,7 @@ def use(*files: str | Path) -> None:
     """Load files of your own, in place of those in use before, as `--module` does: their proxies, data sets, spaces and
     benchmarks are known by name afterwards. Raises BadInput for what is no Python file or raises an error.
     """
-    modules.use(Path(file).expanduser() for file in files)
+    modules.use(expanded(file) for file in files)
 
 
 def proxies() -> pd.DataFrame:

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from common import modules
 from common.errors import BadInput, BadUsage, unknown
+from common.files import expanded
 from images.base import DataSet
 
 DATA_SETS = {
@@ -73,7 +74,7 @@ def load(name: str, data: Path | None = None) -> DataSet:
     if colon and not folder:
         raise BadUsage(f"'{name}:' lacks a folder: write {name}:DIR")
     if colon:
-        data = Path(folder).expanduser()
+        data = expanded(folder)
     known = data_sets()
     if name not in known and ("/" in name or Path(name).is_dir()):
         raise BadUsage(f"'{name}' is no data set: images in a folder of one's own are written folder:{name}")

@@ -1,7 +1,6 @@
 """`python -m search`."""
 
-from common.cli import run
-from search.cli import app
+from common.entry import start
 
 if __name__ == "__main__":
-    run(app)
+    start("search.cli")

@@ -124,6 +124,23 @@ def test_a_heading_without_rows_is_told(command: Command, tmp_path: Path, text: 
         assert ended.code == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("cell,accuracy\n3,\n", "has cells and not one accuracy"),
+        ("cell,accuracy\n3,\n4,\n", "has cells and not one accuracy"),
+        ("cell,accuracy,test\n3,71,70\n", "has columns accuracy and test: keep the one that is meant"),
+    ],
+)
+def test_which_accuracies_are_meant_and_that_there_are_some(
+    command: Command, tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    ended = command("analysis", "correlate", "params", "--against", "labels.csv")
+    assert f"labels.csv {told}" in ended.error
+    assert ended.code == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [["bench", "status"], ["bench", "run", "params"], ["distill", "export"]])
 def test_no_store_is_kept_in_memory(command: Command, words: list[str], tmp_path: Path) -> None:

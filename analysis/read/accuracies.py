@@ -55,6 +55,8 @@ def read_rows(path: Path, space: Space) -> pd.DataFrame:
         what, names = ("cell", _KEYS) if not keys else ("accuracy", _VALUES)
         found = ", ".join(map(str, frame.columns))
         raise BadInput(f"{path} has no {what} column: expected one of {', '.join(names)}, found {found}")
+    if set(_VALUES) <= set(frame):
+        raise BadInput(f"{path} has columns {' and '.join(_VALUES)}: keep the one that is meant")
     if frame.empty:
         raise BadInput(f"{path} has a heading and no rows: expected a cell and its accuracy in each")
     for column in sorted({value, "val", "seed"} & set(frame)):
@@ -74,6 +76,8 @@ def read_rows(path: Path, space: Space) -> pd.DataFrame:
     if set(COLUMNS) <= {*frame, *OPTIONAL}:
         rows = rows[frame["status"] == "ok"]
     rows = rows.dropna(subset="test").sort_values(["cell", "seed"], ignore_index=True)
+    if rows.empty:
+        raise BadInput(f"{path} has cells and not one accuracy: expected one beside each cell")
     twice = rows[rows.duplicated(["cell", "seed"])]
     if len(twice):
         cell, seed = (int(number) for number in twice.iloc[0][["cell", "seed"]])

@@ -60,7 +60,7 @@ def held_by_both(one: ScoreStore, other: ScoreStore, benchmark: Benchmark, files
 
 
 def diff(one: ScoreStore, other: ScoreStore, benchmark: Benchmark, proxies: Sequence[Proxy]) -> list[Difference]:
-    """One entry a proxy. Raises BadInput where the stores have no seed of a proxy in common."""
+    """One entry a proxy. Raises BadInput where the stores have no seed of a proxy in common, or no cell."""
     found = []
     for proxy in proxies:
         teacher = benchmark.teacher.record()
@@ -70,6 +70,8 @@ def diff(one: ScoreStore, other: ScoreStore, benchmark: Benchmark, proxies: Sequ
         if not first.keys() & second.keys():
             raise BadInput(f"{name} on {benchmark.name}: {one.path} and {other.path} have no seed of it in common")
         seeds = [_of_seed(name, first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
+        if not any(seed.cells or seed.one for seed in seeds):
+            raise BadInput(f"{name} on {benchmark.name}: {one.path} and {other.path} have no cell of it in common")
         _, cells, ones, largest, turned, gaps = zip(*seeds, strict=True)
         found.append(Difference(name, sum(cells), sum(ones), max(largest), sum(turned), max(gaps)))
     return found

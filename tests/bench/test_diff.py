@@ -65,6 +65,9 @@ def test_nothing_in_common_is_said(tmp_path: Path) -> None:
     other = fill(tmp_path / "other.sqlite", "kd", 0, {1: 1.0})
     with pytest.raises(BadInput, match=r"nwot on digits: .* have no seed of it in common"):
         between(one, other, "nwot")
+    elsewhere = fill(tmp_path / "elsewhere.sqlite", "nwot", 0, {2: 1.0})
+    with pytest.raises(BadInput, match=r"nwot on digits: .* have no cell of it in common"):
+        between(one, elsewhere, "nwot")
 
 
 def test_without_names_what_both_stores_hold_is_compared(tmp_path: Path, command: Command) -> None:

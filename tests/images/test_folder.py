@@ -322,6 +322,10 @@ def test_a_data_set_has_one_folder(tmp_path: Path) -> None:
         load("folder")
     with pytest.raises(BadUsage, match=r"^'folder:' lacks a folder: write folder:DIR$"):
         load("folder:")
+    with pytest.raises(
+        BadUsage, match=r"^~nobody-here/x: there is no home folder of ~nobody-here: write the whole path$"
+    ):
+        load("folder:~nobody-here/x")
     for name in ("~/own", str(tmp_path)):
         with pytest.raises(BadUsage, match=f"^'{name}' is no data set: .* are written folder:{name}$"):
             load(name)

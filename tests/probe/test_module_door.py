@@ -148,7 +148,7 @@ def test_needs_are_words_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LABELS = {"dkd", "diswot", "diswot_semantic", "epe_nas", "fisher", "grad_norm", "gradsign", "grasp", "plain", "snip"}
-LABELS |= {"zico"}
+LABELS |= {"gradsign_mean", "wrcor", "zico"}
 
 
 @pytest.mark.slow

@@ -203,16 +203,14 @@ class CellNetwork(nn.Module):
         """The stem and the blocks behind it: cells and reductions."""
         return [self.stem, *self.cells]
 
-    def forward(self, images: torch.Tensor) -> Output:
-        """Images [B, 3, H, W], normalised."""
-        return self._forward(images, None)
+    keeps = True
 
-    def forward_kept(self, images: torch.Tensor, keep: Keep) -> Output:
-        """As `forward`, to the bit, for whoever differentiates nothing: `keep` has what other cells of the draw made of
-        the same images behind the stem and in their first cell, and gets what none has made yet."""
-        return self._forward(images, keep)
+    def forward(self, images: torch.Tensor, keep: Keep | None = None) -> Output:
+        """Images [B, 3, H, W], normalised.
 
-    def _forward(self, images: torch.Tensor, keep: Keep | None) -> Output:
+        `keep` has what other cells of the draw made of the same images behind the stem and in their first cell, and
+        gets what none has made yet: for whoever differentiates nothing, and the same to the bit.
+        """
         x = self.stem(images, keep)
         features = []
         for block in self.cells:

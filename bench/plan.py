@@ -125,7 +125,8 @@ def cells_together(setting: Benchmark, device: str) -> int:
 
 
 def derives_as_group(setting: Benchmark, device: str) -> bool:
-    """Whether a CPU takes the derivatives of a cell as a group of one does, which adds in another order.
+    """Whether a CPU takes the derivatives of a cell, and its small and thin networks, as a group of one does,
+    which adds in another order.
 
     So it is where maps are small: groups ran there once, and the last digits of scores that are stored are theirs.
     """

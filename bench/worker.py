@@ -349,9 +349,9 @@ class Worker:
         return outcomes
 
     def _derives(self, task: Pass) -> bool:
-        """Whether somebody differentiates."""
+        """Whether somebody differentiates, or reads networks of few channels, which a group convolves otherwise too."""
         needs = [need for number in task.proxies for need in self.proxies[number].needs]
-        return any(need.rpartition(".")[2] in BACKWARD for need in needs)
+        return any(need.rpartition(".")[2] in BACKWARD or need.startswith(("thin.", "small.")) for need in needs)
 
     def score_all(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """The outcomes of passes, those that can be observed together at a time."""

@@ -200,7 +200,7 @@ class Probe:
         network = self._network
         run: Callable[[torch.Tensor], Output] = network
         if self.kept is not None and not self._has_graph and isinstance(network, Keeping):
-            run = partial(network.forward_kept, keep=self.kept(self.skeleton, self._batch.hash))
+            run = partial(network, keep=self.kept(self.skeleton, self._batch.hash))
         layers = self._layers if "gate_gradients" in self.needs else {}
         with torch.set_grad_enabled(self._has_graph):
             return recorded(network, layers, self.needs, lambda: run(self._input))

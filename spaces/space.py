@@ -103,8 +103,10 @@ class Member(Protocol):
 class Keeping(Protocol):
     """A network that has something in common with others of its draw, and makes it once for all of them."""
 
-    def forward_kept(self, images: torch.Tensor, keep: Keep) -> Output:
-        """As a call of the network, to the bit: what others made of these images is read, the rest of it is kept."""
+    keeps: bool
+
+    def __call__(self, images: torch.Tensor, keep: Keep | None = None) -> Output:
+        """With `keep`, to the bit as without: what others made of these images is read, the rest of it is kept."""
         ...
 
 

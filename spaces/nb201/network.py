@@ -7,6 +7,7 @@ edges ask for it, no work for `none`, and none for what the asker does not see (
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from functools import partial
 
 import torch
 from torch import nn
@@ -55,9 +56,13 @@ class CellBlock(nn.Module):
             position = f"{block.name}/{edge.position}/{OPERATIONS[edge.operation]}"
             pair = draw.conv_bn(position, block.channels_in, block.channels_out, KERNEL[edge.operation])
             self.pairs[edge.position] = pair
-            self.layers[str(edge.position)] = _Op(pair)
+            self.layers[str(edge.position)] = draw.shared(f"{position}/{block.channels_in}", partial(_Op, pair))
         sources = [edge.source for edge in rectified]
-        self.relus = nn.ModuleDict({str(node): NodeReLU(sources.count(node)) for node in sorted(set(sources))})
+        self.relus = nn.ModuleDict()
+        for node in sorted(set(sources)):
+            uses = sources.count(node)
+            name = f"{block.name}/ReLU of node {node} for {uses}"
+            self.relus[str(node)] = draw.shared(name, partial(NodeReLU, uses))
         self.into = [[edge for edge in edges if edge.target == node] for node in (1, 2, 3)]
 
     def is_watched(self, node: int) -> bool:
@@ -181,7 +186,7 @@ class CellNetwork(nn.Module):
         used = [edge for edge in cell.edges() if edge.operation != NONE]
         edges = cell.live_edges() if sees == "function" else used
         self.cells = nn.ModuleList(
-            ReductionBlock(block, draw)
+            draw.shared(f"{block.name}/{block.channels_in}", partial(ReductionBlock, block, draw))
             if block.is_reduction
             else CellBlock(block, edges, draw, all_convs=sees != "relus")
             for block in skeleton.blocks()
@@ -198,16 +203,14 @@ class CellNetwork(nn.Module):
         """The stem and the blocks behind it: cells and reductions."""
         return [self.stem, *self.cells]
 
-    def forward(self, images: torch.Tensor) -> Output:
-        """Images [B, 3, H, W], normalised."""
-        return self._forward(images, None)
+    keeps = True
 
-    def forward_kept(self, images: torch.Tensor, keep: Keep) -> Output:
-        """As `forward`, to the bit, for whoever differentiates nothing: `keep` has what other cells of the draw made of
-        the same images behind the stem and in their first cell, and gets what none has made yet."""
-        return self._forward(images, keep)
+    def forward(self, images: torch.Tensor, keep: Keep | None = None) -> Output:
+        """Images [B, 3, H, W], normalised.
 
-    def _forward(self, images: torch.Tensor, keep: Keep | None) -> Output:
+        `keep` has what other cells of the draw made of the same images behind the stem and in their first cell, and
+        gets what none has made yet: for whoever differentiates nothing, and the same to the bit.
+        """
         x = self.stem(images, keep)
         features = []
         for block in self.cells:

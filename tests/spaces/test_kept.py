@@ -145,3 +145,15 @@ def test_no_score_depends_on_what_is_kept_or_on_the_order() -> None:
     forward = [one for one in passes if one.init == "default"]
     again = scored(2**22, [one._replace(proxies=(number,)) for one in forward for number in one.proxies], proxies)
     assert again == {key: found[key] for key in again}
+
+
+@pytest.mark.slow
+def test_what_runs_one_at_a_time_by_default_has_the_scores_of_groups() -> None:
+    """To the bit: scores of small networks that are stored were made in groups."""
+    for proxies in (("diswot", "nwot"), ("linear_regions",), ("diswot", "snip")):
+        passes = [Pass(2, "default", cell, tuple(range(len(proxies)))) for cell in (88, *cell_set("functions")[:8])]
+        found = [
+            NoiseSetup(benchmark("digits"), tuple(map(create, proxies)), (), None, "cpu", together=together)()
+            for together in (None, 4)
+        ]
+        assert sorted(found[0].score_all(passes)) == sorted(found[1].score_all(passes)), proxies

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -18,8 +17,6 @@ from torch import nn
 from common.errors import unknown
 from spaces.inits import INITS
 from spaces.layers import UndrawnConv2d, UndrawnLinear
-
-Made = TypeVar("Made", bound=nn.Module)
 
 
 class ConvBn(NamedTuple):
@@ -56,14 +53,6 @@ class Draw:
         self.momentum = momentum
         self.device = torch.device(device)
         self._leaves: dict[str, nn.Module] = {}
-        self._shared: dict[str, nn.Module] = {}
-
-    def shared(self, name: str, make: Callable[[], Made]) -> Made:
-        """The module of a name, of leaves and of nothing else that is a network's own: made once for all of them."""
-        key = self._key(name)
-        if key not in self._shared:
-            self._shared[key] = make()
-        return cast("Made", self._shared[key])
 
     def _key(self, position: str, *sizes: int) -> str:
         """What the leaf of these sizes at `position` is kept under: networks of a draw may differ in width."""
@@ -132,7 +121,7 @@ class NestedDraw(Draw):
     def __init__(self, draw: Draw, widest: int) -> None:
         super().__init__(draw.seed, draw.init, role=draw.role, momentum=draw.momentum, device=draw.device)
         self.widest = widest
-        self._leaves, self._shared = draw._leaves, draw._shared
+        self._leaves = draw._leaves
 
     def _key(self, position: str, *sizes: int) -> str:
         return f"nested {self.widest}/{super()._key(position, *sizes)}"

@@ -7,12 +7,12 @@ has the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from spaces.draw import Draw, Made
+from spaces.draw import Draw
 from spaces.layers import UndrawnConv2d
 
 
@@ -41,10 +41,6 @@ class Stack(Draw):
         super().__init__(first.seed, first.init, momentum=first.momentum, device=first.device)
         self.draws = list(draws)
         self.streams = streams
-
-    def shared(self, name: str, make: Callable[[], Made]) -> Made:
-        """Made anew: its leaves are copies, each network's own."""
-        return make()
 
     def conv(self, position: str, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
         """A convolution of M groups; the stem has one for each stream of images."""

@@ -7,7 +7,6 @@ edges ask for it, no work for `none`, and none for what the asker does not see (
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from functools import partial
 
 import torch
 from torch import nn
@@ -56,13 +55,9 @@ class CellBlock(nn.Module):
             position = f"{block.name}/{edge.position}/{OPERATIONS[edge.operation]}"
             pair = draw.conv_bn(position, block.channels_in, block.channels_out, KERNEL[edge.operation])
             self.pairs[edge.position] = pair
-            self.layers[str(edge.position)] = draw.shared(f"{position}/{block.channels_in}", partial(_Op, pair))
+            self.layers[str(edge.position)] = _Op(pair)
         sources = [edge.source for edge in rectified]
-        self.relus = nn.ModuleDict()
-        for node in sorted(set(sources)):
-            uses = sources.count(node)
-            name = f"{block.name}/ReLU of node {node} for {uses}"
-            self.relus[str(node)] = draw.shared(name, partial(NodeReLU, uses))
+        self.relus = nn.ModuleDict({str(node): NodeReLU(sources.count(node)) for node in sorted(set(sources))})
         self.into = [[edge for edge in edges if edge.target == node] for node in (1, 2, 3)]
 
     def is_watched(self, node: int) -> bool:
@@ -186,7 +181,7 @@ class CellNetwork(nn.Module):
         used = [edge for edge in cell.edges() if edge.operation != NONE]
         edges = cell.live_edges() if sees == "function" else used
         self.cells = nn.ModuleList(
-            draw.shared(f"{block.name}/{block.channels_in}", partial(ReductionBlock, block, draw))
+            ReductionBlock(block, draw)
             if block.is_reduction
             else CellBlock(block, edges, draw, all_convs=sees != "relus")
             for block in skeleton.blocks()

@@ -47,7 +47,6 @@ class WRCor(Proxy):
         year=2025,
         arxiv="2507.08841",
         bibtex="jing2025wrcor",
-        reported="Spearman .812 CIFAR-10",
     )
 
     variant: str = "paper"

@@ -125,10 +125,8 @@ class ForwardProbe(Probe):
     def _seen(self) -> Seen:
         labels = self._batch.labels
         if not 0 <= int(labels.min()) <= int(labels.max()) < self._known.classes:
-            name = type(self.subject.network).__name__
-            raise BadInput(
-                f"labels are {labels.min()} to {labels.max()}, and {name} scores {self._known.classes} classes"
-            )
+            name, classes = self.subject.called, self._known.classes
+            raise BadInput(f"labels are {labels.min()} to {labels.max()}, and {name} scores {classes} classes")
         seen = settled(lambda: self._observe(copy=False))
         kept = [*seen.found.kept.values(), *(gate.output for gate in seen.gates)]
         return settled(lambda: self._observe(copy=True)) if any(one.is_stale for one in kept) else seen

@@ -234,7 +234,11 @@ class ModuleProbe(ForwardProbe):
             return [stage.number for stage in known.stages]
 
         meets = None if each is None else told
-        return self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, meets, keep))
+        found = self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, meets, keep))
+        wanted = torch.is_grad_enabled() and any(one.requires_grad for one in (parameters or {}).values())
+        if wanted and not found.logits.requires_grad:
+            raise NotApplicable("it differentiates the logits, which the network makes without a graph (torch.no_grad)")
+        return found
 
     def sign_sums(self) -> dict[str, torch.Tensor]:
         """Image by image, each alone in a batch; a member of a space as the space's networks."""

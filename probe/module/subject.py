@@ -105,7 +105,8 @@ class Pass(NamedTuple):
 class Subject:
     """A network with the surveys of it, one for each shape of images.
 
-    `training` says in which mode it is observed; `stages` and `blocks` name modules, as of `module_probe`.
+    `training` says in which mode it is observed, `role` what it is besides a network (`the teacher`); `stages` and
+    `blocks` name modules, as of `module_probe`.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Subject:
         stages: Sequence[str] | None = None,
         blocks: Sequence[str] | None = None,
         training: bool = True,
+        role: str = "",
     ) -> None:
         check_seed(seed)
         check_names("stages", stages)
@@ -123,6 +125,8 @@ class Subject:
         self.untouched = Untouched(network, seed)
         self.network = self.untouched.network
         self.seed = seed
+        self.called = f"{role} {type(self.network).__name__}".strip()
+        """What messages call it."""
         self.remarks: dict[str, None] = {}
         """What proxies had to say, each once."""
         self._training = training
@@ -149,8 +153,10 @@ class Subject:
         if shape not in self._surveys:
             runs = self._look(shape)
             if runs[0].recorder.hides:
-                called = type(self.network).__name__
-                raise BadInput(f"{called} runs compiled functions (torch.jit), which cannot be looked into: do without")
+                raise BadInput(
+                    f"{self.called} runs functions that cannot be looked into: compiled functions (torch.jit) or those "
+                    "of torch.func (vmap): do without"
+                )
             if shape == self._shape:
                 self._roles, self._writes_parameters = runs[0].recorder.roles, runs[0].recorder.writes_parameters
             self._surveys[shape] = survey(self.network, *runs, self._stages, self._blocks)
@@ -167,13 +173,13 @@ class Subject:
         try:
             return self._record(self._some(2, shape)), self._record(self._some(3, shape))
         except Recomputed as error:
-            raise BadInput(f"{type(self.network).__name__} {error}") from error
+            raise BadInput(f"{self.called} {error}") from error
         except Exception as error:
             if ran_out_of_memory(error):
                 raise
             reason = f"does not run on images {list(shape)}: {one_line(error)}"
             if shape == self._shape:
-                raise BadInput(f"{type(self.network).__name__} {reason}") from error
+                raise BadInput(f"{self.called} {reason}") from error
             raise NotApplicable(f"the network {reason}") from error
 
     def _some(self, count: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -102,7 +102,7 @@ def logits_of(returned: Any, choice: int = 0) -> torch.Tensor:
 
 
 def _returned(returned: Any) -> Iterator[torch.Tensor]:
-    return tensors(returned if isinstance(returned, Mapping | tuple | list) else vars(returned))
+    return tensors(returned if isinstance(returned, Mapping | tuple | list) else getattr(returned, "__dict__", None))
 
 
 def survey(
@@ -272,8 +272,8 @@ def _ends(nodes: Sequence[Node], maps: Sequence[Map]) -> list[Map]:
 
 def _put_out(run: Recording, kind: str, name: str) -> int:
     """The call that makes what a module puts out when it last runs. Raises BadInput without a module that runs."""
-    if name not in run.modules:
-        raise unknown(f"{kind} (a module that runs)", name, run.modules)
+    if not name or name not in run.modules:
+        raise unknown(f"{kind} (a module that runs)", name, filter(None, run.modules))  # the network itself has no name
     number = run.modules[name][-1][1]
     if number is None or number == IMAGES:
         raise BadInput(f"{kind} '{name}' puts out nothing that depends on the images: name another module")

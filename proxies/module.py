@@ -151,6 +151,9 @@ def _judged(
 ) -> ModuleScore | NotApplicable:
     if "teacher" in proxy.needs and teacher is None:
         return NotApplicable(f"{proxy.name} compares a student with a teacher: give one")
+    count = student.batch_size
+    if count < proxy.least:
+        return NotApplicable(f"{proxy.name} compares images: it takes {proxy.least} or more, and here is {count}")
     remarks = student.subject.remarks
     remarks.clear()
     try:

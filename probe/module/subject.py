@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.errors import BadInput
-from probe.calls import Call, Each, Watch, word
+from probe.calls import Call, Each, Kind, Watch, word
 from probe.module.counter import Counter
 from probe.module.door import check_names, check_seed
-from probe.module.recorder import Recomputed, Recorder, tensors, written
+from probe.module.recorder import Node, Recomputed, Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
 from probe.module.survey import Recording, Survey, logits_of, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
@@ -75,8 +75,8 @@ class Follow(Watch):
         else:
             images = self._survey.images[number]
             output = self.each(Call(function, args, kwargs, node.kind, number, node.weight, node.channels, images))
-        if number == self._survey.classifier:
-            self.pooled = read[0].detach()
+        if number == self._survey.reader:
+            self.pooled = next(one for one in read if self._is_data(one)).detach()  # not `addmm`'s bias
         if number in self._keep:
             value = written(name, read, output)[0]
             if torch.is_grad_enabled() and not value.requires_grad:  # zeros that nothing reached
@@ -138,6 +138,8 @@ class Subject:
         self._drawn: dict[str, tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]] = {}
         self._on_shapes = math.prod(self._shape[1:]) > SMALL
         self._roles: dict[str, Role] = {}
+        self._products: dict[str, str] = {}
+        self._computed: set[str] = set()
         self._writes_parameters = False
 
     def of(self, network: nn.Module) -> Subject:
@@ -159,6 +161,7 @@ class Subject:
                 )
             if shape == self._shape:
                 self._roles, self._writes_parameters = runs[0].recorder.roles, runs[0].recorder.writes_parameters
+                self._products, self._computed = runs[0].recorder.products, runs[0].recorder.computed
             self._surveys[shape] = survey(self.network, *runs, self._stages, self._blocks)
         return self._surveys[shape]
 
@@ -230,9 +233,27 @@ class Subject:
         made = [name for name in found if not self.roles[name].fan_in]
         if made:
             raise NotApplicable(f"a layer's weight is made of several parameters, {made[0]} among them: none is its w")
+        for name, call in self._products.items():
+            if name not in found:
+                raise NotApplicable(f"the network multiplies by {name} too, which is no layer's weight (in {call})")
+        for name in self._replaced:
+            raise NotApplicable(f"a layer's weight is made of {name} (a parametrisation, or pruning): none is its w")
         if not found:
             raise NotApplicable("the network has no convolution and no linear layer")
         return found
+
+    @property
+    def _replaced(self) -> Iterator[str]:
+        """Parameters that somebody has put in the places of layers' weights, which are computed from them."""
+        for name, module in self.network.named_modules():
+            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and module._parameters.get("weight") is None:
+                held = [part for part, _ in module.named_parameters() if part != "bias"]
+                yield f"{name}.{held[0] if held else 'weight'}".lstrip(".")
+        for name in sorted(self._computed):
+            owner, _, part = name.rpartition(".")
+            holds = vars(self.network.get_submodule(owner))  # what is computed lies there as a plain tensor
+            if ".parametrizations." in f".{name}" or isinstance(holds.get(part.rpartition("_")[0]), torch.Tensor):
+                yield name
 
     @property
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -247,7 +268,9 @@ class Subject:
 
         Raises NotApplicable where a layer's product is neither.
         """
-        self.survey()
+        uncounted = [node for node in self.survey().nodes if _is_uncounted(node)]
+        if uncounted:
+            raise NotApplicable(f"the network calls {uncounted[0].name}, whose multiply-adds are not counted")
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             if self._on_shapes:
                 try:
@@ -307,3 +330,11 @@ class Subject:
             what = f"{count} image{'s' if count > 1 else ''} {shape} of {str(images.dtype).removeprefix('torch.')}"
             raise NotApplicable(f"the network does not run on {what}: {one_line(error)}") from error
         return Pass(logits_of(returned, known.choice), returned, known, watch.kept, watch.pooled)
+
+
+_COUNTED = ("matmul", "mm", "bmm", "addmm", "baddbmm", "bilinear", "embedding", "getitem", "index_select", "gather")
+
+
+def _is_uncounted(node: Node) -> bool:
+    """Whether a call multiplies in a way that the counter does not see."""
+    return node.name.startswith("sparse") or (node.kind is Kind.PRODUCT and node.name not in _COUNTED)

@@ -183,6 +183,10 @@ def test_an_odd_network_of_ones_own(name: str) -> None:
         told(label, one.value if isinstance(one, ModuleScore) else one, NEVER | reasons, False)
 
 
+COMPARE = {"jacov", "epe_nas", "ntk", "ntk_alignment", "ntk_distance", "sp", "rkd", "pkt", "cc", "diswot", "zen"}
+COMPARE |= {"diswot_relation", "nwot", "wrcor", "epsilon"}
+
+
 class Cut(nn.Module):
     """A network that makes its logits without a graph."""
 
@@ -223,4 +227,7 @@ def test_one_image_is_enough_or_refused(name: str) -> None:
     torch.manual_seed(0)
     make, one = OF_ONES_OWN[name][0], make_batch(1)
     for batch in (one, Batch(torch.zeros_like(one.images), one.labels, "")):
-        assert len(score_modules(EVERY, make(), batch, teacher=make())) == len(EVERY)
+        found = score_modules(EVERY, make(), batch, teacher=make())
+        assert len(found) == len(EVERY)
+        for label in COMPARE:
+            assert str(found[label]) == f"{label} compares images: it takes 2 or more, and here is 1"

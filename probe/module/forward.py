@@ -225,7 +225,10 @@ class ForwardProbe(Probe):
             raise NotApplicable(
                 "it reads the classifier's weight: this network's scores come from no linear layer alone"
             )
-        return self.weights[self._known.nodes[self._known.classifier].weight]
+        self._require("weights", *READS_BATCH)
+        name = self._known.nodes[self._known.classifier].weight
+        held = self._weights if self.subject.is_computed_from(name) else self._given[0]
+        return held[name]
 
     @cached_property
     def classifier_gradient(self) -> torch.Tensor:

@@ -31,6 +31,8 @@ _CHANNELS_SECOND = (
 )
 _WEIGHT_SECOND = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _LAYERS = (*_WEIGHT_SECOND, "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot")
+LOOKUPS = ("embedding", "embedding_bag", "getitem", "index_select", "gather", "take", "take_along_dim")
+"""Functions that look rows of a parameter up, and multiply nothing."""
 _EXTREMES = ("amax", "amin", "max", "min")
 # fmt: off
 _ELEMENTWISE = (
@@ -166,7 +168,8 @@ class Recorder(Watch):
             self.roles = {**dict(zip(vectors, (Role("scale"), Role("shift")), strict=False)), **self.roles}
         if node.kind not in LAYERS:
             if node.kind not in NORMS and node.name not in _ELEMENTWISE:
-                self._note_product(node, learned)
+                mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)  # what attention adds
+                self._note_product(node, [(made, one) for made, one in learned if one is not mask])
             return
         if node.name in _WEIGHT_SECOND:
             weights = [(made, one) for made, one in learned if one is weight_of(args, kwargs)]
@@ -197,7 +200,7 @@ class Recorder(Watch):
         found = [name for made, one in learned if one.ndim > 1 and not made.by_layer for name in made.parameters]
         found = [name for name in found if self._parameters[name].ndim > 1]
         self.products |= {name: node.name for name in found if name not in self.products}
-        if found and node.kind is None:
+        if found and node.kind is None and node.name not in LOOKUPS:
             node.kind = Kind.PRODUCT
 
     def _complete(self, node: Node, learned: Sequence[tuple[Made, torch.Tensor]]) -> None:

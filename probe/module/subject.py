@@ -242,6 +242,11 @@ class Subject:
             raise NotApplicable("the network has no convolution and no linear layer")
         return found
 
+    def is_computed_from(self, name: str) -> bool:
+        """Whether a layer multiplies by something that is computed from the parameter, and not by it itself."""
+        self.survey()
+        return name in self._computed
+
     @property
     def _replaced(self) -> Iterator[str]:
         """Parameters that somebody has put in the places of layers' weights, which are computed from them."""
@@ -332,7 +337,7 @@ class Subject:
         return Pass(logits_of(returned, known.choice), returned, known, watch.kept, watch.pooled)
 
 
-_COUNTED = ("matmul", "mm", "bmm", "addmm", "baddbmm", "bilinear", "embedding", "getitem", "index_select", "gather")
+_COUNTED = ("matmul", "mm", "bmm", "addmm", "baddbmm", "bilinear")
 
 
 def _is_uncounted(node: Node) -> bool:

@@ -71,8 +71,9 @@ def test_a_network_with_further_weights_has_no_sum_over_those_of_its_layers(name
     found = score_modules(SUMS, Partly(body(), call), batch())
     for label, one in found.items():
         assert f"the network multiplies by body.{weight} too, which is no layer's weight" in str(one), label
-    (count,) = score_modules(registry.create_all("params"), Partly(body(), call), batch()).values()
-    assert isinstance(count, ModuleScore)
+    others = registry.create_all("params,diswot_semantic,kd")
+    for one in score_modules(others, Partly(body(), call), batch(), teacher=Partly(body(), call)).values():
+        assert isinstance(one, ModuleScore)
     if name not in ("embedding", "computed"):
         (near,) = score_modules(registry.create_all("near"), Partly(body(), call), batch()).values()
         assert isinstance(near, NotApplicable)
@@ -91,6 +92,11 @@ WHOLE: dict[str, tuple[Callable[[], nn.Module], Callable[..., torch.Tensor], int
     "token": (
         lambda: Held(1, 1, WIDTH),
         lambda body, x: torch.cat([body.weight.expand(len(x), -1, -1), x], 1),
+        2,
+    ),
+    "mask": (
+        lambda: Held(TOKENS, TOKENS),
+        lambda body, x: F.scaled_dot_product_attention(x, x, x, attn_mask=body.weight),
         2,
     ),
     "matrix": (lambda: Held(WIDTH, WIDTH), lambda body, x: x @ body.weight, 3),

@@ -35,6 +35,8 @@ def check_network(network: Any, role: str = "network") -> None:
     called, held = f"{role}: {type(network).__name__}", (*network.parameters(), *network.buffers())
     if any(tensor.is_meta for tensor in held):
         raise BadInput(f"{called} is on the meta device, where weights have no values")
+    if any(parameter.is_complex() for parameter in network.parameters()):
+        raise BadInput(f"{called} has complex parameters, and formulas are of real ones")
     for tensor in held:
         if _unusual(tensor):
             raise BadInput(f"{called} holds {_unusual(tensor)} tensors, which proxies do not read: hand in dense ones")

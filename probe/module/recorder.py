@@ -104,6 +104,8 @@ class Recorder(Watch):
         is called there."""
         self.computed: set[str] = set()
         """Parameters that layers' weights are computed from."""
+        self.aside: set[str] = set()
+        """Parameters that are multiplied without the images."""
         self.writes_parameters = False
         self.hides = False
         """Whether a call reads what no call made, and what depends on a parameter: a compiled function made it."""
@@ -149,6 +151,8 @@ class Recorder(Watch):
         elif learned:
             names = tuple(dict.fromkeys(name for made_of, _ in learned for name in made_of.parameters))
             same = node.name in _VIEWS and all(made_of.same for made_of, _ in learned)
+            if node.name in (*_LAYERS, "mv", "dot", "vdot"):
+                self.aside.update(names)
             by_layer = node.name in _LAYERS or any(made_of.by_layer for made_of, _ in learned)
             self._made |= {id(one): Made(names, same, by_layer) for one in made}
         return output

@@ -140,6 +140,7 @@ class Subject:
         self._roles: dict[str, Role] = {}
         self._products: dict[str, str] = {}
         self._computed: set[str] = set()
+        self._aside: set[str] = set()
         self._writes_parameters = False
 
     def of(self, network: nn.Module) -> Subject:
@@ -162,6 +163,7 @@ class Subject:
             if shape == self._shape:
                 self._roles, self._writes_parameters = runs[0].recorder.roles, runs[0].recorder.writes_parameters
                 self._products, self._computed = runs[0].recorder.products, runs[0].recorder.computed
+                self._aside = runs[0].recorder.aside
             self._surveys[shape] = survey(self.network, *runs, self._stages, self._blocks)
         return self._surveys[shape]
 
@@ -276,6 +278,8 @@ class Subject:
         uncounted = [node for node in self.survey().nodes if _is_uncounted(node)]
         if uncounted:
             raise NotApplicable(f"the network calls {uncounted[0].name}, whose multiply-adds are not counted")
+        if aside := sorted(self._aside & self._computed):
+            raise NotApplicable(f"a layer's weight is computed from {aside[0]}, by products that are none of an image")
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             if self._on_shapes:
                 try:

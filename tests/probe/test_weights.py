@@ -140,3 +140,17 @@ def test_a_weight_that_is_made_of_another_is_no_weight(name: str, runs: bool) ->
     for label, one in score_modules(SUMS, network, batch()).items():
         assert "a layer's weight is made of" in str(one), label
     assert isinstance(score_modules(registry.create_all("nwot"), network, batch())["nwot"], ModuleScore)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_products_that_make_a_weight_are_none_of_an_image() -> None:
+    outcomes = {}
+    for name, make in MADE.items():
+        network = example("VGG")
+        make(network.get_submodule("0"))
+        outcomes[name] = score_modules(registry.create_all("flops"), network, batch())["flops"]
+    plain = score_modules(registry.create_all("flops"), example("VGG"), batch())["flops"]
+    assert outcomes["pruned"] == outcomes["weight_norm"] == plain
+    for name in ("spectral_norm", "parametrised", "orthogonal"):
+        assert "by products that are none of an image" in str(outcomes[name]), name

@@ -63,8 +63,15 @@ def gram(features: torch.Tensor) -> torch.Tensor:
     return flat @ flat.T
 
 
+def same_type(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two tensors, the less precise in the type of the other."""
+    kind = torch.promote_types(first.dtype, second.dtype)
+    return first.to(kind), second.to(kind)
+
+
 def same_size(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two maps, the larger average-pooled to the height and width of the smaller."""
+    """Two maps, of one type, the larger average-pooled to the height and width of the smaller."""
+    first, second = same_type(first, second)
     if first.shape[2:] == second.shape[2:]:
         return first, second
     size = (min(first.shape[2], second.shape[2]), min(first.shape[3], second.shape[3]))
@@ -81,6 +88,7 @@ def radial(v: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
 
 def aligned(teacher: torch.Tensor, student: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The teacher's and the student's vectors of a stage, [N, C, count] each."""
+    teacher, student = same_type(teacher, student)
     vectors_t, values = singular(teacher, count)
     vectors_t = vectors_t * torch.where(vectors_t.sum(dim=1, keepdim=True) < 0, -1, 1)
     vectors_s, _ = singular(student, count + 3)

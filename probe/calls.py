@@ -32,6 +32,7 @@ class Kind(Enum):
     ACTIVATION = "an activation that is no rectifier"
     BEND = "an activation made by hand"
     ATTENTION = "attention"
+    PRODUCT = "a product with weights that is no layer"
 
 
 LAYERS = (Kind.CONVOLUTION, Kind.LINEAR)
@@ -43,16 +44,19 @@ signs of its units."""
 
 _NAMES = {
     Kind.CONVOLUTION: "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution",
-    Kind.LINEAR: "linear matmul mm bmm addmm baddbmm einsum tensordot bilinear",
+    Kind.LINEAR: "linear matmul mm bmm addmm baddbmm einsum tensordot",
     Kind.BATCH_NORM: "batch_norm native_batch_norm",
     Kind.OTHER_NORM: "layer_norm group_norm instance_norm rms_norm local_response_norm native_layer_norm",
     Kind.STATISTIC: "normalize sqrt rsqrt var std var_mean std_mean norm linalg_norm linalg_vector_norm",
     Kind.RECTIFIER: "relu leaky_relu prelu rrelu",
     Kind.ACTIVATION: "gelu silu mish hardswish hardsigmoid sigmoid tanh softplus elu selu celu glu logsigmoid softsign "
     "tanhshrink softshrink hardshrink",
-    Kind.BEND: "erf exp sin cos abs sign where maximum minimum gt ge lt le greater less heaviside expit special_expit "
-    "special_erf lstm gru rnn_tanh rnn_relu",
-    Kind.ATTENTION: "scaled_dot_product_attention softmax",
+    Kind.BEND: "erf erfc exp exp2 expm1 log log2 log10 log1p sin cos tan sinc asin acos atan sinh cosh asinh acosh "
+    "atanh arcsin arccos arctan arcsinh arccosh arctanh expit logit logsumexp logaddexp hypot abs absolute sign sgn "
+    "signbit round floor ceil trunc frac where maximum minimum fmax fmin gt ge lt le greater greater_equal less "
+    "less_equal heaviside median nanmedian mode kthvalue topk sort msort argsort cummax cummin aminmax "
+    "quantile nanquantile lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
+    Kind.ATTENTION: "scaled_dot_product_attention softmax log_softmax softmin",
 }
 _KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
@@ -71,7 +75,7 @@ def word(function: Callable[..., Any]) -> str:
     name = str(getattr(function, "__name__", ""))
     if name == "__get__":
         return str(getattr(getattr(function, "__self__", None), "__name__", ""))
-    return name.partition(".")[0].strip("_")  # of an operator `relu.default`
+    return name.partition(".")[0].strip("_").removeprefix("special_")  # of an operator `relu.default`
 
 
 def kind_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Kind | None:

@@ -83,6 +83,8 @@ class Proxy(Named):
 
     needs: ClassVar[tuple[str, ...]]
     sees: ClassVar[str] = "function"
+    least: ClassVar[int] = 1
+    """As many images it takes to say something of a network: two, if it compares images with each other."""
     later: ClassVar[tuple[str, ...]] = ()
     """Fields that came after scores were published: where they are at their defaults, those are its scores still."""
 

@@ -157,6 +157,7 @@ class SP(_Loss):
     """-1/N^2 |rows(A_t A_t^T) - rows(A_s A_s^T)|^2, A the target as [N, everything else]; rows of unit length."""
 
     name = "sp"
+    least = 2
     targets = ("last_map", "pooled")
     any_width = True
     reference = Reference(
@@ -183,6 +184,7 @@ class RKD(_Loss):
     """
 
     name = "rkd"
+    least = 2
     any_width = True
     reference = Reference(
         title="Relational Knowledge Distillation",
@@ -210,6 +212,7 @@ class PKT(_Loss):
     """-mean over pairs of images of q_t log(q_t / q_s), q the cosine similarities as probabilities of neighbours."""
 
     name = "pkt"
+    least = 2
     any_width = True
     reference = Reference(
         title="Learning Deep Representations with Probabilistic Knowledge Transfer",
@@ -234,6 +237,7 @@ class CC(_Loss):
     """
 
     name = "cc"
+    least = 2
     reference = Reference(
         title="Correlation Congruence for Knowledge Distillation",
         year=2019,

@@ -111,6 +111,7 @@ class DisWOT(_DisWOT):
     """M_s + M_r. In `readme` and `released` |M_r| is about a thousandth of |M_s|: the sum ranks as M_s does."""
 
     name = "diswot"
+    least = 2
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return semantic(student, teacher, self.variant) + relation(student, teacher, self.variant)
@@ -131,6 +132,7 @@ class DisWOTRelation(_DisWOT):
     """M_r alone."""
 
     name = "diswot_relation"
+    least = 2
 
     def score(self, student: Probe, teacher: Probe) -> float:
         return relation(student, teacher, self.variant)

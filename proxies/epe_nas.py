@@ -21,6 +21,7 @@ class EpeNAS(Proxy):
     """
 
     name = "epe_nas"
+    least = 2
     family = "gradient"
     needs = ("forward", "input_gradients")
     reference = Reference(

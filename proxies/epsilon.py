@@ -33,6 +33,7 @@ class Epsilon(Proxy):
     """
 
     name = "epsilon"
+    least = 2
     family = "weights"
     needs = ("forward", "weights")
     reference = Reference(

@@ -23,6 +23,7 @@ class Jacov(Proxy):
     """
 
     name = "jacov"
+    least = 2
     family = "gradient"
     needs = ("forward", "input_gradients")
     reference = replace(

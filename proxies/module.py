@@ -13,7 +13,7 @@ from images.base import Batch
 from probe.module.door import check_network, checked, checked_needs
 from probe.module.probe import ModuleProbe, observe, placed
 from probe.module.subject import Strayed, Subject
-from probe.module.untouched import drawn_by
+from probe.module.untouched import by_itself, drawn_by
 from probe.needs import needs_of
 from proxies.base import NotApplicable, Proxy, as_score
 from spaces.inits import INITS
@@ -66,7 +66,14 @@ def score_modules(
 
     As `score_module` scores them one at a time.
     """
-    proxies, init, second = _checked_proxies(proxies), options.get("init"), options.get("second")
+    with by_itself():
+        return _scored(_checked_proxies(proxies), network, batch, options)
+
+
+def _scored(
+    proxies: Sequence[Proxy], network: nn.Module, batch: Batch, options: Options
+) -> dict[str, ModuleScore | NotApplicable]:
+    init, second = options.get("init"), options.get("second")
     if init not in (None, GIVEN, *INITS):
         raise unknown("initialisation", str(init), (GIVEN, *INITS))
     teacher, seed = options.get("teacher"), options.get("seed", 0)
@@ -97,7 +104,7 @@ def observed_teacher(
     """The probe of a teacher for the proxies that read one: its passes are run once, whatever is held against it."""
     check_network(network, "teacher")
     batch = checked(batch)
-    subject = Subject(network, batch.images, seed, stages, training=network.training)
+    subject = Subject(network, batch.images, seed, stages, training=network.training, role="the teacher")
     needs = {need for proxy in readers if "teacher" in proxy.needs for need in proxy.needs}
     return ModuleProbe(subject, placed(batch, subject), needs)
 
@@ -144,6 +151,9 @@ def _judged(
 ) -> ModuleScore | NotApplicable:
     if "teacher" in proxy.needs and teacher is None:
         return NotApplicable(f"{proxy.name} compares a student with a teacher: give one")
+    count = student.batch_size
+    if count < proxy.least:
+        return NotApplicable(f"{proxy.name} compares images: it takes {proxy.least} or more, and here is {count}")
     remarks = student.subject.remarks
     remarks.clear()
     try:

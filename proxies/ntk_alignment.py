@@ -79,6 +79,7 @@ class NTKAlignment(_Kernels):
     """
 
     name = "ntk_alignment"
+    least = 2
     reference = Reference(
         title="Could Student Selection Be the Missing Piece for Efficient Distillation?",
         year=2026,
@@ -100,6 +101,7 @@ class NTKDistance(_Kernels):
     """-| K_t / |K_t| - K_s / |K_s| |, Frobenius norms: 0 at best, -sqrt 2 at worst, as <K_t, K_s> >= 0."""
 
     name = "ntk_distance"
+    least = 2
     reference = Reference(
         title="On the Relationship Between NTK Frobenius Distance and Distillation Sample Complexity",
         year=2026,

@@ -26,6 +26,7 @@ class NWOT(Proxy):
     """
 
     name = "nwot"
+    least = 2
     family = "activation"
     needs = ("relu_kernel",)
     sees = "relus"

@@ -38,6 +38,7 @@ class NTK(Proxy):
     """
 
     name = "ntk"
+    least = 2
     family = "gradient"
     needs = ("small.forward", "small.weights")
     reference = _TE_NAS

@@ -39,6 +39,7 @@ class WRCor(Proxy):
     """
 
     name = "wrcor"
+    least = 2
     family = "gradient"
     needs = ("forward", "weights")
     sees = "relus"

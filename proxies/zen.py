@@ -24,6 +24,7 @@ class Zen(Proxy):
     """
 
     name = "zen"
+    least = 2
     family = "activation"
     needs = ("noise.forward", "noise.weights")
     sees = "executed"

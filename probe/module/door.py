@@ -12,6 +12,7 @@ from torch import nn
 
 from common.errors import BadInput, BadUsage, unknown
 from images.base import Batch
+from probe.module.untouched import by_itself
 from probe.needs import NEEDS
 
 FLOATS = "hand in floating point [B, C, H, W], normalised as the network wants them"
@@ -31,14 +32,51 @@ def check_network(network: Any, role: str = "network") -> None:
     if not isinstance(network, nn.Module):
         shown = repr(network) if isinstance(network, str | None) else f"of type {type(network).__name__}"
         raise BadInput(f"{role} is {shown}: hand in an nn.Module")
-    if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
-        raise BadInput(f"{role}: {type(network).__name__} is on the meta device, where weights have no values")
+    called, held = f"{role}: {type(network).__name__}", (*network.parameters(), *network.buffers())
+    if any(tensor.is_meta for tensor in held):
+        raise BadInput(f"{called} is on the meta device, where weights have no values")
+    if any(parameter.is_complex() for parameter in network.parameters()):
+        raise BadInput(f"{called} has complex parameters, and formulas are of real ones")
+    for tensor in held:
+        if _unusual(tensor):
+            raise BadInput(f"{called} holds {_unusual(tensor)} tensors, which proxies do not read: hand in dense ones")
+    for name, module in network.named_modules():
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            where = f" of {name}" if name else ""
+            raise BadInput(f"{called} spreads batches over devices ({type(module).__name__}): use the `.module`{where}")
+        if _is_packed(module):
+            raise BadInput(
+                f"{called} is quantised: the weights of {name or 'it'} are packed, and proxies do not see them; "
+                "hand in the network before it was quantised"
+            )
+
+
+def _unusual(tensor: torch.Tensor) -> str:
+    """What is unusual in how a tensor holds its values, if something is."""
+    if tensor.is_nested:
+        return "nested"
+    return str(tensor.layout).removeprefix("torch.") if tensor.layout is not torch.strided else ""
+
+
+def _is_packed(module: nn.Module) -> bool:
+    """Whether a module keeps weights as whole numbers, or in an object that is no tensor."""
+    parameters = [one for one in module._parameters.values() if one is not None]
+    buffers = [one for one in module._buffers.values() if one is not None]
+    whole = any(one.dtype in (torch.int8, torch.uint8) for one in parameters)
+    whole |= any(one.dtype is torch.int8 and one.ndim > 1 for one in buffers)
+    quantised = any(one.is_quantized for one in (*parameters, *buffers))
+    return whole or quantised or any(isinstance(one, torch._C.ScriptObject) for one in vars(module).values())
 
 
 def checked(batch: Any, name: str = "batch") -> Batch:
     """The batch as tensors: images float [B, C, H, W], labels int64 [B]. Raises BadInput for any other."""
     if not isinstance(batch, Batch):
         raise BadInput(f"{name} is of type {type(batch).__name__}: hand in an images.base.Batch")
+    with by_itself():
+        return _as_tensors(batch)
+
+
+def _as_tensors(batch: Batch) -> Batch:
     images = _images(batch.images)
     if batch.labels is None:
         return Unlabelled(images, torch.zeros(len(images), dtype=torch.int64, device=images.device), batch.hash)
@@ -47,9 +85,12 @@ def checked(batch: Any, name: str = "batch") -> Batch:
 
 def _tensor(value: Any, kind: str, wanted: str) -> torch.Tensor:
     try:
-        return torch.as_tensor(value)
+        made = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise BadInput(f"{kind} of type {type(value).__name__} make no tensor: {wanted}") from error
+    if _unusual(made) or made.is_quantized:
+        raise BadInput(f"{kind} are {_unusual(made) or 'quantised'}: {wanted}, dense")
+    return made.clone() if made.is_inference() else made  # what was made in inference mode is in no graph
 
 
 def _images(value: Any) -> torch.Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.errors import BadInput
@@ -53,6 +54,16 @@ class Seen(NamedTuple):
     gates: list[Gate]
 
 
+class Unread(Output):
+    """What a pass shows of a network whose class scores are none for who reads it."""
+
+    reason = ""
+
+    @property
+    def logits(self) -> torch.Tensor:
+        raise NotApplicable(self.reason)
+
+
 class ForwardProbe(Probe):
     """The probe of a subject on a batch, as far as one forward pass goes."""
 
@@ -68,6 +79,11 @@ class ForwardProbe(Probe):
         self._second = second
 
     # tensors
+
+    @property
+    def batch_size(self) -> int:
+        """How many images there are."""
+        return len(self._batch.images)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -125,10 +141,8 @@ class ForwardProbe(Probe):
     def _seen(self) -> Seen:
         labels = self._batch.labels
         if not 0 <= int(labels.min()) <= int(labels.max()) < self._known.classes:
-            name = type(self.subject.network).__name__
-            raise BadInput(
-                f"labels are {labels.min()} to {labels.max()}, and {name} scores {self._known.classes} classes"
-            )
+            name, classes = self.subject.called, self._known.classes
+            raise BadInput(f"labels are {labels.min()} to {labels.max()}, and {name} scores {classes} classes")
         seen = settled(lambda: self._observe(copy=False))
         kept = [*seen.found.kept.values(), *(gate.output for gate in seen.gates)]
         return settled(lambda: self._observe(copy=True)) if any(one.is_stale for one in kept) else seen
@@ -173,6 +187,31 @@ class ForwardProbe(Probe):
 
     # what has no meaning everywhere
 
+    def _why_no_logits(self, logs_do: bool, shape: Sequence[int] | None = None) -> str:
+        """Why there are no class scores as a linear layer makes them, if so.
+
+        Logarithms of probabilities may do as well: they have the same cross-entropy.
+        """
+        ends = self.subject.survey(shape).ends
+        if not ends or (logs_do and ends == "log_softmax"):
+            return ""
+        return f"it reads class scores, and {self.subject.called} ends in {ends}: hand in the network without it"
+
+    def _check_logits(self, logs_do: bool = True) -> None:
+        if reason := self._why_no_logits(logs_do):
+            raise NotApplicable(reason)
+
+    @property
+    def logits(self) -> torch.Tensor:
+        self._check_logits()
+        return super().logits
+
+    @cached_property
+    def _loss(self) -> torch.Tensor:
+        self._check_logits()
+        with torch.set_grad_enabled(self._has_graph):
+            return F.cross_entropy(self._pass.output.logits, self.labels)
+
     @property
     def pooled(self) -> torch.Tensor:
         pooled = super().pooled
@@ -186,7 +225,10 @@ class ForwardProbe(Probe):
             raise NotApplicable(
                 "it reads the classifier's weight: this network's scores come from no linear layer alone"
             )
-        return self.weights[self._known.nodes[self._known.classifier].weight]
+        self._require("weights", *READS_BATCH)
+        name = self._known.nodes[self._known.classifier].weight
+        held = self._weights if self.subject.is_computed_from(name) else self._given[0]
+        return held[name]
 
     @cached_property
     def classifier_gradient(self) -> torch.Tensor:

@@ -34,9 +34,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from images.base import Batch
 from images.noise import noise
 from probe import each_image
-from probe.calls import Call, Each
+from probe.calls import Call, Each, Kind
 from probe.module.door import check_network, checked, checked_needs
-from probe.module.forward import ForwardProbe, settled
+from probe.module.forward import ForwardProbe, Unread, settled
 from probe.module.recorder import IMAGES
 from probe.module.subject import Subject
 from probe.module.survey import Block, Survey, logits_of
@@ -161,6 +161,7 @@ class ModuleProbe(ForwardProbe):
 
     @cached_property
     def _input_gradients(self) -> torch.Tensor:
+        self._check_logits(logs_do=False)
         logits = self._pass.output.logits
         (gradient,) = self._derived([logits], [self._input], along=[torch.ones_like(logits)])
         if gradient is None and not isinstance(self.subject.network, Member):  # which has its space's zeros
@@ -225,6 +226,8 @@ class ModuleProbe(ForwardProbe):
         given, buffers = self._given
 
         def told(call: Call) -> Any:
+            if call.kind is Kind.PRODUCT:
+                raise NotApplicable(f"it looks at layers, and here is {call.said}")
             ends = [block.output[0] for block in self.subject.survey(tuple(images.shape[1:])).blocks]
             call.block = sum(end < call.number for end in ends) if ends else None
             assert each is not None
@@ -234,13 +237,21 @@ class ModuleProbe(ForwardProbe):
             return [stage.number for stage in known.stages]
 
         meets = None if each is None else told
-        return self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, meets, keep))
+        found = self._output(self.subject.follow(images, {**given, **(parameters or {})}, buffers, meets, keep))
+        wanted = torch.is_grad_enabled() and any(one.requires_grad for one in (parameters or {}).values())
+        if wanted and not found.logits.requires_grad:
+            raise NotApplicable("it differentiates the logits, which the network makes without a graph (torch.no_grad)")
+        if reason := self._why_no_logits(parameters is None, tuple(images.shape[1:])):
+            found = Unread(*found)
+            found.reason = reason
+        return found
 
     def sign_sums(self) -> dict[str, torch.Tensor]:
         """Image by image, each alone in a batch; a member of a space as the space's networks."""
         self._require("weights")
         if isinstance(self.subject.network, Member):
             return each_image.sign_sums(self._copied, replace(self._batch, labels=self.labels))
+        self._check_logits()
         leaves = {name: self._leaves[name] for name in self.subject.layers}
         sums: dict[str, torch.Tensor] = {}
         given, buffers = self._given
@@ -262,6 +273,7 @@ class ModuleProbe(ForwardProbe):
     def logit_jacobian(self, tensors: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Once forward through the network for each weight; a member of a space as the space's networks."""
         self._require("weights")
+        self._check_logits()
         (given, buffers), images, found = self._given, self._batch.images, []
         if isinstance(self.subject.network, Member):
             return each_image.logit_jacobian(self._copied, images, tensors)

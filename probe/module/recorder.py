@@ -30,6 +30,19 @@ _CHANNELS_SECOND = (
     "instance_norm",
 )
 _WEIGHT_SECOND = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+_LAYERS = (*_WEIGHT_SECOND, "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot")
+LOOKUPS = ("embedding", "embedding_bag", "getitem", "index_select", "gather", "take", "take_along_dim")
+"""Functions that look rows of a parameter up, and multiply nothing."""
+_EXTREMES = ("amax", "amin", "max", "min")
+# fmt: off
+_ELEMENTWISE = (
+    "add", "iadd", "radd", "sub", "isub", "rsub", "mul", "imul", "rmul", "div", "idiv", "truediv", "itruediv",
+    "rtruediv", "lerp", "addcmul", "addcdiv", "pow", "rpow", "ipow", "cat", "concat", "concatenate", "stack",
+    "hstack", "vstack", "where", "maximum", "minimum", "fmax", "fmin", "gt", "ge", "lt", "le", "eq", "ne",
+    "masked_fill", "setitem", "copy", "to", "type_as", "expand_as", "view_as", "reshape_as", "broadcast_tensors",
+)
+# fmt: on
+"""Functions that put parameters beside what depends on the images, entry by entry."""
 
 
 @dataclass
@@ -46,6 +59,8 @@ class Node:
     kind: Kind | None = None
     weight: str = ""
     """The parameter that a layer multiplies by."""
+    begins: int | None = None
+    """The call that multiplies, where this one adds the bias and is the layer's end."""
     rows: bool = True
     """Whether a linear layer multiplies rows: its outputs are in the last dimension."""
 
@@ -56,6 +71,8 @@ class Made(NamedTuple):
     parameters: tuple[str, ...]
     same: bool
     """Whether it is the parameter itself, looked at in another way."""
+    by_layer: bool = False
+    """Whether a layer put it out, which read a parameter as it reads images."""
 
 
 class Recomputed(Exception):
@@ -82,6 +99,13 @@ class Recorder(Watch):
         self.nodes: list[Node] = []
         self.roles: dict[str, Role] = {}
         """What parameters are for, by their names."""
+        self.products: dict[str, str] = {}
+        """Parameters of two dimensions or more that multiply what depends on the images, where no layer does, and what
+        is called there."""
+        self.computed: set[str] = set()
+        """Parameters that layers' weights are computed from."""
+        self.aside: set[str] = set()
+        """Parameters that are multiplied without the images."""
         self.writes_parameters = False
         self.hides = False
         """Whether a call reads what no call made, and what depends on a parameter: a compiled function made it."""
@@ -109,6 +133,8 @@ class Recorder(Watch):
         if data:
             _check_run_once()
             self._classify(node, read, learned, args, kwargs)
+            if node.name in _EXTREMES and not _is_pooling(source, args, kwargs):
+                node.kind = Kind.BEND
         output = read[0].clone() if _is_skipped(node, read) else function(*args, **kwargs)
         made = written(node.name, read, output)
         self._held.append(made)
@@ -116,6 +142,7 @@ class Recorder(Watch):
             if len(made) == 1:
                 node.shape = made[0].shape
                 node.channels = channels_of(node, node.shape, source, args, kwargs)
+                self._complete(node, learned)
             for one in made:
                 self._number[id(one)] = len(self.nodes)
                 self._channels[id(one)] = channels_of(node, one.shape, source, args, kwargs)
@@ -124,7 +151,10 @@ class Recorder(Watch):
         elif learned:
             names = tuple(dict.fromkeys(name for made_of, _ in learned for name in made_of.parameters))
             same = node.name in _VIEWS and all(made_of.same for made_of, _ in learned)
-            self._made |= {id(one): Made(names, same) for one in made}
+            if node.name in (*_LAYERS, "mv", "dot", "vdot"):
+                self.aside.update(names)
+            by_layer = node.name in _LAYERS or any(made_of.by_layer for made_of, _ in learned)
+            self._made |= {id(one): Made(names, same, by_layer) for one in made}
         return output
 
     def _classify(
@@ -141,6 +171,9 @@ class Recorder(Watch):
         if node.kind in NORMS:
             self.roles = {**dict(zip(vectors, (Role("scale"), Role("shift")), strict=False)), **self.roles}
         if node.kind not in LAYERS:
+            if node.kind not in NORMS and node.name not in _ELEMENTWISE:
+                mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)  # what attention adds
+                self._note_product(node, [(made, one) for made, one in learned if one is not mask])
             return
         if node.name in _WEIGHT_SECOND:
             weights = [(made, one) for made, one in learned if one is weight_of(args, kwargs)]
@@ -148,9 +181,12 @@ class Recorder(Watch):
             weights = [(made, one) for made, one in learned if one.ndim > 1 and made.same]
         if not weights:
             node.kind = None
+            self._note_product(node, learned)
             return
         made, weight = weights[-1]
         node.weight = made.parameters[0]
+        if not made.same:
+            self.computed.update(made.parameters)
         if len(made.parameters) > 1:
             fan_in = 0
         elif node.name in _WEIGHT_SECOND:
@@ -162,6 +198,28 @@ class Recorder(Watch):
             self.roles.setdefault(name, Role("weight", fan_in))
         for name in vectors:
             self.roles.setdefault(name, Role("bias", fan_in))
+
+    def _note_product(self, node: Node, learned: Sequence[tuple[Made, torch.Tensor]]) -> None:
+        """A call that is no layer and reads matrices of the network, which it multiplies by as far as can be told."""
+        found = [name for made, one in learned if one.ndim > 1 and not made.by_layer for name in made.parameters]
+        found = [name for name in found if self._parameters[name].ndim > 1]
+        self.products |= {name: node.name for name in found if name not in self.products}
+        if found and node.kind is None and node.name not in LOOKUPS:
+            node.kind = Kind.PRODUCT
+
+    def _complete(self, node: Node, learned: Sequence[tuple[Made, torch.Tensor]]) -> None:
+        """A bias that is added to what a layer puts out is part of the layer: it ends there."""
+        if node.name not in ("add", "iadd", "radd") or len(node.inputs) != 1 or len(learned) != 1:
+            return
+        product, made = self.nodes[node.inputs[0]] if node.inputs[0] != IMAGES else node, learned[0][0]
+        bias = self._parameters[made.parameters[0]]
+        width = node.shape[node.channels] if node.shape is not None and node.channels is not None else None
+        if product.kind not in LAYERS or not made.same or bias.shape != (width,) or product.shape != node.shape:
+            return
+        self.roles.setdefault(made.parameters[0], Role("bias", self.roles[product.weight].fan_in))
+        node.kind, node.weight, node.rows = product.kind, product.weight, product.rows
+        node.begins = node.inputs[0] if product.begins is None else product.begins
+        product.kind = None
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -185,6 +243,15 @@ def _is_skipped(node: Node, read: Sequence[torch.Tensor]) -> bool:
     """Whether a call is a batch norm that fits, on shapes alone: PyTorch takes each apart, which is slow."""
     fits = all(one.shape == read[0].shape[1:2] for one in read[1:])
     return node.name == "batch_norm" and read[0].is_meta and read[0].requires_grad and fits
+
+
+def _is_pooling(source: tuple[torch.Size, int | None] | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether an extreme is taken over pixels, or tokens, as a pooling does: not over channels, or several maps."""
+    given = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    if source is None or source[1] is None or not isinstance(given, int | tuple | list):
+        return False
+    dims = {dim % len(source[0]) for dim in ([given] if isinstance(given, int) else given)}
+    return bool(dims) and dims.isdisjoint((0, source[1]))
 
 
 def _writes(name: str) -> bool:

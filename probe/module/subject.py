@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.errors import BadInput
-from probe.calls import Call, Each, Watch, word
+from probe.calls import Call, Each, Kind, Watch, word
 from probe.module.counter import Counter
 from probe.module.door import check_names, check_seed
-from probe.module.recorder import Recomputed, Recorder, tensors, written
+from probe.module.recorder import Node, Recomputed, Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
 from probe.module.survey import Recording, Survey, logits_of, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
@@ -75,8 +75,8 @@ class Follow(Watch):
         else:
             images = self._survey.images[number]
             output = self.each(Call(function, args, kwargs, node.kind, number, node.weight, node.channels, images))
-        if number == self._survey.classifier:
-            self.pooled = read[0].detach()
+        if number == self._survey.reader:
+            self.pooled = next(one for one in read if self._is_data(one)).detach()  # not `addmm`'s bias
         if number in self._keep:
             value = written(name, read, output)[0]
             if torch.is_grad_enabled() and not value.requires_grad:  # zeros that nothing reached
@@ -105,7 +105,8 @@ class Pass(NamedTuple):
 class Subject:
     """A network with the surveys of it, one for each shape of images.
 
-    `training` says in which mode it is observed; `stages` and `blocks` name modules, as of `module_probe`.
+    `training` says in which mode it is observed, `role` what it is besides a network (`the teacher`); `stages` and
+    `blocks` name modules, as of `module_probe`.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Subject:
         stages: Sequence[str] | None = None,
         blocks: Sequence[str] | None = None,
         training: bool = True,
+        role: str = "",
     ) -> None:
         check_seed(seed)
         check_names("stages", stages)
@@ -123,6 +125,8 @@ class Subject:
         self.untouched = Untouched(network, seed)
         self.network = self.untouched.network
         self.seed = seed
+        self.called = f"{role} {type(self.network).__name__}".strip()
+        """What messages call it."""
         self.remarks: dict[str, None] = {}
         """What proxies had to say, each once."""
         self._training = training
@@ -134,6 +138,9 @@ class Subject:
         self._drawn: dict[str, tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]] = {}
         self._on_shapes = math.prod(self._shape[1:]) > SMALL
         self._roles: dict[str, Role] = {}
+        self._products: dict[str, str] = {}
+        self._computed: set[str] = set()
+        self._aside: set[str] = set()
         self._writes_parameters = False
 
     def of(self, network: nn.Module) -> Subject:
@@ -149,10 +156,14 @@ class Subject:
         if shape not in self._surveys:
             runs = self._look(shape)
             if runs[0].recorder.hides:
-                called = type(self.network).__name__
-                raise BadInput(f"{called} runs compiled functions (torch.jit), which cannot be looked into: do without")
+                raise BadInput(
+                    f"{self.called} runs functions that cannot be looked into: compiled functions (torch.jit) or those "
+                    "of torch.func (vmap): do without"
+                )
             if shape == self._shape:
                 self._roles, self._writes_parameters = runs[0].recorder.roles, runs[0].recorder.writes_parameters
+                self._products, self._computed = runs[0].recorder.products, runs[0].recorder.computed
+                self._aside = runs[0].recorder.aside
             self._surveys[shape] = survey(self.network, *runs, self._stages, self._blocks)
         return self._surveys[shape]
 
@@ -167,13 +178,13 @@ class Subject:
         try:
             return self._record(self._some(2, shape)), self._record(self._some(3, shape))
         except Recomputed as error:
-            raise BadInput(f"{type(self.network).__name__} {error}") from error
+            raise BadInput(f"{self.called} {error}") from error
         except Exception as error:
             if ran_out_of_memory(error):
                 raise
             reason = f"does not run on images {list(shape)}: {one_line(error)}"
             if shape == self._shape:
-                raise BadInput(f"{type(self.network).__name__} {reason}") from error
+                raise BadInput(f"{self.called} {reason}") from error
             raise NotApplicable(f"the network {reason}") from error
 
     def _some(self, count: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -224,9 +235,32 @@ class Subject:
         made = [name for name in found if not self.roles[name].fan_in]
         if made:
             raise NotApplicable(f"a layer's weight is made of several parameters, {made[0]} among them: none is its w")
+        for name, call in self._products.items():
+            if name not in found:
+                raise NotApplicable(f"the network multiplies by {name} too, which is no layer's weight (in {call})")
+        for name in self._replaced:
+            raise NotApplicable(f"a layer's weight is made of {name} (a parametrisation, or pruning): none is its w")
         if not found:
             raise NotApplicable("the network has no convolution and no linear layer")
         return found
+
+    def is_computed_from(self, name: str) -> bool:
+        """Whether a layer multiplies by something that is computed from the parameter, and not by it itself."""
+        self.survey()
+        return name in self._computed
+
+    @property
+    def _replaced(self) -> Iterator[str]:
+        """Parameters that somebody has put in the places of layers' weights, which are computed from them."""
+        for name, module in self.network.named_modules():
+            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and module._parameters.get("weight") is None:
+                held = [part for part, _ in module.named_parameters() if part != "bias"]
+                yield f"{name}.{held[0] if held else 'weight'}".lstrip(".")
+        for name in sorted(self._computed):
+            owner, _, part = name.rpartition(".")
+            holds = vars(self.network.get_submodule(owner))  # what is computed lies there as a plain tensor
+            if ".parametrizations." in f".{name}" or isinstance(holds.get(part.rpartition("_")[0]), torch.Tensor):
+                yield name
 
     @property
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -241,7 +275,11 @@ class Subject:
 
         Raises NotApplicable where a layer's product is neither.
         """
-        self.survey()
+        uncounted = [node for node in self.survey().nodes if _is_uncounted(node)]
+        if uncounted:
+            raise NotApplicable(f"the network calls {uncounted[0].name}, whose multiply-adds are not counted")
+        if aside := sorted(self._aside & self._computed):
+            raise NotApplicable(f"a layer's weight is computed from {aside[0]}, by products that are none of an image")
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             if self._on_shapes:
                 try:
@@ -301,3 +339,11 @@ class Subject:
             what = f"{count} image{'s' if count > 1 else ''} {shape} of {str(images.dtype).removeprefix('torch.')}"
             raise NotApplicable(f"the network does not run on {what}: {one_line(error)}") from error
         return Pass(logits_of(returned, known.choice), returned, known, watch.kept, watch.pooled)
+
+
+_COUNTED = ("matmul", "mm", "bmm", "addmm", "baddbmm", "bilinear")
+
+
+def _is_uncounted(node: Node) -> bool:
+    """Whether a call multiplies in a way that the counter does not see."""
+    return node.name.startswith("sparse") or (node.kind is Kind.PRODUCT and node.name not in _COUNTED)

@@ -67,6 +67,14 @@ class Survey:
     """The call of the last linear layer, if it reads one vector for each image."""
     stages: tuple[Map, ...]
     blocks: tuple[Block, ...]
+    ends: str = ""
+    """What makes something else of the class scores at the end: `softmax`, or `log_softmax`."""
+
+    @property
+    def reader(self) -> int | None:
+        """The call that reads what the classifier is applied to: where its bias is added, another one."""
+        begins = None if self.classifier is None else self.nodes[self.classifier].begins
+        return self.classifier if begins is None else begins
 
     @property
     def direct(self) -> bool:
@@ -102,7 +110,7 @@ def logits_of(returned: Any, choice: int = 0) -> torch.Tensor:
 
 
 def _returned(returned: Any) -> Iterator[torch.Tensor]:
-    return tensors(returned if isinstance(returned, Mapping | tuple | list) else vars(returned))
+    return tensors(returned if isinstance(returned, Mapping | tuple | list) else getattr(returned, "__dict__", None))
 
 
 def survey(
@@ -120,7 +128,11 @@ def survey(
     live = _live(nodes, logits)
     _mark_bends(nodes)
     layers = [number for number, node in enumerate(nodes) if node.kind in LAYERS and number in live]
-    for node in nodes[layers[-1] if layers else 0 :]:
+    shape = nodes[logits].shape
+    assert shape is not None
+    last = layers[-1] if layers else 0
+    ends = _ends_in(nodes, [n for n in range(last, len(nodes)) if n in live], shape)
+    for node in nodes[last:]:
         if node.kind is Kind.ATTENTION:  # behind the last layer it makes probabilities
             node.kind = None
     heads = [n for n in layers if nodes[n].kind is Kind.LINEAR and images[n] == 0 and _ndim(nodes[n]) == 2]
@@ -129,10 +141,8 @@ def survey(
     said = (
         _named_stages(nodes, two, maps, stages)
         if stages is not None
-        else _ends(nodes, [maps[n] for n in cuts if n in maps])
+        else _ends(nodes, _read(last, [maps[n] for n in cuts if n in maps]))
     )
-    shape = nodes[logits].shape
-    assert shape is not None
     return Survey(
         nodes,
         images,
@@ -142,6 +152,7 @@ def survey(
         heads[-1] if heads else None,
         tuple(said),
         tuple(_blocks(network, nodes, images, two, cuts, blocks)),
+        ends,
     )
 
 
@@ -188,6 +199,22 @@ def _logits(network: nn.Module, run: Recording, nodes: Sequence[Node]) -> tuple[
 
 def _has_logits(returned: Any) -> bool:
     return "logits" in returned if isinstance(returned, Mapping) else hasattr(returned, "logits")
+
+
+def _ends_in(nodes: Sequence[Node], behind: Sequence[int], shape: torch.Size) -> str:
+    """What calls behind the last layer make of class scores of that shape: `Survey.ends`. A logarithm of
+    probabilities, however it is written, is `log_softmax`."""
+    ends = ""
+    for node in (nodes[number] for number in behind):
+        if node.shape is None or node.shape.numel() != shape.numel():
+            continue
+        if node.name in ("softmax", "softmin", "sigmoid", "expit", "logsigmoid", "log_softmax"):
+            ends = node.name
+        elif ends == "softmax" and node.name == "log":
+            ends, node.kind = "log_softmax", None
+        elif ends == "log_softmax" and node.name == "exp":
+            ends, node.kind = "softmax", None
+    return ends
 
 
 def _mark_bends(nodes: Sequence[Node]) -> None:
@@ -253,6 +280,11 @@ def _grid(tokens: int, recent: tuple[int, int] | None) -> tuple[tuple[int, int],
     return None
 
 
+def _read(last: int, maps: Sequence[Map]) -> Sequence[Map]:
+    """The maps in front of the last layer: one that it puts out has class scores. All of them if there is no other."""
+    return [each for each in maps if each.number < last] or maps
+
+
 def _ends(nodes: Sequence[Node], maps: Sequence[Map]) -> list[Map]:
     """The last map before the pixels become half as many or fewer (or twice as many), up to a global pooling."""
     ends: list[Map] = []
@@ -272,8 +304,8 @@ def _ends(nodes: Sequence[Node], maps: Sequence[Map]) -> list[Map]:
 
 def _put_out(run: Recording, kind: str, name: str) -> int:
     """The call that makes what a module puts out when it last runs. Raises BadInput without a module that runs."""
-    if name not in run.modules:
-        raise unknown(f"{kind} (a module that runs)", name, run.modules)
+    if not name or name not in run.modules:
+        raise unknown(f"{kind} (a module that runs)", name, filter(None, run.modules))  # the network itself has no name
     number = run.modules[name][-1][1]
     if number is None or number == IMAGES:
         raise BadInput(f"{kind} '{name}' puts out nothing that depends on the images: name another module")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,13 @@ from torch.nn.parameter import is_lazy
 
 from common.errors import BadInput
 from probe.stand_ins import run_with
+
+AUTOCAST = ("cpu", "cuda")
+"""The devices on which a precision that somebody asked for around a score is switched off."""
+_ASKED: ContextVar[tuple[torch.dtype, torch.device]] = ContextVar(
+    "defaults", default=(torch.float32, torch.device("cpu"))
+)
+"""The default type and device around the score that is being computed."""
 
 
 class Untouched:
@@ -36,8 +44,8 @@ class Untouched:
         parameters = dict(self.network.named_parameters())
         if any(is_lazy(parameter) for parameter in parameters.values()):
             raise BadInput(f"{called} has parameters without a shape yet: run it once on an image")
-        self.parameters = {name: parameter.detach() for name, parameter in parameters.items()}
-        self.buffers = {name: buffer.detach() for name, buffer in self.network.named_buffers()}
+        self.parameters = {name: _in_graphs(parameter) for name, parameter in parameters.items()}
+        self.buffers = {name: _in_graphs(buffer) for name, buffer in self.network.named_buffers()}
 
     @property
     def placed(self) -> torch.Tensor:
@@ -62,11 +70,51 @@ class Untouched:
             name: buffer.to(images.device, images.dtype if buffer.is_floating_point() else None, copy=True)
             for name, buffer in held.items()
         }
-        with as_it_was(self.network), drawn_by(self.seed), layer_by_layer():
+        with as_it_was(self.network), drawn_by(self.seed), layer_by_layer(), _as_asked(images):
             for module in self.network.modules():
                 module.training = training
             with watch or nullcontext():
                 return run_with(self.network, {**(parameters or self.parameters), **copies}, images)
+
+
+def _in_graphs(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same memory, or a copy of one that was made in inference mode, which no graph takes."""
+    return tensor.clone().detach() if tensor.is_inference() else tensor.detach()
+
+
+@contextmanager
+def by_itself() -> Iterator[None]:
+    """Compute within the block as if nothing had been asked for around it.
+
+    Without autocast and inference mode, in float32 and on the CPU where nothing else is said. What was asked for holds
+    again behind the block; a default type or device that is the network's own also holds while the network runs.
+    """
+    of_floats, device_of_all = torch.get_default_dtype(), torch.get_default_device()
+    with ExitStack() as asked:
+        asked.callback(_ASKED.reset, _ASKED.set((of_floats, device_of_all)))
+        for device in AUTOCAST:
+            if torch.is_autocast_enabled(device):
+                asked.enter_context(torch.autocast(device, enabled=False))
+        if torch.is_inference_mode_enabled():
+            asked.enter_context(torch.inference_mode(False))
+        if device_of_all.type != "cpu":
+            asked.enter_context(torch.device("cpu"))
+        asked.callback(torch.set_default_dtype, of_floats)
+        torch.set_default_dtype(torch.float32)
+        yield
+
+
+@contextmanager
+def _as_asked(images: torch.Tensor) -> Iterator[None]:
+    """Hold the defaults that were asked for around a score, where they are those of the images."""
+    before = torch.get_default_dtype()
+    of_floats, device = _ASKED.get()
+    with device if device.type != "cpu" and device.type == images.device.type else nullcontext():
+        try:
+            torch.set_default_dtype(of_floats if of_floats is images.dtype else before)
+            yield
+        finally:
+            torch.set_default_dtype(before)
 
 
 @contextmanager

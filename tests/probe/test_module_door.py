@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.ao.quantization import quantize_dynamic
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.checkpoint import checkpoint
 
@@ -39,6 +40,12 @@ def score(network: Any = None, given: Any = None, proxy: Any = None, **options: 
     return score_module(proxy or registry.create("nwot"), network, given or batch(), **options).value
 
 
+def held(parameter: nn.Parameter) -> nn.Module:
+    network = nn.Module()
+    network.weight = parameter
+    return network
+
+
 @pytest.mark.parametrize(
     ("network", "words"),
     [
@@ -48,8 +55,15 @@ def score(network: Any = None, given: Any = None, proxy: Any = None, **options: 
         ("resnet18", "network is 'resnet18': hand in an nn.Module"),
         ({"a": nn.ReLU()}, "network is of type dict: hand in an nn.Module"),
         (nn.Linear(2, 2, device="meta"), "network: Linear is on the meta device"),
+        (
+            nn.DataParallel(nn.Linear(2, 2)),
+            "network: DataParallel spreads batches over devices (DataParallel): use the `.",
+        ),
+        (held(nn.Parameter(torch.ones(2, 2, dtype=torch.int8), False)), "network: Module is quantised: the weights of"),
+        (nn.Linear(2, 2, dtype=torch.complex64), "network: Linear has complex parameters, and formulas are of real"),
+        (held(nn.Parameter(torch.eye(2).to_sparse())), "network: Module holds sparse_coo tensors"),
     ],
-    ids=["class", "lambda", "function", "text", "dict", "meta"],
+    ids=["class", "lambda", "function", "text", "dict", "meta", "parallel", "whole", "complex", "sparse"],
 )
 def test_what_is_no_network_is_told(network: Any, words: str) -> None:
     for run in (lambda: score(network), lambda: module_probe(network, batch(), ("forward",))):
@@ -59,6 +73,14 @@ def test_what_is_no_network_is_told(network: Any, words: str) -> None:
         score(teacher=network)
     with pytest.raises(BadInput, match=re.escape(words.replace("network", "teacher", 1))):
         observed_teacher(network, batch(), EVERY)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_quantised_network_is_told_by_all_proxies() -> None:
+    packed = quantize_dynamic(example("ResNet"), {nn.Linear})
+    for proxy in registry.create_all("params,flops,nwot,l2_norm"):
+        with pytest.raises(BadInput, match="network: Sequential is quantised: the weights of"):
+            score(packed, proxy=proxy)
 
 
 def test_none_is_no_network() -> None:
@@ -79,6 +101,9 @@ def test_none_is_no_network() -> None:
         (batch(images() * torch.nan), "images hold NaN"),
         (batch(images() / 0), "images hold NaN or infinity"),
         (batch(torch.empty(4, 3, SIZE, SIZE, device="meta")), "images are on the meta device"),
+        (batch(images().to_sparse()), "images are sparse_coo: hand in floating point"),
+        (batch(torch.quantize_per_tensor(images(), 0.1, 0, torch.qint8)), "images are quantised: hand in"),
+        (batch(labels=torch.arange(4).to_sparse()), "labels are sparse_coo: hand in whole numbers [4], dense"),
         (batch(labels="abcd"), "labels of type str make no tensor"),
         (batch(labels=[0, 1]), "labels are torch.int64 [2]: hand in whole numbers [4]"),
         (batch(labels=torch.eye(4)), "labels are torch.float32 [4, 4]: hand in whole numbers [4]"),
@@ -93,6 +118,27 @@ def test_what_is_no_batch_is_told(given: Any, words: str) -> None:
     if "labels are 0" not in words:
         with pytest.raises(BadInput, match=re.escape(words.replace("batch", "second", 1))):
             score(second=given)
+
+
+def test_the_teacher_is_called_one() -> None:
+    teacher = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(BadInput, match="labels are 0 to 3, and the teacher Sequential scores 2 classes"):
+        score(proxy=registry.create("diswot"), teacher=teacher)
+
+
+def test_a_stage_that_is_unknown_is_told_those_with_a_name() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, 1), nn.Flatten(2)).append(nn.AvgPool1d(SIZE**2)).append(nn.Flatten())
+    for name in ("layer", ""):
+        with pytest.raises(BadUsage, match=r"'(layer|)': known: 0, 1, 2, 3$"):
+            score(network, proxy=registry.create("zen"), stages=[name])
+
+
+@pytest.mark.parametrize("value", [None, 3, "scores"])
+def test_a_network_that_returns_no_tensor_is_told(value: Any) -> None:
+    network = nn.Linear(1, 1)
+    network.forward = lambda _: value  # type: ignore[method-assign]
+    with pytest.raises(BadInput, match=f"Linear returns {type(value).__name__} without a tensor"):
+        score(network)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +262,7 @@ def test_a_weight_that_is_computed_with_buffers_leaves_them_as_they_were() -> No
     network = nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     batch = Batch(torch.randn(4, 3, 8, 8), torch.arange(4), "")
-    for name in ("params", "nwot", "grad_norm_all"):
+    for name in ("params", "nwot", "jacov"):
         first, second = (score_module(registry.create(name), network, batch).value for _ in range(2))
         assert first == second
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -183,10 +183,51 @@ def test_an_odd_network_of_ones_own(name: str) -> None:
         told(label, one.value if isinstance(one, ModuleScore) else one, NEVER | reasons, False)
 
 
+COMPARE = {"jacov", "epe_nas", "ntk", "ntk_alignment", "ntk_distance", "sp", "rkd", "pkt", "cc", "diswot", "zen"}
+COMPARE |= {"diswot_relation", "nwot", "wrcor", "epsilon"}
+
+
+class Cut(nn.Module):
+    """A network that makes its logits without a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = OF_ONES_OWN["one stage"][0]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self.inner(x)
+
+
+@pytest.mark.slow
+def test_without_a_graph_nothing_is_differentiated() -> None:
+    found = score_modules(EVERY, Cut(), make_batch(6), teacher=Cut())
+    assert isinstance(found["nwot"], ModuleScore)
+    for label in ("synflow", "synflow_bn", "logsynflow", "ntk", "ntk_alignment", "auto_das_student"):
+        assert "without a graph" in str(found[label]), label
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_teachers_and_students_may_differ_in_precision(kind: torch.dtype) -> None:
+    def make() -> nn.Module:
+        torch.manual_seed(0)
+        wide = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU())
+        return wide.append(nn.Conv2d(6, 8, 3, 2, 1)).append(nn.ReLU()).extend(head(8))
+
+    readers = [proxy for proxy in EVERY if "teacher" in proxy.needs]
+    for student, teacher in ((make().to(kind), make()), (make(), make().to(kind))):
+        found = score_modules(readers, student, make_batch(6), teacher=teacher)
+        assert all(isinstance(one, ModuleScore) for one in found.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_ONES_OWN)
 def test_one_image_is_enough_or_refused(name: str) -> None:
     torch.manual_seed(0)
     make, one = OF_ONES_OWN[name][0], make_batch(1)
     for batch in (one, Batch(torch.zeros_like(one.images), one.labels, "")):
-        assert len(score_modules(EVERY, make(), batch, teacher=make())) == len(EVERY)
+        found = score_modules(EVERY, make(), batch, teacher=make())
+        assert len(found) == len(EVERY)
+        for label in COMPARE:
+            assert str(found[label]) == f"{label} compares images: it takes 2 or more, and here is 1"

@@ -11,8 +11,7 @@ import typer
 from analysis.pages.cli import COMMANDS
 from bench.options import Modules
 from common import results as places
-from common.cli import application
-from common.options import CELLS, PROXIES, Json
+from common.cli import CELLS, PROXIES, Json, application
 
 app = application("How well scores rank cells the way accuracies do.")
 

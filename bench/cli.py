@@ -28,6 +28,11 @@ from bench.options import (
 )
 from common import crew, results
 from common.cli import (
+    CELLS,
+    PROXIES,
+    Data,
+    Device,
+    Json,
     application,
     at_least_one,
     choose_device,
@@ -38,7 +43,6 @@ from common.cli import (
     without,
 )
 from common.errors import BadInput, BadUsage
-from common.options import CELLS, PROXIES, Data, Device, Json
 from common.progress import Live
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import modules, results
-from common.cli import choose_device
+from common.cli import PROXIES, choose_device
 from common.errors import BadInput
 from common.files import remove_empty
-from common.options import PROXIES
 
 if TYPE_CHECKING:
     from bench.benchmarks import Benchmark

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -23,6 +23,14 @@ from common.database import told
 from common.errors import BadInput, BadUsage
 from common.files import NO_ROOM, remedy
 from common.progress import ended_without_progress
+
+CELLS = "all, valid, unique, functions (of ResNets: all), labelled, or a file, a cell a line"
+PROXIES = "Names joined by commas (diswot:variant=paper sets a field), or all."
+
+Data = Annotated[Path | None, typer.Option("--data", help="Folder with the data set, where it needs one.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default one a core.")]
 
 
 def run(app: typer.Typer) -> None:

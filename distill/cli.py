@@ -10,9 +10,19 @@ from typing import Annotated
 import typer
 
 from common import results
-from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.cli import (
+    Data,
+    Device,
+    Json,
+    Workers,
+    application,
+    at_least_one,
+    choose_device,
+    data_folder,
+    parse_seeds,
+    print_table,
+)
 from common.errors import BadUsage, unknown
-from common.options import Data, Device, Json, Workers
 from distill.recipe_name import RecipeName
 from distill.recipes import STUDIED, recipe
 

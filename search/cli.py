@@ -12,9 +12,19 @@ from typer.core import TyperGroup
 
 from bench.options import Modules
 from common import results
-from common.cli import application, at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.cli import (
+    CELLS,
+    Data,
+    Device,
+    Json,
+    application,
+    at_least_one,
+    choose_device,
+    data_folder,
+    parse_seeds,
+    print_table,
+)
 from common.errors import BadUsage
-from common.options import CELLS, Data, Device, Json
 from search.formula.cli import COMMANDS
 from search.subgraph.words import FOLDER
 

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from analysis.cli import app as analysis
 from bench.cli import app as bench
-from common.options import CELLS, PROXIES
+from common.cli import CELLS, PROXIES
 from distill.cli import app as distill
 from diswot_bench.app import app as whole
 from search.cli import app as search

@@ -10,8 +10,7 @@ import typer
 
 from bench.options import Modules
 from common import results as places
-from common.cli import print_table
-from common.options import CELLS, PROXIES, Json
+from common.cli import CELLS, PROXIES, Json, print_table
 
 
 def recipes_command(

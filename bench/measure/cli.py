@@ -19,9 +19,8 @@ from bench.options import (
     resolve,
 )
 from common import results
-from common.cli import at_least_one, choose_device, data_folder, print_table
+from common.cli import Data, Device, at_least_one, choose_device, data_folder, print_table
 from common.errors import BadUsage
-from common.options import Data, Device
 
 
 def cost_command(

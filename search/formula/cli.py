@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import results
-from common.cli import at_least_one, choose_device, data_folder, parse_seeds, print_table
+from common.cli import CELLS, Data, Device, Workers, at_least_one, choose_device, data_folder, parse_seeds, print_table
 from common.errors import BadUsage, unknown
-from common.options import CELLS, Data, Device, Workers
 
 if TYPE_CHECKING:
     from search.formula.records import Found

@@ -22,9 +22,9 @@ from probe.recorded import blocks_of, recorded
 from probe.relus import ReluCode
 from probe.stand_ins import run_with
 from probe.views import View
-from spaces.kept import Keep
+from spaces.kept import Keep, takes
 from spaces.output import Output
-from spaces.space import Architecture, Keeping, Skeleton
+from spaces.space import Architecture, Skeleton
 
 Shared = TypeVar("Shared")
 
@@ -199,7 +199,7 @@ class Probe:
         draw made of the batch is read: a derivative needs all of it made anew."""
         network = self._network
         run: Callable[[torch.Tensor], Output] = network
-        if self.kept is not None and not self._has_graph and isinstance(network, Keeping):
+        if self.kept is not None and not self._has_graph and takes(network):
             run = partial(network, keep=self.kept(self.skeleton, self._batch.hash))
         layers = self._layers if "gate_gradients" in self.needs else {}
         with torch.set_grad_enabled(self._has_graph):

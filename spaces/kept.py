@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 import torch
+from torch import nn
 
 ROOM = 2**26
 """Bytes that a worker keeps where nothing else is said."""
 
 Keep = Callable[[Hashable, Callable[[], torch.Tensor]], torch.Tensor]
 """What is kept under a key, or made now by the function and then kept. Nobody writes into it."""
+
+
+def takes(network: nn.Module) -> bool:
+    """Whether a network is called with a Keep: what others of their draw made of these images is then read,
+    and the rest of it is kept, to the bit as without."""
+    return "keep" in inspect.signature(network.forward).parameters
 
 
 class Kept:

@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 from common.errors import BadUsage, unknown
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from spaces.draw import Draw
-    from spaces.kept import Keep
-    from spaces.output import Output
 
 SEES = ("function", "relus", "executed", "parameters", "cell")
 """What a score can depend on, coarsest first; each level's classes refine those of the level before."""
@@ -96,17 +93,6 @@ class Member(Protocol):
 
     def rebuilt(self, skeleton: Any, draw: Draw) -> nn.Module:
         """The network of the same architecture on another skeleton, of another draw."""
-        ...
-
-
-@runtime_checkable
-class Keeping(Protocol):
-    """A network that has something in common with others of its draw, and makes it once for all of them."""
-
-    keeps: bool
-
-    def __call__(self, images: torch.Tensor, keep: Keep | None = None) -> Output:
-        """With `keep`, to the bit as without: what others made of these images is read, the rest of it is kept."""
         ...
 
 

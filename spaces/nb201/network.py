@@ -198,8 +198,6 @@ class CellNetwork(nn.Module):
         """The stem and the blocks behind it: cells and reductions."""
         return [self.stem, *self.cells]
 
-    keeps = True
-
     def forward(self, images: torch.Tensor, keep: Keep | None = None) -> Output:
         """Images [B, 3, H, W], normalised.
 

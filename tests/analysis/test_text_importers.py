@@ -175,7 +175,7 @@ def test_a_csv_file_keeps_its_seeds(tmp_path: Path) -> None:
         ("index,accuracy\n3,0.5\n4,1.0\n", "look like fractions"),
         ("index,accuracy\n3,50\n4,100.5\n", "cell 4, seed 0: 100.5 is not an accuracy in percent"),
         ("index,accuracy,val\n3,50,-1\n", "cell 3, seed 0: -1.* is not an accuracy in percent"),
-        ("index,accuracy\n3,\n", "no test accuracy on cifar10"),
+        ("index,accuracy\n3,\n", "has cells and not one accuracy"),
     ],
 )
 def test_a_csv_file_that_is_something_else_is_refused(text: str, message: str, tmp_path: Path) -> None:

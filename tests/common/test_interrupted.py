@@ -34,8 +34,12 @@ def test_a_signal_that_comes_where_nothing_may_be_raised_ends_the_command(
         time.sleep(600)
 
     monkeypatch.setattr("sys.argv", ["work"])
-    with pytest.raises(SystemExit) as end:
-        run(app)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
+    try:
+        with pytest.raises(SystemExit) as end:
+            run(app)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert end.value.code == code
     assert after == ["went on"]
     assert capsys.readouterr().err == "stopped; what was finished is kept, the same command goes on from there\n"

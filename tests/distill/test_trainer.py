@@ -191,7 +191,7 @@ def is_fed_zeros(cell: Cell) -> bool:
     assert isinstance(last, CellBlock)
     return any(
         bn.bias.grad is not None and bool(bn.bias.grad.any()) and not bool(gradient_of(conv.weight).any())
-        for conv, bn in last._pairs.values()
+        for conv, bn in last.pairs.values()
     )
 
 

@@ -85,7 +85,8 @@ def put_back(before: Mapping[str, Any]) -> str:
     changed = [name for name, value in settings().items() if value != before[name]]
     setters: dict[str, Callable[[Any], object]] = {
         "torch.get_default_dtype()": torch.set_default_dtype,
-        "torch.get_default_device()": torch.set_default_device,
+        # "cpu" would stay as a mode that meets every call; None is what a process begins with
+        "torch.get_default_device()": lambda on: torch.set_default_device(None if on.type == "cpu" else on),
         "torch.get_num_threads()": torch.set_num_threads,
         "torch.is_grad_enabled()": torch.set_grad_enabled,
         "torch.is_autocast_enabled()": lambda on: torch.set_autocast_enabled("cpu", on),

@@ -128,6 +128,7 @@ def test_nor_does_who_changes_a_setting_of_the_process(
     assert {row.reason for row in found.pop(culprit.label)} == {f"changed {what}: put it back before it returns"}
     assert found == alone[together]
     assert settings() == before
+    assert torch.as_tensor(torch.zeros(1, device="meta")).is_meta, "no mode is left that would bring it to the CPU"
 
 
 @pytest.mark.slow

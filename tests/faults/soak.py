@@ -21,7 +21,7 @@ from hurt import ENDINGS, Seen, signalled
 from world import COMMANDS, DONE, READING, Contents, Started, contents, prepare, rows, run
 
 SHARES = {signal.SIGKILL: 0.6, signal.SIGTERM: 0.2, signal.SIGINT: 0.2}
-LACKS = "error: (no |.*(: no such store| has no scores of |: only 0 labelled cells | has seeds .* export again\n))"
+LACKS = "error: (no |.*(: no such store| has no scores of |: only 0 labelled cells |results/scores/.* export again\n))"
 """How a command ends without what it reads: scores of all seeds, or scores whose export was killed."""
 ROUNDS = 2
 """How often all commands are done: what one makes, others read that come before it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from bench.teachers import CellTeacher, OwnTeacher, ResNetTeacher, Teacher, TrainedTeacher
+from bench.teachers import BlindTeacher, CellTeacher, OwnTeacher, ResNetTeacher, Teacher, TrainedTeacher
 from common import modules
 from common.errors import BadInput, BadUsage, unknown
 from distill.recipe_name import is_own
@@ -30,7 +30,7 @@ _BEST_ON_CIFAR100 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_conn
 """Cell 9930, the one with the highest published CIFAR-100 accuracy: the teacher that DisWOT's authors use."""
 NAMED_CELLS = {"best": 9930, "median": 7315}
 """By published CIFAR-100 test accuracy: the first of 15,625, and the 7,813th, which alone has exactly their median."""
-TEACHERS = ("default", *NAMED_CELLS, *RESNETS, "trained")
+TEACHERS = ("default", *NAMED_CELLS, *RESNETS, "trained", "noise")
 """The names of teachers; `random:SEED`, a cell's index and its official string are names too."""
 
 
@@ -178,8 +178,9 @@ def with_teacher(setting: Benchmark, name: str) -> Benchmark:
 
     A cell, `best`, `median`, `random:SEED`, an index or a string, replaces the cell of the benchmark's own teacher and
     keeps its skeleton. A ResNet is as wide as the widest students, C, 2 C, 4 C channels: at paper size that of CIFAR.
-    `trained` is the teacher of the benchmark's labels, `FILE.py:FUNCTION` one of one's own. Raises BadUsage for another
-    name, and for a cell where the benchmark's own teacher is none; BadInput as `load_teacher` and `own_network`.
+    `trained` is the teacher of the benchmark's labels, `noise` the benchmark's own that is shown noise in place of the
+    batch, `FILE.py:FUNCTION` one of one's own. Raises BadUsage for another name, and for a cell where the benchmark's
+    own teacher is none; BadInput as `load_teacher` and `own_network`.
     """
     if name == "default":
         return setting
@@ -191,6 +192,8 @@ def _other_teacher(setting: Benchmark, name: str) -> Teacher:
     C = setting.skeleton.width // 4
     if name in RESNETS:
         return ResNetTeacher(RESNETS[name], C, (C, 2 * C, 4 * C), setting.skeleton.classes)
+    if name == "noise":
+        return BlindTeacher(setting.teacher)
     if re.fullmatch(r"trained(-[0-9a-f]{8})?", name):
         return _trained(name, setting.name)
     if is_own(name):
@@ -240,6 +243,9 @@ def teacher_name(benchmark: str, record: Mapping[str, Any]) -> str:
     if record == own:
         return "default"
     if "kind" in record:
+        if record["kind"] == "noise":
+            seeing = teacher_name(benchmark, record["of"])
+            return "noise" if seeing == "default" else f"noise-{seeing}"
         if record["kind"] == "own":
             return f"{record['name'].partition(':')[2]}-{record['hash'][:8]}"
         return f"resnet{record['depth']}" if record["kind"] == "resnet" else _short(record)

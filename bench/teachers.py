@@ -39,8 +39,13 @@ class Teacher(ABC):
     """Whether it answers with stages and pooled features, as networks of a space do."""
     scales = False
     """Whether it has a small and a thin form, as students have."""
-    architecture = _NO_CELL
-    """The cell that it is."""
+    blind = False
+    """Whether it is shown N(0, 1) images and random labels in place of the batch."""
+
+    @property
+    def architecture(self) -> Cell:
+        """The cell that it is."""
+        return _NO_CELL
 
     @property
     def option(self) -> str:
@@ -85,7 +90,7 @@ class CellTeacher(Teacher):
     scales = True
 
     @property
-    def architecture(self) -> Cell:  # type: ignore[override]  # a fact of the class elsewhere
+    def architecture(self) -> Cell:
         """The cell that it is."""
         return Cell.parse(self.cell)
 
@@ -194,3 +199,37 @@ class TrainedTeacher(Teacher):
         if found.hash != self.hash:
             raise BadInput(f"the teacher '{self.weights}' was trained anew while it was in use: start again")
         return found.network.requires_grad_(True).to(draw.device)
+
+
+@dataclass(frozen=True)
+class BlindTeacher(Teacher):
+    """Another teacher that is shown N(0, 1) images and random labels in place of the batch.
+
+    Its answers have the statistics of a network's and say nothing of the batch: a score that ranks as well before it
+    has nothing from its teacher.
+    """
+
+    seeing: Teacher
+
+    blind = True
+
+    def __post_init__(self) -> None:
+        for fact in ("drawn", "of_space", "scales"):  # those of the teacher that it is
+            object.__setattr__(self, fact, getattr(self.seeing, fact))
+
+    @property
+    def architecture(self) -> Cell:
+        """That of the teacher that it is."""
+        return self.seeing.architecture
+
+    def record(self) -> dict[str, Any]:
+        """The teacher that it is."""
+        return {"kind": "noise", "of": self.seeing.record()}
+
+    def skeleton_for(self, students: Skeleton) -> Skeleton:
+        """That of the teacher that it is."""
+        return self.seeing.skeleton_for(students)
+
+    def network(self, skeleton: Skeleton, draw: Draw, sees: str, build: Build) -> nn.Module:
+        """That of the teacher that it is."""
+        return self.seeing.network(skeleton, draw, sees, build)

@@ -158,6 +158,13 @@ class Worker:
         pixels = batch.images.to(self.setup.device, copy=True, memory_format=torch.channels_last)
         return Batch(pixels, batch.labels.to(self.setup.device, copy=True), batch.hash)
 
+    def _teachers_batch(self, seed: int) -> Batch:
+        """What the teacher is shown beside the students of a seed."""
+        setting = self.setup.benchmark
+        if setting.teacher.blind:
+            return self._noise(seed, "teacher", setting.batch, setting.skeleton.size)
+        return self._batch(seed)
+
     def batch_hash(self, seed: int) -> str:
         """Content hash of the batch of a seed."""
         return self._batch(seed).hash
@@ -185,7 +192,7 @@ class Worker:
             from proxies.module import observed_teacher  # only where a teacher is one's own
 
             network = teacher.network(own, self._draw(own, seed, "default", "teacher "), "function", self._build)
-            return observed_teacher(network, self._batch(seed), readers, seed=seed)
+            return observed_teacher(network, self._teachers_batch(seed), readers, seed=seed)
 
         def build(skeleton: Skeleton, sees: str) -> nn.Module:
             if skeleton != own and not teacher.scales:
@@ -193,7 +200,7 @@ class Worker:
             draw = self._draw(skeleton, seed, init or "default", "teacher ")  # who is not drawn takes its device alone
             return teacher.network(skeleton, draw, sees, self._build)
 
-        return self._probe(teacher.architecture, own, seed, readers, build)
+        return self._probe(teacher.architecture, own, seed, readers, build, partial(self._teachers_batch, seed))
 
     def _cells(self, cell: Architecture, seed: int, init: str) -> Build:
         """How a cell's networks are built, of the draw of its seed and initialisation."""
@@ -204,7 +211,8 @@ class Worker:
         readers = [self.proxies[number] for number in task.proxies]
         cell, skeleton = self.space.at(task.cell), self.setup.benchmark.skeleton
         kept = partial(self._kept.of, task.seed, task.init)
-        return self._probe(cell, skeleton, task.seed, readers, self._cells(cell, task.seed, task.init), kept)
+        networks, batch = self._cells(cell, task.seed, task.init), partial(self._batch, task.seed)
+        return self._probe(cell, skeleton, task.seed, readers, networks, batch, kept)
 
     def _group(self, tasks: Sequence[Pass]) -> Group:
         """The students of passes of one seed, one initialisation and the same readers."""
@@ -226,6 +234,7 @@ class Worker:
         seed: int,
         readers: Sequence[Proxy],
         network: Build,
+        batch: Callable[[], Batch],
         kept: Callable[..., Keep] | None = None,
     ) -> Probe:
         """A probe that records what its readers need, on a network that executes what they see."""
@@ -237,7 +246,7 @@ class Worker:
 
         count = self.setup.benchmark.batch
         further = views(skeleton, count, partial(self._second, seed), partial(self._noise, seed), build)
-        return Probe(cell, skeleton, partial(build, skeleton), partial(self._batch, seed), needs, further, kept)
+        return Probe(cell, skeleton, partial(build, skeleton), batch, needs, further, kept)
 
     def score(self, task: Pass) -> list[Outcome]:
         """Every proxy's outcome for a pass, in the order of the pass."""

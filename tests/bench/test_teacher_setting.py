@@ -40,6 +40,7 @@ from bench.plan import Pass
 from bench.published import export, read_manifest
 from bench.runner import Request, Summary, execute
 from bench.store import ScoreStore
+from bench.teachers import BlindTeacher
 from bench.worker import Setup, Worker
 from common.errors import BadInput, BadUsage
 from distill.teachers import load_teacher, weights_hash
@@ -386,9 +387,9 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         finally:
             running.pop()
 
-    def probing(self: Worker, cell: Any, skeleton: Any, seed: int, readers: Any, network: Any, kept: Any = None) -> Any:
+    def probing(self: Worker, cell: Any, skeleton: Any, seed: int, readers: Any, network: Any, *more: Any) -> Any:
         who = "teacher" if running else "student"
-        return probe(self, cell, skeleton, seed, readers, lambda *args: watch(network(*args), who), kept)
+        return probe(self, cell, skeleton, seed, readers, lambda *args: watch(network(*args), who), *more)
 
     monkeypatch.setattr(bench.worker, "cells_together", lambda *_: 1)  # a network for each student, to be watched
     monkeypatch.setattr(Worker, "_make_teacher", making)
@@ -397,7 +398,7 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["default", "best", "resnet20", "trained"])
+@pytest.mark.parametrize("name", ["default", "best", "resnet20", "trained", "noise"])
 def test_a_teacher_is_run_once_for_each_seed_and_initialisation(name: str, forwards: Counter[str]) -> None:
     proxies = ("kd", "nst", "kdsvd", "sp", "kd:init=kaiming", "nwot")
     made = worker(name, *proxies)
@@ -484,6 +485,20 @@ def test_scores_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
         rows.append(opened.scores("digits", create("diswot"), record)[0].rows)
         opened.close()
     assert rows[0] == rows[1]
+
+
+def test_a_teacher_before_noise_is_the_same_network_on_images_that_are_none_of_the_batch() -> None:
+    own, blind = (worker(name, *READERS).teacher(0, "default") for name in ("default", "noise"))
+    assert all(torch.equal(own.parameters[name], one) for name, one in blind.parameters.items())
+    assert blind.images.shape == own.images.shape
+    assert not torch.equal(blind.images, own.images)
+    assert not torch.equal(blind.labels, own.labels)
+    assert blind.images.mean().abs() < 0.05
+    assert abs(float(blind.images.std()) - 1) < 0.05
+    again = worker("noise", *READERS).teacher(0, "default")
+    assert torch.equal(again.images, blind.images)
+    assert not torch.equal(again.images, worker("noise", *READERS).teacher(1, "default").images)
+    assert teacher_name("digits", BlindTeacher(with_teacher(DIGITS, "best").teacher).record()) == "noise-best"
 
 
 def test_a_benchmark_of_another_teacher_pickles() -> None:

@@ -80,6 +80,6 @@ assert flows["by torch"] < 0.7 * flows["as meant"]
 own = torch.tensor([[-5.0, -0.1, 0.2, 3.0]])
 one = prune.l1_unstructured(nn.Linear(4, 1), "weight", 2, importance_scores=own).weight_mask
 units = prune.ln_structured(nn.Linear(1, 4), "weight", 2, n=1, dim=0, importance_scores=own.T).weight_mask
-print("scores", own[0].tolist(), "kept by l1_unstructured", one[0].tolist(), "by ln_structured", units[:, 0].tolist())
+print("scores -5, -0.1, 0.2, 3: mask of l1_unstructured", one[0].tolist(), "of ln_structured", units[:, 0].tolist())
 assert one[0].tolist() == units[:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
 PY

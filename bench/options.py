@@ -75,7 +75,7 @@ TeacherName = Annotated[
     str,
     typer.Option(
         "--teacher",
-        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, trained, "
+        help="default (the benchmark's own), best, median, random:SEED, a cell, resnet20 to resnet110, trained, noise, "
         "or FILE.py:FUNCTION of one's own.",
     ),
 ]

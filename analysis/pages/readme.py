@@ -64,6 +64,7 @@ def block(results: Path = places.RESULTS) -> str:
         f"({between(diswot['over_params_low'], diswot['over_params_high'], signed=True)}).",
         f"- The gain: {found.mean_gain()}; its strongest correlation with a score is "
         f"{found.strongest_with_gain()}, and {found.agreement_of_gains()}.",
+        *([f"- The teacher: {noise}."] if (noise := found.of_noise()) else []),
         *(
             f"- On [{one.benchmark}](results/tables/{one.path.stem}.md), {one.recipe['cells']:,} functions: "
             f"{one.in_short()}."

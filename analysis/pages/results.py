@@ -6,17 +6,22 @@ section is left out where nothing of its kind is published.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from analysis.pages.performance import in_short
 from analysis.pages.sentences import STARRED, Findings, published, read_table
-from analysis.typeset import Markdown, Typeset, between, number, with_interval
+from analysis.typeset import SURE, Markdown, Typeset, between, number, with_interval
 from common import results as places
 from common.formats import read_csv
 
 PAGE = Path("docs/results.md")
 BEST = 10
+BESIDE = ("default", "noise", "median", "trained")
+"""Teachers whose scores stand beside one another."""
 FIGURES = {
     "ranking": "Spearman of every proxy with its interval, the line of params and the ceiling",
     "scores": "score against distilled accuracy",
@@ -38,6 +43,7 @@ def page(results: Path = places.RESULTS) -> str:
         *map(_leaderboard, found),
         "## What the labels can tell\n",
         *map(_labels, found),
+        *_headed("What a score has from its teacher", _teachers(found)),
         *_headed("Published scores of the same cells", _reference(results)),
         *_headed("What searches find", _searches(results)),
         *_headed("Students cut out of a teacher", _subgraphs(results)),
@@ -80,6 +86,45 @@ def _labels(found: Findings) -> str:
         f"{found.agreement_of_gains()}. "
         f"{found.vanilla_against_distilled()}\n"
     )
+
+
+def _teachers(found: Sequence[Findings]) -> Iterator[str]:
+    """Every score that reads the teacher, before the benchmark's own, one that is shown noise, and others."""
+    for one in found:
+        if not (noise := one.of_noise()):
+            continue
+        by_proxy = one.teachers.assign(teacher=one.teachers["teacher"].str.partition("-")[0])
+        by_proxy = by_proxy.drop_duplicates(["proxy", "teacher"]).pivot(index="proxy", columns="teacher")
+        by_proxy = by_proxy.dropna(subset=[("spearman", "noise")])
+        order = by_proxy["spearman"]["default"].sort_values(ascending=False, kind="stable").index
+        rows = [
+            [
+                proxy,
+                *(_before(by_proxy.loc[proxy], teacher) for teacher in BESIDE),
+                number(by_proxy.loc[proxy, ("moved", "noise")]),
+                number(by_proxy.loc[proxy, ("draw", "default")]),
+            ]
+            for proxy in order
+        ]
+        caption = (
+            f"`{one.benchmark}`: Spearman with distilled accuracy of the scores that read the teacher, before the "
+            "benchmark's own, the same network shown N(0, 1) images and random labels, a middling cell, and the "
+            "trained teacher of the labels. Starred: differs from the benchmark's own (95 %, paired bootstrap over "
+            "functions, Holm over all rows). Moved: Kendall of the ranking before noise with that before the "
+            "benchmark's own teacher, the same students; draw: Kendall between two seeds. "
+            f"[The whole table](../results/tables/teachers-{one.benchmark}.md), "
+            "[how it was made](decisions/teachers.md)."
+        )
+        head = ["proxy", "own teacher", "noise", "median cell", "trained", "moved", "draw"]
+        yield Typeset(Markdown(caption), head, rows).markdown()
+        yield f"{noise[0].upper()}{noise[1:]}.\n"
+
+
+def _before(one: pd.Series, teacher: str) -> str:
+    """Spearman before a teacher, starred where it differs from that before the benchmark's own."""
+    if ("spearman", teacher) not in one:
+        return number(math.nan)
+    return number(one["spearman", teacher]) + ("*" if one["over_default_p", teacher] < SURE else "")
 
 
 def _reference(results: Path) -> Iterator[str]:

@@ -146,6 +146,25 @@ class Findings:
             f"({between(strongest['spearman_low'], strongest['spearman_high'])})"
         )
 
+    @cached_property
+    def teachers(self) -> pd.DataFrame:
+        """Spearman and what is known of it by proxy and teacher; empty where no other teacher was tried."""
+        name = f"teachers-{self.benchmark}"
+        if not (self.results / "tables" / f"{name}.csv").is_file():
+            return pd.DataFrame(columns=["proxy", "teacher", "spearman", "over_default", "over_default_p"])
+        return read_table(self.results, name).dropna(subset="spearman")
+
+    def of_noise(self) -> str:
+        """What scores lose before a teacher that is shown noise; empty where that was not tried."""
+        noise = self.teachers[self.teachers["teacher"] == "noise"].set_index("proxy")
+        if "diswot" not in noise.index:
+            return ""
+        worse = noise[(noise["over_default_p"] < SURE) & (noise["over_default"] < 0)]
+        return (
+            f"a teacher shown noise in place of the images makes {len(worse)} of {len(noise)} scores rank worse beyond "
+            f"doubt; DisWOT's Spearman changes by {noise.loc['diswot', 'over_default']:+.2f}"
+        )
+
     def of_sets(self) -> list[str]:
         """Spearman of those always shown on functions and on all labelled cells; nothing where not all are scored."""
         if not (self.results / "tables" / f"sets-{self.benchmark}.csv").is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -28,8 +29,9 @@ def open_database(
     Unless `write`, the file has to be there and stays as it is, also where neither it nor its folder can be written.
 
     Raises BadInput for a missing file (unless `write`), a file or folder that cannot be written (if `write`), a file
-    that is not a database, one made by a newer version, and one that another program keeps locked. A transaction
-    whose commit has returned survives a kill; after a power cut the latest ones may be missing, and the file is sound.
+    that is not a database, one made by a newer version, one with rows that belong to nothing, and one that another
+    program keeps locked. A transaction whose commit has returned survives a kill; after a power cut the latest ones
+    may be missing, and the file is sound.
     """
     existed, made = path.exists(), _check_path(path, write)
     _opened.append(path)
@@ -44,8 +46,10 @@ def open_database(
         try:
             if write:
                 _prepare(database, path, version, schema, changes or {})
-                return database
-            return _checked(database, path, version, schema, changes or {})
+            else:
+                database = _checked(database, path, version, schema, changes or {})
+            _check_references(database, path)
+            return database
         except BaseException:
             database.close()  # or whoever holds the error holds the lock
             if not existed:
@@ -147,6 +151,22 @@ def _check_schema(database: sqlite3.Connection, path: Path, schema: str) -> None
         example.executescript(schema)
         if not _tables(example) <= _tables(database):
             raise BadInput(f"{path} is a database of something else: name another file with --store")
+
+
+def _check_references(database: sqlite3.Connection, path: Path) -> None:
+    """Raises BadInput for rows whose parent is not there, of which a new parent of that number would be given them."""
+    for table, _, parent, key in database.execute("PRAGMA foreign_key_check"):
+        (column,) = (row[3] for row in database.execute(f"PRAGMA foreign_key_list({table})") if row[0] == key)
+        (to,) = (row[1] for row in database.execute(f"PRAGMA table_info({parent})") if row[5])
+        orphans = f"FROM {table} WHERE {column} NOT IN (SELECT {to} FROM {parent})"
+        names = [row[1] for row in database.execute(f"PRAGMA table_info({table})") if row[5]]
+        first = database.execute(f"SELECT {', '.join(names)} {orphans} ORDER BY {', '.join(names)}").fetchone()
+        (count,) = database.execute(f"SELECT COUNT(*) {orphans}").fetchone()
+        said = ", ".join(f"{name} {value!r}" for name, value in zip(names, first, strict=True))
+        raise BadInput(
+            f"{path} has rows in '{table}' of a {parent} that is not there, {count} in all, the first with {said}: "
+            f'restore it from a copy, or remove them, `sqlite3 {shlex.quote(str(path))} "DELETE {orphans}"`'
+        )
 
 
 def _tables(database: sqlite3.Connection) -> set[str]:

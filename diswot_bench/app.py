@@ -103,8 +103,8 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
         else:
             print(
                 f"{benchmark} has no distilled accuracies to judge by: `diswot-bench analysis correlate "
-                f"{given['proxies']} --benchmark {benchmark} --against FILE` takes other ones, as published vanilla "
-                "ones, which `diswot-bench analysis import` brings (docs/guides/importing.md)",
+                f"{given['proxies']} --benchmark {benchmark} --against FILE` takes other ones; published "
+                "vanilla ones, where there are some, `diswot-bench analysis import` brings (docs/guides/importing.md)",
                 file=sys.stderr,
             )
         sys.exit(code)

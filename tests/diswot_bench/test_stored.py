@@ -280,7 +280,7 @@ def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) ->
     assert unlabelled.code == 0
     said = ("cifar100 has no distilled accuracies: its scores are not judged", "params on cifar100: ", "to judge by")
     assert sorted(said, key=unlabelled.err.index) == list(said), "before anything is scored, and at the end"
-    assert "published vanilla ones, which `diswot-bench analysis import` brings" in unlabelled.err
+    assert "`diswot-bench analysis import` brings (docs/guides/importing.md)" in unlabelled.err
     nobodys = command("diswot_bench", "run", "params", "--benchmark", "cifar200")
     assert nobodys.err.startswith("error: unknown benchmark 'cifar200'")
     assert "unknown proxy" in command("diswot_bench", "run", "parms").error

@@ -185,7 +185,10 @@ def _check_schema(database: sqlite3.Connection, path: Path, schema: str) -> None
 
 def _check_references(database: sqlite3.Connection, path: Path) -> None:
     """Raises BadInput for rows whose parent is not there, of which a new parent of that number would be given them."""
-    for table, _, parent, key in database.execute("PRAGMA foreign_key_check"):
+    told, removed = [], []
+    for table, parent, key in sorted(
+        {(row[0], row[2], row[3]) for row in database.execute("PRAGMA foreign_key_check")}
+    ):
         (column,) = (row[3] for row in database.execute(f"PRAGMA foreign_key_list({table})") if row[0] == key)
         (to,) = (row[1] for row in database.execute(f"PRAGMA table_info({parent})") if row[5])
         orphans = f"FROM {table} WHERE {column} NOT IN (SELECT {to} FROM {parent})"
@@ -193,9 +196,12 @@ def _check_references(database: sqlite3.Connection, path: Path) -> None:
         first = database.execute(f"SELECT {', '.join(names)} {orphans} ORDER BY {', '.join(names)}").fetchone()
         (count,) = database.execute(f"SELECT COUNT(*) {orphans}").fetchone()
         said = ", ".join(f"{name} {value!r}" for name, value in zip(names, first, strict=True))
+        told.append(f"{count} in '{table}' of a {parent} that is not there, the first with {said}")
+        removed.append(f"DELETE {orphans}")
+    if told:
         raise BadInput(
-            f"{path} has rows in '{table}' of a {parent} that is not there, {count} in all, the first with {said}: "
-            f'restore it from a copy, or remove them, `sqlite3 {shlex.quote(str(path))} "DELETE {orphans}"`'
+            f"{path} has rows that belong to nothing, {'; '.join(told)}: restore it from a copy, or remove them, "
+            f'`sqlite3 {shlex.quote(str(path))} "{"; ".join(removed)}"`'
         )
 
 

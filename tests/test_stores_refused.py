@@ -175,29 +175,37 @@ def test_no_command_reads_a_damaged_record(command: Command, tmp_path: Path, cas
 ORPHANS: dict[str, tuple[str, str]] = {
     "scores of no setting": (
         "UPDATE score SET setting = 7 WHERE cell > 3",
-        "'score' of a setting {}, 2 {}setting 7, seed 0, cell 4:",
+        "2 in 'score' of a setting that is not there, the first with setting 7, seed 0, cell 4: ",
     ),
     "scores of no run": (
         "UPDATE score SET run = 9 WHERE cell = 2",
-        "'score' of a run {}, 1 {}setting 1, seed 0, cell 2:",
+        "1 in 'score' of a run that is not there, the first with setting 1, seed 0, cell 2: ",
     ),
     "scores of a setting in words": (
         "UPDATE score SET setting = 'x'",
-        "'score' of a setting {}, 6 {}setting 'x', seed 0, cell 0:",
+        "6 in 'score' of a setting that is not there, the first with setting 'x', seed 0, cell 0: ",
     ),
     "requests of no setting": (
         "UPDATE request SET setting = 7",
-        "'request' of a setting {}, 1 {}setting 7, seed 0, run 1:",
+        "1 in 'request' of a setting that is not there, the first with setting 7, seed 0, run 1: ",
     ),
-    "requests of no run": ("UPDATE request SET run = 9", "'request' of a run {}, 1 {}setting 1, seed 0, run 9:"),
+    "requests of no run": (
+        "UPDATE request SET run = 9",
+        "1 in 'request' of a run that is not there, the first with setting 1, seed 0, run 9: ",
+    ),
     "sources of no setting": (
         "INSERT INTO source VALUES (7, 'it', 'h')",
-        "'source' of a setting {}, 1 {}setting 7, what 'it':",
+        "1 in 'source' of a setting that is not there, the first with setting 7, what 'it': ",
     ),
-    "no settings": ("DELETE FROM setting", " of a setting {}, "),
-    "no runs": ("DELETE FROM run", " of a run {}, "),
+    "no settings": ("DELETE FROM setting", "6 in 'score' of a setting that is not there, the first with setting 1, "),
+    "no runs": (
+        "DELETE FROM run",
+        "; 6 in 'score' of a run that is not there, the first with setting 1, seed 0, cell 0: ",
+    ),
 }
 """What leaves rows without what they belong to, and how they are named."""
+LEFT = {"scores of no setting": 4, "scores of no run": 5} | dict.fromkeys(list(ORPHANS)[3:6], 6)
+"""How many scores are left without them."""
 EVERY = (
     ["status"],
     ["status", "--json"],
@@ -223,22 +231,26 @@ def test_rows_that_belong_to_nothing_are_named_and_given_to_nobody(command: Comm
     ]
     for words in (*commands, ["analysis", "correlate", "nwot", "--store", "s.sqlite"]):
         ended = command(*words)
-        assert ended.error.startswith("s.sqlite has rows in ")
-        assert said.format("that is not there", "in all, the first with ") in ended.error
+        assert ended.error.startswith("s.sqlite has rows that belong to nothing, ")
+        assert said in ended.error
         assert (ended.code, ended.out) == (1, "")
     assert ScoreStore(tmp_path / "ours.sqlite").overview() == []
     with pytest.raises(BadInput):
         stored.scores("digits", "nwot", store=tmp_path / "s.sqlite")
 
 
-def test_the_advice_about_rows_that_belong_to_nothing_makes_the_store_sound(tmp_path: Path) -> None:
-    path = spoiled(tmp_path / "s.sqlite", lambda database: database.execute(ORPHANS["scores of no setting"][0]))
+@pytest.mark.parametrize("case", ORPHANS)
+def test_the_advice_about_rows_that_belong_to_nothing_makes_the_store_sound(tmp_path: Path, case: str) -> None:
+    path = spoiled(tmp_path / "s.sqlite", lambda database: database.execute(ORPHANS[case][0]))
     with pytest.raises(BadInput) as told:
         ScoreStore(path, write=False)
-    _, statement, _ = str(told.value).split('"')
+    _, statements, _ = str(told.value).split('"')
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(statement)
-    assert [len(ScoreStore(path, write=False).rows(1, 0))] == [4]
+        database.executescript(statements)
+    sound = ScoreStore(path, write=False)
+    sound.check()
+    sound.check_content()
+    assert len(sound.rows(1, 0)) == LEFT.get(case, 0)
 
 
 def test_a_request_that_no_run_makes_is_told(command: Command, tmp_path: Path) -> None:

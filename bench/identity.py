@@ -59,7 +59,7 @@ def settings(
     return record
 
 
-_IDLE = ("name", "version", "family", "reference", "later", "least")
+_IDLE = ("name", "version", "family", "reference", "later", "least", "least_of_class")
 """Facts of a proxy's class that change no score, or are in the record by themselves."""
 
 

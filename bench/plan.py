@@ -113,6 +113,11 @@ def passes(wants: Iterable[Want], proxies: Sequence[Proxy], space: Space) -> lis
     return [Pass(seed, init, cell, tuple(sorted(numbers))) for (seed, init, cell), numbers in ordered]
 
 
+def parts(tasks: Sequence[Pass], size: int) -> list[Sequence[Pass]]:
+    """Runs of at most `size`."""
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+
 def cells_together(setting: Benchmark, device: str) -> int:
     """How many cells to run as one network, as measured in docs/decisions/performance.md.
 

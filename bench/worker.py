@@ -15,8 +15,8 @@ from torch import nn
 import images
 from bench.benchmarks import Benchmark
 from bench.checks.chance import Chance, Rounding, judge_closely
-from bench.checks.judge import judge
-from bench.plan import Pass, cells_together, derives_as_group
+from bench.checks.judge import Judged, judge
+from bench.plan import Pass, cells_together, derives_as_group, parts
 from common import modules
 from common.crew import alive
 from common.errors import BadInput
@@ -28,7 +28,7 @@ from probe.needs import BACKWARD
 from probe.network import Probe
 from probe.views import views
 from probe.watched import Watched
-from proxies.base import NotApplicable, Proxy
+from proxies.base import NotApplicable, Proxy, too_few
 from spaces.draw import Draw
 from spaces.kept import ROOM, Keep, Kept
 from spaces.space import SEES, Architecture, Skeleton
@@ -325,7 +325,7 @@ class Worker:
             del group, students  # and what they hold
             if self.setup.device.startswith("cuda"):
                 torch.cuda.empty_cache()
-        again = {outcome[:3]: outcome for part in _parts(failed, size) for outcome in self.score_together(part)}
+        again = {outcome[:3]: outcome for part in parts(failed, size) for outcome in self.score_together(part)}
         return [again.get(outcome[:3], outcome) for outcomes in found for outcome in outcomes]
 
     def _judged(self, task: Pass, student: Probe) -> list[Outcome]:
@@ -341,7 +341,9 @@ class Worker:
         outcomes = []
         for number in task.proxies:
             proxy, chance = self.proxies[number], Chance()
-            if close:
+            if why := too_few(proxy, self.setup.benchmark.batch, lambda: student.labels):
+                found = Judged(None, "not_applicable", why)
+            elif close:
                 found, chance = judge_closely(proxy, *probes, lambda: self.observe(task), self._rounding)
             else:
                 found = judge(proxy, *probes)
@@ -367,7 +369,7 @@ class Worker:
         return [
             outcome
             for alike in _alike(tasks)
-            for part in _parts(alike, self.together)
+            for part in parts(alike, self.together)
             for outcome in self.score_together(part)
         ]
 
@@ -375,11 +377,6 @@ class Worker:
 def _written(student: Watched, teacher: Watched, contents: bool) -> str:
     of_teacher = [f"teacher.{name}" for name in teacher.written(contents).split(", ") if name]
     return ", ".join([*filter(None, [student.written(contents)]), *of_teacher])
-
-
-def _parts(tasks: Sequence[Pass], size: int) -> Iterable[Sequence[Pass]]:
-    """Runs of at most `size`."""
-    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
 
 def _seen_by(readers: Iterable[Proxy]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import one_line
@@ -52,7 +53,7 @@ def prepare(*modules: str) -> None:
     if FORKED:
         _context().set_forkserver_preload(list(modules))
         resource_tracker.ensure_running()  # else it is started below, and then lets Ctrl-C in again
-        with without_main(), _no_interrupt():
+        with without_main(), _no_interrupt(), _own_modules():
             forkserver.ensure_running()
 
 
@@ -78,7 +79,7 @@ class Worker:
         context = _context()
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, dict(os.environ)))
-        with without_main(), _no_interrupt():
+        with without_main(), _no_interrupt(), _own_modules():
             self._process.start()
         theirs.close()
         self.signs: list[Connection | int] = [self._connection, self._process.sentinel]
@@ -152,6 +153,20 @@ def _no_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _own_modules() -> Iterator[None]:
+    """A process that is started meanwhile looks for modules where they are installed, and not in the working folder:
+    a file of the user's there, `common.py`, would be taken for one of ours. What its driver sees it is told later."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    if Path.cwd() != Path(__file__).resolve().parents[1]:  # in a clone that is not installed, that is where they are
+        os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
 
 
 @contextmanager

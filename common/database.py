@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from common.errors import BadInput
 from common.files import make_folder, remove_empty
 
 WAIT = 60.0
-"""Seconds that are waited for another program's transaction, which is short, before that is told."""
+"""Seconds that are waited for another program's transaction, which is short, before it is given up."""
+SILENCE = 2.0
+"""Seconds of them before it is said who is waited for."""
 _opened: list[Path] = []
 """The files of this process, for messages."""
 
@@ -28,24 +33,27 @@ def open_database(
     Unless `write`, the file has to be there and stays as it is, also where neither it nor its folder can be written.
 
     Raises BadInput for a missing file (unless `write`), a file or folder that cannot be written (if `write`), a file
-    that is not a database, one made by a newer version, and one that another program keeps locked. A transaction
-    whose commit has returned survives a kill; after a power cut the latest ones may be missing, and the file is sound.
+    that is not a database, one made by a newer version, one with rows that belong to nothing, and one that another
+    program keeps locked. A transaction whose commit has returned survives a kill; after a power cut the latest ones
+    may be missing, and the file is sound.
     """
     existed, made = path.exists(), _check_path(path, write)
     _opened.append(path)
     try:
         if write:
-            database = _connect(str(path.absolute()))
+            database = _connect(path)
         elif not _writable(path) or not _writable(path.parent):
-            database = _connect(_frozen(path), uri=True)
+            database = _connect(path, _frozen(path))
         else:
-            database = _connect(str(path.absolute()))  # read-only it would leave its log behind
+            database = _connect(path)  # read-only it would leave its log behind
             database.execute("PRAGMA query_only = ON")
         try:
             if write:
                 _prepare(database, path, version, schema, changes or {})
-                return database
-            return _checked(database, path, version, schema, changes or {})
+            else:
+                database = _checked(database, path, version, schema, changes or {})
+            _check_references(database, path)
+            return database
         except BaseException:
             database.close()  # or whoever holds the error holds the lock
             if not existed:
@@ -56,8 +64,34 @@ def open_database(
         raise BadInput(told(error, path)) from error
 
 
-def _connect(name: str, uri: bool = False) -> sqlite3.Connection:
-    return sqlite3.connect(name, timeout=WAIT, isolation_level=None, uri=uri)
+class _Database(sqlite3.Connection):
+    """A connection that says on standard error for whom it waits."""
+
+    path: Path
+
+    def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(statement, parameters)
+        except sqlite3.OperationalError as error:
+            left = WAIT - SILENCE
+            if not _is_locked(error) or self.in_transaction or left <= 0:
+                raise
+        print(f"note: {_in_use(self.path)}: waiting {left:.0f} s for it", file=sys.stderr, flush=True)
+        super().execute(f"PRAGMA busy_timeout = {round(1000 * left)}")
+        try:
+            return super().execute(statement, parameters)
+        finally:
+            super().execute(f"PRAGMA busy_timeout = {round(1000 * SILENCE)}")
+
+
+def _connect(path: Path, name: str = "") -> sqlite3.Connection:
+    """The file at `path`, or what `name` says of it as a URI."""
+    wait = min(SILENCE, WAIT)
+    database = sqlite3.connect(
+        name or str(path.absolute()), timeout=wait, isolation_level=None, uri=bool(name), factory=_Database
+    )
+    database.path = path
+    return database
 
 
 def _check_path(path: Path, write: bool) -> list[Path]:
@@ -149,6 +183,28 @@ def _check_schema(database: sqlite3.Connection, path: Path, schema: str) -> None
             raise BadInput(f"{path} is a database of something else: name another file with --store")
 
 
+def _check_references(database: sqlite3.Connection, path: Path) -> None:
+    """Raises BadInput for rows whose parent is not there, of which a new parent of that number would be given them."""
+    told, removed = [], []
+    for table, parent, key in sorted(
+        {(row[0], row[2], row[3]) for row in database.execute("PRAGMA foreign_key_check")}
+    ):
+        (column,) = (row[3] for row in database.execute(f"PRAGMA foreign_key_list({table})") if row[0] == key)
+        (to,) = (row[1] for row in database.execute(f"PRAGMA table_info({parent})") if row[5])
+        orphans = f"FROM {table} WHERE {column} NOT IN (SELECT {to} FROM {parent})"
+        names = [row[1] for row in database.execute(f"PRAGMA table_info({table})") if row[5]]
+        first = database.execute(f"SELECT {', '.join(names)} {orphans} ORDER BY {', '.join(names)}").fetchone()
+        (count,) = database.execute(f"SELECT COUNT(*) {orphans}").fetchone()
+        said = ", ".join(f"{name} {value!r}" for name, value in zip(names, first, strict=True))
+        told.append(f"{count} in '{table}' of a {parent} that is not there, the first with {said}")
+        removed.append(f"DELETE {orphans}")
+    if told:
+        raise BadInput(
+            f"{path} has rows that belong to nothing, {'; '.join(told)}: restore it from a copy, or remove them, "
+            f'`sqlite3 {shlex.quote(str(path))} "{"; ".join(removed)}"`'
+        )
+
+
 def _tables(database: sqlite3.Connection) -> set[str]:
     return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
@@ -158,17 +214,28 @@ def _tables(database: sqlite3.Connection) -> set[str]:
 
 def told(error: sqlite3.Error, path: Path | None = None) -> str:
     """What is wrong with a store and what to do; without `path` it is the one of this process that fits."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code is detail
+    code = _code(error)
     path = path or next(filter(_holders, _opened), _opened[-1] if _opened else Path("the store"))
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        others = ", ".join(_holders(path))
-        who = f"another run ({others})" if others else "another run"
-        return f"the store {path} is in use by {who}: wait until it ends, or stop it, and repeat the command"
+    if _is_locked(error):
+        return f"{_in_use(path)}: wait until it ends, or stop it, and repeat the command"
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return f"cannot use the store {path} ({error}): free some space on its disk, and repeat the command"
     if code == sqlite3.SQLITE_CANTOPEN and path.exists():
         return f"cannot open the store {path} ({error}): copy it, and {path.name}-wal with it, to where you may write"
     return f"cannot use {path} as a store ({error}): restore it from a copy, or name another with --store"
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code is detail
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _in_use(path: Path) -> str:
+    others = ", ".join(_holders(path))
+    return f"the store {path} is in use by another run" + (f" ({others})" if others else "")
 
 
 def _holders(path: Path) -> list[str]:

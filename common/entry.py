@@ -8,13 +8,17 @@ from pathlib import Path
 
 LIBRARIES = ("matplotlib", "numpy", "pandas", "rich", "scipy", "sklearn", "torch", "typer", "xautodl")
 """Modules of others that are imported by every command or by many."""
+ROOMS = ("images", "spaces", "distill", "probe", "proxies", "bench", "search", "analysis", "diswot_bench")
+"""Packages of this project; who imports this has found `common`."""
+_OURS = Path(__file__).resolve().parents[1]
 
 
 def start(application: str) -> None:
     """Run the Typer application `app` of a module.
 
     Where something cannot be imported, now or later, because a file in the working folder has the name of a module of
-    Python's or of a library, as `glob.py` has, that ends with one line and exit code 1: `python -m` looks there first.
+    Python's, of a library or of ours, as `glob.py` has, that ends with one line and exit code 1: `python -m` looks
+    there first.
     """
     try:
         app = import_module(application).app
@@ -29,12 +33,13 @@ def start(application: str) -> None:
 
 
 def in_the_way(folder: Path) -> str:
-    """One line that names the modules of others in whose place files of a folder stand; empty where none does."""
-    taken = {*sys.stdlib_module_names, *LIBRARIES}
-    found = [path for path in sorted(folder.glob("*.py")) if path.stem in taken]
+    """One line that names the modules in whose place files of a folder stand; empty where none does."""
+    taken = {*sys.stdlib_module_names, *LIBRARIES, *(() if folder.resolve() == _OURS else ROOMS)}
+    files = [*sorted(folder.glob("*.py")), *(path.parent for path in sorted(folder.glob("*/__init__.py")))]
+    found = [path for path in files if path.stem in taken]
     if not found:
         return ""
     return (
-        f"{', '.join(map(str, found))}: Python imports this in place of its own module or of a library's: rename it, "
-        "or work elsewhere"
+        f"{', '.join(map(str, found))}: Python imports this in place of a module of its own, of a library or of "
+        "diswot-bench: rename it, or work elsewhere"
     )

@@ -5,6 +5,7 @@ A file that is missing, damaged or not what it should be costs one line: `cannot
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -109,12 +110,34 @@ def _too_large(most: int) -> bytes:
     raise ValueError(f"it holds more than {most:,} bytes")
 
 
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",  # in front of UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The encodings that files say they are in, by the byte-order mark in front of them."""
+
+
+def decoded(data: bytes) -> str:
+    """Text in the encoding that its byte-order mark names, without the mark, or in UTF-8. Raises ValueError."""
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data:
+        raise ValueError("it holds bytes of zero, as UTF-16 does that lacks its byte-order mark: save it as UTF-8")
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        told = f"it is no text in {encoding.upper()}, {error.reason} at byte {error.start}"
+        raise ValueError(f"{told}: save it as UTF-8") from error
+
+
 def _text(path: Path) -> str:
-    return whole(path, MOST_TEXT).decode("utf-8-sig")
+    return decoded(whole(path, MOST_TEXT))
 
 
 def read_text(path: Path, remedy: str = RESTORE) -> str:
-    """The text of a file in UTF-8, without the mark that some programs put in front of it. Raises BadInput."""
+    """The text of a file, as of `decoded`. Raises BadInput."""
     with reading(path, remedy):
         return _text(path)
 
@@ -148,7 +171,7 @@ def _check_separator(data: bytes) -> None:
 
 
 def read_csv(path: Path, remedy: str = RESTORE, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
-    """The frame in a CSV file, compressed or not; `options` are those of `pandas.read_csv`.
+    """The frame in a CSV file, compressed or not, as of `decoded`; `options` are those of `pandas.read_csv`.
 
     Raises BadInput, also where the file lacks one of `columns`.
     """
@@ -160,7 +183,7 @@ def read_csv(path: Path, remedy: str = RESTORE, columns: Iterable[str] = (), **o
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
-                found = pd.read_csv(io.BytesIO(data), encoding="utf-8-sig", index_col=False, **options)
+                found = pd.read_csv(io.BytesIO(data), index_col=False, **options)
         except OverflowError as error:
             raise ValueError(str(error)) from error
         except pd.errors.ParserWarning as error:
@@ -172,7 +195,7 @@ def read_csv(path: Path, remedy: str = RESTORE, columns: Iterable[str] = (), **o
 
 
 def _table(path: Path) -> bytes:
-    """What a CSV file holds, unpacked as its name says. Raises OSError, EOFError and ValueError."""
+    """What a CSV file holds, unpacked as its name says, in UTF-8. Raises OSError, EOFError and ValueError."""
     from pandas.io.common import get_handle
 
     if size_of(path) > MOST_CSV:
@@ -184,9 +207,10 @@ def _table(path: Path) -> bytes:
         raise
     except Exception as error:  # each way of packing has errors of its own, and one may lack its library
         raise ValueError(str(error)) from error
+    data = decoded(data).encode()
     if data.count(b",") + data.count(b"\n") > MOST_VALUES:
         raise ValueError(f"it holds more than {MOST_VALUES:,} values")
-    lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""))
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline=""))
     if len(next(filter(None, lines), ())) > MOST_COLUMNS:
         raise ValueError(f"it has more than {MOST_COLUMNS:,} columns")
     return data
@@ -201,7 +225,7 @@ def read_records(path: Path, remedy: str = RESTORE) -> list[dict[str, str]]:
     """The rows of a CSV file, text by column, read without pandas. Raises BadInput, also for rows of unequal length."""
     with reading(path, remedy):
         data = whole(path)
-        text = (unzipped(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        text = decoded(unzipped(data) if path.suffix == ".gz" else data)
         if text.count(",") + text.count("\n") > MOST_VALUES:
             raise ValueError(f"it holds more than {MOST_VALUES:,} values")
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]

@@ -71,8 +71,11 @@ def read_table(path: Path) -> AccuracyTable:
     """
     path = here_or_shipped(path)
     if not path.exists():
+        name = path.name.removesuffix(".csv.gz")
+        made = f"make it with `python -m distill run --benchmark {name.rpartition('-')[0] or name}`"
         raise BadInput(
-            f"no accuracy table {path}: make it with `python -m distill run`, or `python -m analysis import` it"
+            f"no accuracy table {path}: {made}, or import published accuracies in its place, "
+            f"`python -m analysis import FORMAT FILE --dataset DATASET --name {name}` (docs/guides/importing.md)"
         )
     if not recipe_path(path).exists():
         raise BadInput(

@@ -75,12 +75,15 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(score)
     def run(against: str, **given: Any) -> None:
         from analysis.cli import correlate_command
+        from bench.benchmarks import names
         from bench.plan import labelled_modes
 
         benchmark, cells, code = given["benchmark"], given["cells"], 0
         judged = against != DISTILLED or DISTILLED in labelled_modes(benchmark)
         if against != DISTILLED:
             _check(against, benchmark)
+        elif not judged and benchmark in names():  # else a file's, which is yet to be read, or nobody's
+            print(f"note: {benchmark} has no distilled accuracies: its scores are not judged", file=sys.stderr)
         try:
             score(**given, live=_live(against, benchmark, cells) if judged else None)
         except SystemExit as end:
@@ -100,7 +103,8 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
         else:
             print(
                 f"{benchmark} has no distilled accuracies to judge by: `diswot-bench analysis correlate "
-                f"{given['proxies']} --benchmark {benchmark} --against FILE` takes other ones",
+                f"{given['proxies']} --benchmark {benchmark} --against FILE` takes other ones; published "
+                "vanilla ones, where there are some, `diswot-bench analysis import` brings (docs/guides/importing.md)",
                 file=sys.stderr,
             )
         sys.exit(code)

@@ -6,9 +6,11 @@ import hashlib
 import io
 import json
 import os
+import sys
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common import results
+from common.crew import is_worker
 from common.errors import BadInput, BadUsage
 from common.files import json_hash, size_of
 from common.formats import write_json
@@ -39,6 +42,8 @@ MOST_SIDE = 4096
 MOST_BYTES = 3 * MOST_SIDE**2 + 2**20
 """Of a file: an image of that side, not compressed, and what may be said of it."""
 _CHUNK = 256
+_told: set[str] = set()
+"""The folders, by hash, of which it was said that an image lies in two classes."""
 _VERSION = 1
 """Raise it when the same files are to give other constants."""
 
@@ -52,6 +57,10 @@ class _File:
     digest: str
 
 
+class _OtherSize(BadInput):
+    """An image that is not square, or of another size than the first."""
+
+
 class ImageFolder(OwnImages):
     """The PNG, JPEG and WebP files of a folder, whose class is the name of the folder they are in.
 
@@ -63,7 +72,8 @@ class ImageFolder(OwnImages):
 
     Images are square, of one size, 8 bits a channel, RGB or grey; a grey one has three equal channels. Colour
     profiles and orientation tags are not applied. Everything else is refused, with the first file in the order of
-    paths that is not so: alpha, palettes, CMYK, 16 bits, several pictures in a file, what cannot be decoded.
+    paths that is not so: alpha, palettes, CMYK, 16 bits, several pictures in a file, what cannot be decoded. Of sizes
+    the most frequent is the right one. An image that lies in two classes, equal in all pixels, is told and taken.
 
     The folder is listed here, and its files are read when images are first asked for. All are decoded once to check
     them and to compute `mean` and `std`, which are kept in results/store/images/ under `hash`; nothing is written into
@@ -78,7 +88,10 @@ class ImageFolder(OwnImages):
         self.class_names = tuple(next(iter(self._found.values())))
         self.classes = len(self.class_names)
         first = min((path for classes in self._found.values() for paths in classes.values() for path in paths), key=str)
-        self.size = _decoded(first, _read(first), None).shape[1]
+        try:
+            self.size = _decoded(first, _read(first), None).shape[1]
+        except _OtherSize as error:
+            raise BadInput(_odd_size(self._found) or error) from error
 
     def counts(self) -> dict[str, int]:
         return {part: len(files) for part, files in self._parts.items()}
@@ -103,11 +116,30 @@ class ImageFolder(OwnImages):
         with suppress(OSError, ValueError, KeyError, TypeError):
             record = json.loads(kept.read_text())
             (a, b, c), (d, e, f) = (map(float, record[key]) for key in ("mean", "std"))
+            self._tell(record["in_two_classes"])
             return Constants((a, b, c), (d, e, f))
-        found = Constants.of(self._training_chunks(), self.where)
+        pixels: dict[bytes, list[_File]] = {}
+        found = Constants.of(self._training_chunks(pixels), self.where)
+        equal = (files for files in pixels.values() if len({file.label for file in files}) > 1)
+        twice = sorted(sorted({file.digest for file in files}) for files in equal)
         with suppress(BadInput):  # where nothing can be kept they are computed again
-            write_json(kept, {"mean": found.mean, "std": found.std, "size": self.size, "counts": self.counts()})
+            about = {"size": self.size, "counts": self.counts(), "in_two_classes": twice}
+            write_json(kept, {"mean": found.mean, "std": found.std, **about})
+        self._tell(twice)
         return found
+
+    def _tell(self, twice: list[list[str]]) -> None:
+        """Say which images lie in two classes, by the hashes of their files; once, and not in every worker."""
+        if not twice or self.hash in _told or is_worker():
+            return
+        _told.add(self.hash)
+        files = sorted((file for files in self._parts.values() for file in files), key=lambda file: str(file.path))
+        pairs = []
+        for digests in map(set, twice):
+            one, *others = [file for file in files if file.digest in digests]
+            pairs.append((str(one.path), str(next(file.path for file in others if file.label != one.label))))
+        more = f", and {len(pairs) - 1} more such images are in {self.where}" if pairs[1:] else ""
+        print(f"note: {' and '.join(min(pairs))} are one image in two classes{more}", file=sys.stderr)
 
     @cached_property
     def _parts(self) -> dict[str, list[_File]]:
@@ -119,12 +151,17 @@ class ImageFolder(OwnImages):
             parts["val"], parts["train"] = _apart(parts["train"], VAL_SHARE)
         return {part: parts.get(part, []) for part in PARTS}
 
-    def _training_chunks(self) -> Iterator[np.ndarray]:
-        """The training images uint8 [N, 3, S, S], some hundred at a time; the others are decoded too, to check them."""
+    def _training_chunks(self, pixels: dict[bytes, list[_File]]) -> Iterator[np.ndarray]:
+        """The training images uint8 [N, 3, S, S], some hundred at a time; the others are decoded too, to check them.
+
+        `pixels` gets the files of each image, by a hash of what it shows.
+        """
         training = set(self._parts["train"])
         files = sorted((file for files in self._parts.values() for file in files), key=lambda file: str(file.path))
         for start in range(0, len(files), _CHUNK):
-            images = self._images(files[start : start + _CHUNK])
+            images = list(self._images(files[start : start + _CHUNK]))
+            for file, image in images:
+                pixels.setdefault(hashlib.sha256(image.tobytes()).digest(), []).append(file)
             if chunk := [image for file, image in images if file in training]:
                 yield np.stack(chunk)
 
@@ -134,7 +171,10 @@ class ImageFolder(OwnImages):
             data = _read(file.path)
             if hashlib.sha256(data).hexdigest() != file.digest:
                 raise BadInput(f"{file.path} was changed while it was in use: start again")
-            yield file, _decoded(file.path, data, self.size)
+            try:
+                yield file, _decoded(file.path, data, self.size)
+            except _OtherSize as error:
+                raise BadInput(_odd_size(self._found) or error) from error
 
 
 def load(name: str, data: Path | None) -> ImageFolder:
@@ -210,6 +250,22 @@ def _class(folder: Path) -> list[Path]:
     return [folder / entry.name for entry in entries]
 
 
+def _odd_size(found: Mapping[str, Mapping[str, list[Path]]]) -> str:
+    """What is wrong with the first image that has not the most frequent size; empty where all have one."""
+    from PIL import Image
+
+    sizes: dict[Path, tuple[int, int]] = {}
+    for path in sorted((path for of in found.values() for paths in of.values() for path in paths), key=str):
+        with suppress(Exception), Image.open(path, formats=FORMATS) as picture:  # what cannot be read has no size
+            sizes[path] = picture.size
+    ((width, height), count), *others = Counter(sizes.values()).most_common()
+    if not others:
+        return ""
+    path, (wide, high) = next(entry for entry in sizes.items() if entry[1] != (width, height))
+    rest = f"{count} of {len(sizes)} images are {width}x{height}"
+    return f"{path} is {wide}x{high} pixels, and {rest}: make all images square, and of one size"
+
+
 def _hashed(classes: list[list[Path]]) -> list[_File]:
     """The files of a split, in the order of `by_content`."""
     files = [
@@ -242,7 +298,9 @@ def _decoded(path: Path, data: bytes, side: int | None) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a damaged image Pillow warns before it raises, of a huge one too
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
-            if wrong := _wrong(picture, data, side):
+            if (size := picture.size) != (side or size[0],) * 2:
+                raise _OtherSize(f"{path} is {size[0]}x{size[1]} pixels: make all images square, and of one size")
+            if wrong := _wrong(picture, data):
                 raise BadInput(f"{path} {wrong}")
             pixels = np.asarray(picture)
     except BadInput:
@@ -255,15 +313,11 @@ def _decoded(path: Path, data: bytes, side: int | None) -> np.ndarray:
     return np.broadcast_to(pixels, (3, *pixels.shape)) if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def _wrong(picture: Image.Image, data: bytes, side: int | None) -> str:
+def _wrong(picture: Image.Image, data: bytes) -> str:
     """What an image is that it must not be, and what to do, by its header; nothing for a good one."""
     width, height = picture.size
-    if side is None and width != height:
-        return f"is {width}x{height} pixels: make all images square, and of one size"
-    if side is None and width > MOST_SIDE:
+    if width > MOST_SIDE:
         return f"is {width}x{height} pixels: make all images of at most {MOST_SIDE}x{MOST_SIDE}"
-    if side is not None and (width, height) != (side, side):
-        return f"is {width}x{height} pixels, and the first image {side}x{side}: make all images of one size"
     if picture.mode not in ("RGB", "L"):
         return f"is of mode {picture.mode}: save it as 8-bit RGB or grey, without alpha or palette"
     if picture.format == "PNG" and data[24] > 8:  # the bit depth of IHDR; Pillow drops the lower byte of RGB

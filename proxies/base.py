@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -18,6 +19,7 @@ from spaces.inits import INITS
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
     from probe.network import Probe
 
@@ -84,7 +86,10 @@ class Proxy(Named):
     needs: ClassVar[tuple[str, ...]]
     sees: ClassVar[str] = "function"
     least: ClassVar[int] = 1
-    """As many images it takes to say something of a network: two, if it compares images with each other."""
+    """As many images it takes to say something of a network: two, if it compares images with each other. A field
+    `images` that is smaller than the batch counts in its place."""
+    least_of_class: ClassVar[int] = 1
+    """As many of them have to be of one class, whichever: two, if it compares images within classes."""
     later: ClassVar[tuple[str, ...]] = ()
     """Fields that came after scores were published: where they are at their defaults, those are its scores still."""
 
@@ -109,6 +114,17 @@ class Proxy(Named):
         It reads the probes and computes. It never seeds, builds, loads, moves devices, logs, or hides a NaN.
         May raise NotApplicable(reason).
         """
+
+
+def too_few(proxy: Proxy, count: int, labels: Callable[[], torch.Tensor]) -> str:
+    """Why a batch of `count` images, whose int64 [B] labels are asked for where they matter, says nothing to a proxy
+    (`least`, `least_of_class`); empty where it does."""
+    count = min(count, getattr(proxy, "images", count))
+    if count < proxy.least:
+        return f"{proxy.name} compares images: it takes {proxy.least} or more, and here is {count}"
+    if proxy.least_of_class > 1 and (most := int(labels().bincount().max())) < proxy.least_of_class:
+        return f"{proxy.name} compares images of a class: it takes {proxy.least_of_class} of one, and here is {most}"
+    return ""
 
 
 def as_score(value: object) -> float:

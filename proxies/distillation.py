@@ -184,7 +184,7 @@ class RKD(_Loss):
     """
 
     name = "rkd"
-    least = 2
+    least = 3
     any_width = True
     reference = Reference(
         title="Relational Knowledge Distillation",

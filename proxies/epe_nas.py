@@ -22,6 +22,7 @@ class EpeNAS(Proxy):
 
     name = "epe_nas"
     least = 2
+    least_of_class = 2
     family = "gradient"
     needs = ("forward", "input_gradients")
     reference = Reference(

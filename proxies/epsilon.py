@@ -33,7 +33,7 @@ class Epsilon(Proxy):
     """
 
     name = "epsilon"
-    least = 2
+    least = 3
     family = "weights"
     needs = ("forward", "weights")
     reference = Reference(

@@ -46,7 +46,7 @@ def wrong_fact(cls: type[Named]) -> str:
 
 
 def _asked(cls: type[Named], fact: str) -> bool:
-    return not (issubclass(cls, Population) and fact in ("needs", "sees"))
+    return not (issubclass(cls, Population) and fact in ("needs", "sees", "least", "least_of_class"))
 
 
 def _name(_: str, value: object) -> str:
@@ -87,6 +87,10 @@ def _sees(_: str, value: object) -> str:
     return "" if value in SEES else f"sees = {value!r} is none of {', '.join(SEES)}"
 
 
+def _count(fact: str, value: object) -> str:
+    return "" if type(value) is int and value >= 1 else f"{fact} = {value!r} is no whole number from 1"
+
+
 _FACTS: dict[str, Fact] = {
     "name": _name,
     "family": _text,
@@ -94,6 +98,8 @@ _FACTS: dict[str, Fact] = {
     "needs": _needs,
     "version": _version,
     "sees": _sees,
+    "least": _count,
+    "least_of_class": _count,
 }
 
 

@@ -19,6 +19,7 @@ class GradSign(Proxy):
     """
 
     name = "gradsign"
+    least = 2
     family = "gradient"
     needs = ("forward", "weights")
     reference = Reference(

@@ -15,7 +15,7 @@ from probe.module.probe import ModuleProbe, observe, placed
 from probe.module.subject import Strayed, Subject
 from probe.module.untouched import by_itself, drawn_by
 from probe.needs import needs_of
-from proxies.base import NotApplicable, Proxy, as_score
+from proxies.base import NotApplicable, Proxy, as_score, too_few
 from spaces.inits import INITS
 
 GIVEN = "given"
@@ -151,9 +151,8 @@ def _judged(
 ) -> ModuleScore | NotApplicable:
     if "teacher" in proxy.needs and teacher is None:
         return NotApplicable(f"{proxy.name} compares a student with a teacher: give one")
-    count = student.batch_size
-    if count < proxy.least:
-        return NotApplicable(f"{proxy.name} compares images: it takes {proxy.least} or more, and here is {count}")
+    if why := too_few(proxy, student.batch_size, lambda: student._batch.labels):
+        return NotApplicable(why)
     remarks = student.subject.remarks
     remarks.clear()
     try:

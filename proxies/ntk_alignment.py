@@ -79,7 +79,7 @@ class NTKAlignment(_Kernels):
     """
 
     name = "ntk_alignment"
-    least = 2
+    least = 3
     reference = Reference(
         title="Could Student Selection Be the Missing Piece for Efficient Distillation?",
         year=2026,

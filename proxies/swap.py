@@ -36,6 +36,7 @@ class Swap(Proxy):
     """
 
     name = "swap"
+    least = 2
     family = "activation"
     needs = ("relu_codes",)
     sees = "relus"

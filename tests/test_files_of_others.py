@@ -24,6 +24,8 @@ from search.records import name_of
 Command = Callable[..., Any]
 TABLE = "cell,accuracy\n3,71.5\n4,60\n"
 MARK = codecs.BOM_UTF8
+ENCODINGS = ("utf-8-sig", "utf-16", "utf-32")
+"""Those that put a byte-order mark in front of a file, as spreadsheets do."""
 
 
 def zipped(data: bytes) -> bytes:
@@ -91,24 +93,31 @@ MARKED = {
 }
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("format", MARKED)
-def test_every_importer_passes_over_the_mark(command: Command, tmp_path: Path, format: str) -> None:
-    (tmp_path / "labels.csv").write_bytes(MARK + MARKED[format].encode())
+def test_every_importer_reads_what_has_a_mark(command: Command, tmp_path: Path, format: str, encoding: str) -> None:
+    (tmp_path / "labels.csv").write_bytes(MARKED[format].encode(encoding))
     ended = command("analysis", "import", format, "labels.csv", "--dataset", "cifar100")
     assert ended.code == 0, ended.err
 
 
-def test_a_file_of_cells_may_have_the_mark(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "cells.txt").write_bytes(MARK + b"3\n15625\n")
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_file_of_cells_may_have_the_mark(command: Command, tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "cells.txt").write_bytes("3\n15625\n".encode(encoding))
     assert "cells.txt, line 2" in command("bench", "run", "params", "--cells", "cells.txt").error
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
+NO_MARK = {"latin-1": "no text in UTF-8", "utf-16-le": "as UTF-16 does that lacks its byte-order mark"}
+
+
+@pytest.mark.parametrize("encoding", NO_MARK)
 @pytest.mark.parametrize("format", MARKED)
 def test_text_of_another_encoding_is_told(command: Command, tmp_path: Path, format: str, encoding: str) -> None:
-    (tmp_path / "labels.csv").write_bytes(f"é,{MARKED[format]}".encode(encoding))
+    (tmp_path / "labels.csv").write_bytes(f"{MARKED[format]}é".encode(encoding))
     ended = command("analysis", "import", format, "labels.csv", "--dataset", "cifar100")
-    assert "labels.csv" in ended.error
+    assert ended.error.startswith("cannot read labels.csv (it ")
+    assert NO_MARK[encoding] in ended.error
+    assert ": save it as UTF-8): " in ended.error
     assert ended.code == 1
 
 

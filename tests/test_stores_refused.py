@@ -172,6 +172,87 @@ def test_no_command_reads_a_damaged_record(command: Command, tmp_path: Path, cas
         assert (ended.code, ended.out) == (1, "")
 
 
+ORPHANS: dict[str, tuple[str, str]] = {
+    "scores of no setting": (
+        "UPDATE score SET setting = 7 WHERE cell > 3",
+        "2 in 'score' of a setting that is not there, the first with setting 7, seed 0, cell 4: ",
+    ),
+    "scores of no run": (
+        "UPDATE score SET run = 9 WHERE cell = 2",
+        "1 in 'score' of a run that is not there, the first with setting 1, seed 0, cell 2: ",
+    ),
+    "scores of a setting in words": (
+        "UPDATE score SET setting = 'x'",
+        "6 in 'score' of a setting that is not there, the first with setting 'x', seed 0, cell 0: ",
+    ),
+    "requests of no setting": (
+        "UPDATE request SET setting = 7",
+        "1 in 'request' of a setting that is not there, the first with setting 7, seed 0, run 1: ",
+    ),
+    "requests of no run": (
+        "UPDATE request SET run = 9",
+        "1 in 'request' of a run that is not there, the first with setting 1, seed 0, run 9: ",
+    ),
+    "sources of no setting": (
+        "INSERT INTO source VALUES (7, 'it', 'h')",
+        "1 in 'source' of a setting that is not there, the first with setting 7, what 'it': ",
+    ),
+    "no settings": ("DELETE FROM setting", "6 in 'score' of a setting that is not there, the first with setting 1, "),
+    "no runs": (
+        "DELETE FROM run",
+        "; 6 in 'score' of a run that is not there, the first with setting 1, seed 0, cell 0: ",
+    ),
+}
+"""What leaves rows without what they belong to, and how they are named."""
+LEFT = {"scores of no setting": 4, "scores of no run": 5} | dict.fromkeys(list(ORPHANS)[3:6], 6)
+"""How many scores are left without them."""
+EVERY = (
+    ["status"],
+    ["status", "--json"],
+    ["show", "3"],
+    ["export", "nwot"],
+    ["diff", "sound.sqlite", "nwot"],
+    ["verify", "nwot"],
+    ["run", "params", "--limit", "1"],
+    ["merge", "sound.sqlite"],
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ORPHANS)
+def test_rows_that_belong_to_nothing_are_named_and_given_to_nobody(command: Command, tmp_path: Path, case: str) -> None:
+    statement, said = ORPHANS[case]
+    spoiled(tmp_path / "s.sqlite", lambda database: database.execute(statement))
+    fill(tmp_path / "sound.sqlite", "params")
+    commands = [["bench", *words, "--store", "s.sqlite"] for words in EVERY]
+    commands += [
+        ["bench", "merge", "s.sqlite", "--store", "ours.sqlite"],
+        ["bench", "diff", "s.sqlite", "--store", "sound.sqlite"],
+    ]
+    for words in (*commands, ["analysis", "correlate", "nwot", "--store", "s.sqlite"]):
+        ended = command(*words)
+        assert ended.error.startswith("s.sqlite has rows that belong to nothing, ")
+        assert said in ended.error
+        assert (ended.code, ended.out) == (1, "")
+    assert ScoreStore(tmp_path / "ours.sqlite").overview() == []
+    with pytest.raises(BadInput):
+        stored.scores("digits", "nwot", store=tmp_path / "s.sqlite")
+
+
+@pytest.mark.parametrize("case", ORPHANS)
+def test_the_advice_about_rows_that_belong_to_nothing_makes_the_store_sound(tmp_path: Path, case: str) -> None:
+    path = spoiled(tmp_path / "s.sqlite", lambda database: database.execute(ORPHANS[case][0]))
+    with pytest.raises(BadInput) as told:
+        ScoreStore(path, write=False)
+    _, statements, _ = str(told.value).split('"')
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(statements)
+    sound = ScoreStore(path, write=False)
+    sound.check()
+    sound.check_content()
+    assert len(sound.rows(1, 0)) == LEFT.get(case, 0)
+
+
 def test_a_request_that_no_run_makes_is_told(command: Command, tmp_path: Path) -> None:
     spoiled(tmp_path / "s.sqlite", lambda database: database.execute("UPDATE request SET cells = x'00'"))
     for words in (["status", "--store", "s.sqlite"], ["merge", "s.sqlite", "--store", "ours.sqlite"]):

@@ -49,7 +49,8 @@ class Judged:
     of trainings, how many functions there were that had shorter ones too, where these were asked for.
     `regret` is the best label of any cell within the limits minus that of its answer;
     `rank` the place that the answer takes among the `ranked` functions of those cells in the sample, 1 the best. Both
-    are over the searches whose answer has a label; `unlabelled` have none. `seconds` are those of all passes or
+    are over the searches whose answer has a label; `unlabelled` have none. `asked` are the cells that a search asks
+    for, those known already and those outside too; NaN in files that do not say. `seconds` are those of all passes or
     trainings that the search asks for, had nothing been there before, on one thread; `speedup` is how many times
     cheaper that is than random search by distilled accuracy with as many seeds within the same cells and limits, where
     there is one, else within all.
@@ -68,6 +69,7 @@ class Judged:
     rank: Mean
     ranked: int
     evaluations: float
+    asked: float
     functions: float
     seconds: float
     speedup: float
@@ -164,6 +166,7 @@ def _judged(
         rank=mean(better),
         ranked=len(of_functions),
         evaluations=float(runs["evaluations"].mean()),
+        asked=float(runs["asked"].mean()) if "asked" in runs else math.nan,
         functions=float(runs["functions"].mean()),
         seconds=float(seconds.mean()),
         speedup=math.nan,
@@ -208,7 +211,7 @@ def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str
         "regret",
         "rank",
     ]
-    head += ["evaluations", "functions", "seconds", "speed-up"]
+    head += ["evaluations", "asks", "functions", "seconds", "speed-up"]
     rows: list[list[object]] = [
         [
             one.objective,
@@ -223,6 +226,7 @@ def print_judged(found: Sequence[Judged], missing: Sequence[int], benchmark: str
             f"{number(one.regret.mean)} ± {number(one.regret.sd)}",
             f"{number(one.rank.mean, 0)} of {one.ranked}",
             round(one.evaluations),
+            number(one.asked, 0),
             round(one.functions),
             number(one.seconds, 1),
             number(one.speedup, 1),

@@ -41,6 +41,7 @@ COLUMNS = (
             with_spread("regret", "regret", "regret_sd"),
             decimals("rank", "rank", 0),
             whole("evaluations", thousands=True),
+            whole("asks", "asked", thousands=True),
         ),
     ),
     Column("seconds", _seconds, "seconds"),
@@ -73,7 +74,8 @@ def table(frame: pd.DataFrame, where: str, against: str = "distilled") -> Table:
         "searches of other randomness, Student's 95 %. Seeds: of the scores or trainings that were searched by. "
         "Labelled: searches whose answer was trained; the accuracies, regret and rank are theirs. Regret: points of "
         "accuracy below the best label that the search could have answered, a label that was picked for being high; "
-        f"rank: the answer's place among {ranked} functions of the sample. Seconds: all passes or trainings that a "
+        f"rank: the answer's place among {ranked} functions of the sample. Asks: cells that a search asked for, those "
+        "that it knew already, or that were no choice, too. Seconds: all passes or trainings that a "
         "search asks for, had nothing been there before, on one thread; speed-up: over random search by distilled "
         "accuracy, with as many seeds within the same functions where there is one. Reported: DisWOT's paper on "
         "NAS-Bench-201 and CIFAR-100, without deviations; its data, recipe and hardware are others, so the order in "

@@ -25,6 +25,8 @@ _FOLDERS = (str(Path(__file__).parents[2]), *map(sysconfig.get_path, ("stdlib", 
 _OTHERS = tuple(Path(folder).resolve() for folder in _FOLDERS)
 """Where files of this project, of Python and of installed packages lie."""
 _HINTS = {"returns", "annotation", "type_comment", "ctx", "kind"}
+_IDLE_IN_BASES = frozenset({"least", "least_of_class"})
+"""Facts that are idle in the classes that a class is made from as well: they say which batches are scored at all."""
 _DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -66,7 +68,7 @@ class _Hashed:
         file = Path(module.__file__ or module.__name__).stem
         for one in statements if names is None else _used(statements, set(names)):
             facts = roots and names is not None and isinstance(one, ast.ClassDef) and one.name in names
-            self.parts.add(f"{file}: {_plain(one, self._idle if facts else frozenset())}")
+            self.parts.add(f"{file}: {_plain(one, self._idle if facts else self._idle & _IDLE_IN_BASES)}")
             for name, wanted in _imported(one, module):
                 other = self._loaded(name)
                 if other is not None and self.is_users(other):

@@ -114,7 +114,9 @@ def test_equal_rows_in_another_order_give_equal_bytes(tmp_path: Path) -> None:
 def test_a_missing_table_says_how_to_make_it(against: str, tmp_path: Path) -> None:
     write(tmp_path, "vanilla", VANILLA)
     with pytest.raises(
-        BadInput, match=r"no accuracy table .*digits-distilled\.csv\.gz: make it with .python -m distill run"
+        BadInput,
+        match=r"no accuracy table .*digits-distilled\.csv\.gz: make it with `python -m distill run --benchmark digits`"
+        r", or import .*`python -m analysis import FORMAT FILE --dataset DATASET --name digits-distilled`",
     ):
         load_labels(against, "digits", tmp_path)
 

@@ -71,7 +71,7 @@ def test_accuracy_regret_rank_and_cost_are_those_computed_by_hand(tmp_path: Path
     assert (one.searches, one.unlabelled, one.ranked, missing) == (4, 2, 3, [UNLABELLED])
     assert (one.accuracy.mean, one.accuracy.sd) == pytest.approx((82.5, 5 / math.sqrt(2)))
     assert (one.vanilla.mean, one.regret.mean, one.rank.mean) == pytest.approx((80, (10 + 5) / 2, (3 + 2) / 2))
-    assert (one.evaluations, one.functions) == (40, 31.5)
+    assert (one.evaluations, one.asked, one.functions) == (40, 50, 31.5)
     assert one.seconds == pytest.approx(31.5 * 2 * 0.02)
     assert one.speedup == pytest.approx(620 / (31.5 * 2 * 0.02))
     other = found["random"]

@@ -27,9 +27,9 @@ def test_measured_stands_in_the_order_of_accuracy_and_reported_behind_it(tmp_pat
     measured, reported = rows[2:5], rows[5:]
     assert [row[1] for row in measured] == ["random", "evolve", "local"]
     assert measured[0][:7] == ["distilled", "random", "", "2", "2", "2", "85.00 ± 7.07"]
-    assert measured[0][12:] == ["6,200", "1.0"]
+    assert measured[0][11:] == ["40", "50", "6,200", "1.0"]
     assert measured[2][5:11] == ["0", "–", "–", "–", "–", "–"]
-    assert [(row[1], float(row[6]), row[12]) for row in reported] == [
+    assert [(row[1], float(row[6]), row[13]) for row in reported] == [
         (one.method, one.accuracy, f"{one.seconds:,}") for one in DISWOT_SEARCHES
     ]
     table = pd.read_csv(paths[0])

@@ -66,7 +66,7 @@ def hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
         (tmp_path / "helper_of_test_source.py").write_text(helper)
         monkeypatch.delitem(sys.modules, "helper_of_test_source", raising=False)
         modules.use([tmp_path / "mine.py"])
-        return source_hash([modules.load(tmp_path / "mine.py").Mine], idle=("name",))
+        return source_hash([modules.load(tmp_path / "mine.py").Mine], idle=("name", "least"))
 
     yield hash_of
     modules.use(())
@@ -80,6 +80,8 @@ def hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
         ('        """Say it."""\n', ""),
         ("def _times(a, b):\n    return a * b", "def _times(\n    a: int, b\n) -> int:\n\n    return (a*b)"),
         ('name = "mine"', 'name = "yours"'),
+        ('name = "mine"', 'name = "mine"\n    least = 2'),
+        ('"""What it is made from."""', "least = 2"),
         ("OTHER = 5", "OTHER = 6"),
         ("class Unrelated:", "class Unheard:"),
         ("print(Mine())", "print(Mine().name)"),
@@ -102,6 +104,7 @@ def test_what_computes_nothing_does_not_count(old: str, new: str, hashed: object
         ("return _times(value, value)", "return _times(value, 1)"),
         ('TABLE["b"] = 2', 'TABLE["b"] = 3'),
         ("return 0.5", "return 0.25"),
+        ('"""What it is made from."""', 'name = "base"'),
         ("class Mine(Base)", "class Mine(Base, Unrelated)"),
         ("import scaled\n", "import UNUSED as scaled\n"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -303,6 +304,38 @@ def test_a_lock_in_the_middle_of_a_run_is_told_of_the_store_that_is_locked(
             other.execute("BEGIN IMMEDIATE")
         # a process does not see its own locks as another's
         assert told(error.value).startswith(f"the store {path} is in use by another run: wait until it ends")
+
+
+def test_who_is_waited_for_is_told_while_it_is_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], holder: int
+) -> None:
+    monkeypatch.setattr(common.database, "WAIT", 1.1)
+    monkeypatch.setattr(common.database, "SILENCE", 0.1)
+    path = tmp_path / "a.sqlite"
+    with pytest.raises(BadInput):
+        open_database(path, version=1, schema=SCHEMA)
+    refused = in_use(path, holder).partition(": ")[0]
+    assert capsys.readouterr().err == f"note: {refused}: waiting 1 s for it\n"
+
+
+def test_who_is_waited_for_may_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], holder: int
+) -> None:
+    monkeypatch.setattr(common.database, "SILENCE", 0.1)
+    path = tmp_path / "a.sqlite"
+    told = common.database._in_use
+
+    def ended(of: Path) -> str:
+        said = told(of)
+        os.kill(holder, signal.SIGKILL)
+        return said
+
+    monkeypatch.setattr(common.database, "_in_use", ended)
+    with closing(open_database(path, version=1, schema=SCHEMA)) as database:
+        assert capsys.readouterr().err.endswith(": waiting 60 s for it\n")
+        database.execute("INSERT INTO first VALUES (6)")
+    assert read(path) == [5, 6]
+    assert capsys.readouterr().err == ""
 
 
 # -- older versions

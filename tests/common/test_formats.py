@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -102,6 +103,15 @@ READERS: dict[str, Callable[..., Any]] = {
 }
 
 
+NO_TEXT = {
+    "a,é\n1,2\n".encode("latin-1"): "it is no text in UTF-8, invalid continuation byte at byte 2: save it as UTF-8",
+    codecs.BOM_UTF16_LE + b"a": "it is no text in UTF-16, truncated data at byte 2: save it as UTF-8",
+    codecs.BOM_UTF32_BE + b"a": "it is no text in UTF-32, truncated data at byte 4: save it as UTF-8",
+    "a,b\n1,2\n".encode("utf-16-le"): "as UTF-16 does that lacks its byte-order mark: save it as UTF-8",
+}
+"""What no reader takes for text, and what all of them say of it."""
+
+
 @pytest.mark.parametrize("ending", READERS)
 def test_a_missing_file_is_one_line_that_names_it_once(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"none.{ending}"
@@ -126,8 +136,8 @@ def test_a_missing_file_is_one_line_that_names_it_once(ending: str, tmp_path: Pa
         ("records.gz", gzip.compress(b"a\n1\n" * 99, mtime=0)[:-20], "Compressed file ended"),
         ("records", b"", "it is empty"),
         ("records", b"a,b\n1,2\n1\n", "2 columns, and a row of 1"),
-        ("records", b"\xff\xfe", "can't decode byte 0xff"),
-        ("text", b"\xff\xfe", "can't decode byte 0xff"),
+        ("records", b"\xff\xfe", "it is empty"),
+        *((ending, content, why) for ending in ("records", "csv", "text", "json") for content, why in NO_TEXT.items()),
         ("pt", b"", "PyTorch cannot load it"),
         ("pt", b"no archive", "PyTorch cannot load it"),
     ],

@@ -278,5 +278,9 @@ def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) ->
     assert "scores" not in early.out, "labels are looked at first"
     unlabelled = command("diswot_bench", "run", "params", "--benchmark", "cifar100", "--limit", 5, "--workers", 1)
     assert unlabelled.code == 0
-    assert "cifar100 has no distilled accuracies to judge by" in unlabelled.err
+    said = ("cifar100 has no distilled accuracies: its scores are not judged", "params on cifar100: ", "to judge by")
+    assert sorted(said, key=unlabelled.err.index) == list(said), "before anything is scored, and at the end"
+    assert "`diswot-bench analysis import` brings (docs/guides/importing.md)" in unlabelled.err
+    nobodys = command("diswot_bench", "run", "params", "--benchmark", "cifar200")
+    assert nobodys.err.startswith("error: unknown benchmark 'cifar200'")
     assert "unknown proxy" in command("diswot_bench", "run", "parms").error

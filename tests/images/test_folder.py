@@ -18,7 +18,7 @@ from bench.benchmarks import CellTeacher, benchmark, of_images
 from bench.runner import Request, execute
 from bench.store import ScoreStore
 from common.errors import BadInput, BadUsage
-from images import load
+from images import folder, load
 from images.arrays import ArrayImages
 from images.folder import ImageFolder
 from proxies.registry import create
@@ -331,3 +331,30 @@ def test_a_data_set_has_one_folder(tmp_path: Path) -> None:
             load(name)
     with pytest.raises(BadUsage, match="unknown data set 'folders'"):
         load("folders:own")
+
+
+def again_in(own: Path, source: str, to: str) -> None:
+    """The image of a file in another one, in other bytes."""
+    with Image.open(own / source) as image:
+        image.save(own / to, compress_level=0)
+
+
+def test_an_image_in_two_classes_is_told_once_and_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "own"
+    write_folder(own, {"ant": 12, "bee": 12, "cat": 12})
+    again_in(own, "ant/3.png", "ant/30.png")  # twice in one class is no matter
+    ImageFolder(own).batch(8, 0)
+    assert capsys.readouterr().err == ""
+    again_in(own, "ant/3.png", "cat/x.png")
+    folder._told.clear()
+    batch = ImageFolder(own).batch(8, 0)
+    said = f"note: {own}/ant/3.png and {own}/cat/x.png are one image in two classes"
+    assert capsys.readouterr().err == f"{said}\n"
+    assert ImageFolder(own).batch(8, 0).hash == batch.hash
+    assert capsys.readouterr().err == ""
+    folder._told.clear()  # as in another process, which reads what is kept
+    ImageFolder(own).batch(8, 0)
+    assert capsys.readouterr().err == f"{said}\n"
+    again_in(own, "bee/15.png", "ant/y.png")
+    ImageFolder(own).batch(8, 0)
+    assert capsys.readouterr().err == f"{said}, and 1 more such images are in {own}\n"

@@ -67,8 +67,8 @@ def deep_png(colour: int, channels: int, side: int = 16) -> bytes:
 # images
 
 CONTENT: dict[str, tuple[str, bytes, str]] = {
-    "wider": ("x.png", saved(PLAIN.resize((17, 16)), "PNG"), "is 17x16 pixels, and the first image 16x16: make all"),
-    "larger": ("x.png", saved(PLAIN.resize((32, 32)), "PNG"), "is 32x32 pixels, and the first image 16x16: make all"),
+    "wider": ("x.png", saved(PLAIN.resize((17, 16)), "PNG"), "is 17x16 pixels, and 24 of 25 images are 16x16: make"),
+    "larger": ("x.png", saved(PLAIN.resize((32, 32)), "PNG"), "is 32x32 pixels, and 24 of 25 images are 16x16: make"),
     "alpha": ("x.png", saved(PLAIN.convert("RGBA"), "PNG"), "is of mode RGBA: save it as 8-bit RGB or grey"),
     "alpha WebP": ("x.webp", saved(SEEN_THROUGH, "WEBP"), "is of mode RGBA"),
     "grey alpha": ("x.png", saved(PLAIN.convert("LA"), "PNG"), "is of mode LA"),
@@ -93,7 +93,7 @@ CONTENT: dict[str, tuple[str, bytes, str]] = {
     "half a JPEG": ("x.jpg", saved(PLAIN, "JPEG")[:-200], "cannot decode"),
     "half a WebP": ("x.webp", saved(PLAIN, "WEBP", lossless=True)[:-200], "x.webp"),
     "a damaged PNG": ("x.png", saved(PLAIN, "PNG").replace(b"IDAT", b"IDAX"), "x.png"),
-    "large, in few bytes": ("x.png", deep_png(0, 1, 2**13), "is 8192x8192 pixels, and the first image 16x16"),
+    "large, in few bytes": ("x.png", deep_png(0, 1, 2**13), "is 8192x8192 pixels, and 24 of 25 images are 16x16"),
     "a bomb": ("x.png", deep_png(0, 1, 2**16 - 1), "exceeds limit"),
     "another ending": ("x.gif", saved(PLAIN, "GIF"), "is no image by its name: images end in .png, .jpg, .jpeg, .webp"),
     "no ending": ("x", saved(PLAIN, "PNG"), "is no image by its name"),
@@ -126,7 +126,22 @@ def test_where_the_first_image_is_wrong_it_is_told_when_the_folder_is_named(own:
         of_images("birds", f"folder:{own}")
     assert str(path) in str(error.value)
     if wrong == "a wide one":
-        assert str(error.value).endswith("is 17x16 pixels: make all images square, and of one size")
+        said = "is 17x16 pixels, and 23 of 24 images are 16x16: make all images square, and of one size"
+        assert str(error.value).endswith(said)
+
+
+@pytest.mark.parametrize("odd", ["ant/0.png", "ant/5.png", "cat/23.png"])
+@pytest.mark.parametrize("side", [8, 20, 17])
+def test_of_two_sizes_the_rare_one_is_wrong_wherever_it_lies(own: Path, odd: str, side: int) -> None:
+    picture(own / odd, pictures(1, 3, side)[0])
+    said = f"is {side}x{side} pixels, and 23 of 24 images are 16x16: make all images square, and of one size"
+    assert refused(own) == f"{own / odd} {said}"
+
+
+def test_images_that_are_all_oblong_are_told_of_the_first(own: Path) -> None:
+    for path in own.rglob("*.png"):
+        path.write_bytes(saved(PLAIN.resize((17, 16)), "PNG"))
+    assert refused(own) == f"{own}/ant/0.png is 17x16 pixels: make all images square, and of one size"
 
 
 def test_wrong_images_of_every_split_are_refused_before_anything_is_scored(own: Path) -> None:

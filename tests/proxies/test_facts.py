@@ -48,6 +48,8 @@ WRONG = [
     ("version = 2", "version = True", "version = True is no whole number"),
     ("version = 2", "version = 0", "version = 0: versions count from 1"),
     ("version = 2", "version: int = 2", "'version' is a field"),
+    ("version = 2", 'least = "two"', "least = 'two' is no whole number from 1"),
+    ("version = 2", "least_of_class = 0", "least_of_class = 0 is no whole number from 1"),
     ('family = "test"', "family = None", "family = None is no text"),
     ('reference = Reference("A title", 2024, "", "")', "reference = None", "reference = None is no Reference"),
     ("power: float = 1.0", "power: list = field(default_factory=list)", "field power needs a plain default"),

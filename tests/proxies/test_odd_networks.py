@@ -183,8 +183,9 @@ def test_an_odd_network_of_ones_own(name: str) -> None:
         told(label, one.value if isinstance(one, ModuleScore) else one, NEVER | reasons, False)
 
 
-COMPARE = {"jacov", "epe_nas", "ntk", "ntk_alignment", "ntk_distance", "sp", "rkd", "pkt", "cc", "diswot", "zen"}
-COMPARE |= {"diswot_relation", "nwot", "wrcor", "epsilon"}
+COMPARE = dict.fromkeys(("jacov", "epe_nas", "ntk", "ntk_distance", "sp", "pkt", "cc", "diswot", "zen", "swap"), 2)
+COMPARE |= dict.fromkeys(("diswot_relation", "nwot", "wrcor", "gradsign", "gradsign_mean", "swap_regularised"), 2)
+COMPARE |= dict.fromkeys(("epsilon", "rkd", "ntk_alignment"), 3)
 
 
 class Cut(nn.Module):
@@ -229,5 +230,15 @@ def test_one_image_is_enough_or_refused(name: str) -> None:
     for batch in (one, Batch(torch.zeros_like(one.images), one.labels, "")):
         found = score_modules(EVERY, make(), batch, teacher=make())
         assert len(found) == len(EVERY)
-        for label in COMPARE:
-            assert str(found[label]) == f"{label} compares images: it takes 2 or more, and here is 1"
+        for label, least in COMPARE.items():
+            assert str(found[label]) == f"{label} compares images: it takes {least} or more, and here is 1"
+
+
+def test_images_of_a_class_are_compared_where_there_are_two_of_one() -> None:
+    torch.manual_seed(0)
+    network, batch = OF_ONES_OWN["one stage"][0](), make_batch(4)
+    apart = Batch(batch.images, torch.arange(4), "")
+    said = str(score_modules([registry.create("epe_nas")], network, apart)["epe_nas"])
+    assert said == "epe_nas compares images of a class: it takes 2 of one, and here is 1"
+    pair = Batch(batch.images, torch.tensor([0, 1, 2, 2]), "")
+    assert isinstance(score_modules([registry.create("epe_nas")], network, pair)["epe_nas"], ModuleScore)

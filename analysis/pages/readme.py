@@ -51,19 +51,19 @@ def block(results: Path = places.RESULTS) -> str:
     diswot = found.board.set_index("proxy").loc["diswot"]
     caption = Markdown(
         f"{found.sample()} [All of them](results/tables/{found.path.stem}.md). Starred: differs from "
-        "params beyond doubt (95 %, corrected for all)."
+        "params (95 %, corrected for all)."
     )
     said = (
         f"- The ceiling: two seeds of the labels agree with Spearman {found.agreement}, so a proxy that knew the true "
         f"ranking would reach {found.ceiling}.",
         f"- Params: {len(better)} of {len(found.board) - 1} scores rank beyond doubt better than counting parameters, "
-        f"and {len(worse)} rank worse.",
-        f"- DisWOT: its Spearman is {number(diswot['spearman'])} "
-        f"({between(diswot['spearman_low'], diswot['spearman_high'])}), its difference from params "
+        f"{len(worse)} worse.",
+        f"- DisWOT: Spearman {number(diswot['spearman'])} "
+        f"({between(diswot['spearman_low'], diswot['spearman_high'])}), over params "
         f"{diswot['over_params']:+.2f} "
         f"({between(diswot['over_params_low'], diswot['over_params_high'], signed=True)}).",
-        f"- The gain: {found.mean_gain()}; its strongest correlation with a score is "
-        f"{found.strongest_with_gain()}, and {found.agreement_of_gains()}.",
+        f"- The gain: {found.mean_gain().removesuffix(' on the average of these functions')}; its strongest "
+        f"correlation with a score is {found.strongest_with_gain()}, and {found.agreement_of_gains()}.",
         *([f"- The teacher: {noise}."] if (noise := found.of_noise()) else []),
         *(
             f"- On [{one.benchmark}](results/tables/{one.path.stem}.md), {one.recipe['cells']:,} functions: "

@@ -117,7 +117,7 @@ def _teachers(found: Sequence[Findings]) -> Iterator[str]:
         )
         head = ["proxy", "own teacher", "noise", "median cell", "trained", "moved", "draw"]
         yield Typeset(Markdown(caption), head, rows).markdown()
-        yield f"{noise[0].upper()}{noise[1:]}.\n"
+        yield f"The teacher of `{one.benchmark}`: {noise}.\n"
 
 
 def _before(one: pd.Series, teacher: str) -> str:

@@ -157,13 +157,10 @@ class Findings:
     def of_noise(self) -> str:
         """What scores lose before a teacher that is shown noise; empty where that was not tried."""
         noise = self.teachers[self.teachers["teacher"] == "noise"].set_index("proxy")
-        if "diswot" not in noise.index:
+        if not len(noise):
             return ""
         worse = noise[(noise["over_default_p"] < SURE) & (noise["over_default"] < 0)]
-        return (
-            f"a teacher shown noise in place of the images makes {len(worse)} of {len(noise)} scores rank worse beyond "
-            f"doubt; DisWOT's Spearman changes by {noise.loc['diswot', 'over_default']:+.2f}"
-        )
+        return f"shown noise, it makes {len(worse)} of {len(noise)} scores rank worse beyond doubt"
 
     def of_sets(self) -> list[str]:
         """Spearman of those always shown on functions and on all labelled cells; nothing where not all are scored."""

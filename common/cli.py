@@ -70,6 +70,10 @@ def run(app: typer.Typer) -> None:
         sys.exit(1)
     except KeyboardInterrupt:  # before Typer listens
         _stop(terminated)
+    except RuntimeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps what comes while a class is made
+            _stop(terminated)
+        raise
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C
             _stop(terminated)

@@ -171,7 +171,7 @@ def accuracies(benchmark: str = "digits", kind: str = "distilled") -> pd.DataFra
 def correlate(
     scores: pd.DataFrame | pd.Series | Mapping[str, pd.Series],
     accuracies: pd.DataFrame | pd.Series,
-    benchmark: str = "digits",
+    benchmark: str | None = None,
     *,
     cells: str = "labelled",
     baselines: bool = True,
@@ -180,7 +180,8 @@ def correlate(
 
     `scores`: as `scores()` gives them, or a Series (or several by name) indexed by cell; seeds are averaged, a cell
     without a score in some seed is `failed`. `accuracies`: as `accuracies()` gives them, or a Series by cell; seeds are
-    averaged. Judged are the labelled cells, or those of another set of the benchmark's space.
+    averaged. Judged are the labelled cells, or those of another set of the benchmark's space. `benchmark` is the one
+    that scores and accuracies say they are of; `digits` where neither does.
 
     Columns: `n` cells, `failed`, `coverage` of the labelled, `kendall` tau-b, `spearman` with its 95 % bootstrap
     interval over functions, `pearson`; `over_params`, the difference in Spearman from counting parameters on the same
@@ -190,7 +191,7 @@ def correlate(
     A score that is the same for all cells has no correlation (NaN), of which a warning is given.
     Raises BadInput where fewer than three cells have both.
     """
-    setting = settings.benchmark(benchmark)
+    setting = settings.benchmark(_benchmark_of(scores, accuracies) if benchmark is None else benchmark)
     labels = _labels(accuracies, setting)
     labelled = label_cells(labels, cells)
     columns = _columns(scores, setting)
@@ -210,6 +211,16 @@ def correlate(
     agreement = reliability(labels.by_seed)
     frame.attrs["ceiling"] = None if agreement is None else agreement.ceiling
     return frame
+
+
+def _benchmark_of(scores: Any, accuracies: Any) -> str:
+    """The benchmark that what was handed in is of. Raises BadUsage where it is of two."""
+    of_scores = getattr(scores, "attrs", {}).get(SCORES, {}).get("benchmark")
+    of_labels = getattr(accuracies, "attrs", {}).get(LABELS, {}).get("benchmark")
+    if of_scores and of_labels and of_scores != of_labels:
+        raise BadUsage(f"correlate: scores are of {of_scores} and accuracies of {of_labels}: both are of one benchmark")
+    found: str = of_scores or of_labels or "digits"
+    return found
 
 
 def _columns(scores: Any, setting: Benchmark) -> dict[str, pd.Series]:
@@ -273,7 +284,7 @@ def _labels(accuracies: Any, setting: Benchmark) -> Labels:
     _by_cell("accuracies", by_seed, setting)
     if about.get("benchmark", setting.name) != setting.name:
         raise BadUsage(
-            f"correlate: accuracies of {about['benchmark']} and scores of {setting.name} are of two benchmarks"
+            f"correlate: accuracies are of {about['benchmark']}, and judged would be scores of {setting.name}"
         )
     quantity = about.get("quantity", "accuracy, %")
     if not quantity.startswith(GAIN):

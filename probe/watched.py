@@ -24,18 +24,21 @@ class _Note(NamedTuple):
     versions: dict[Place, int]
     copies: list[torch.Tensor]
     """Of none, unless contents are to be compared."""
+    ways: list[object]
+    """Of a network's modules: how each runs."""
 
     @classmethod
     def of(cls, value: Any, copied: bool) -> _Note:
         found = dict(_tensors(value))
         copies = [one.detach().clone() for one in found.values()] if copied else []
-        return cls(value, found, _versions(found), copies)
+        return cls(value, found, _versions(found), copies, _ways(value))
 
     def is_whole(self, contents: bool) -> bool:
-        """Whether what was handed out has the tensors it had, each in its place, and nothing was written into them."""
+        """Whether what was handed out has the tensors it had, each in its place, nothing was written into them, and a
+        network runs as it did."""
         now = dict(_tensors(self.value))
         same = now.keys() == self.tensors.keys() and all(one is self.tensors[place] for place, one in now.items())
-        return same and self.is_like(now, contents)
+        return same and _ways(self.value) == self.ways and self.is_like(now, contents)
 
     def is_like(self, now: dict[Place, torch.Tensor], contents: bool) -> bool:
         """Whether nothing was written into what is read `now`."""
@@ -93,7 +96,8 @@ class Watched:
         if not isinstance(name, str):
             return True
         try:  # of what is made anew for everyone, the next reader meets nothing of it
-            return not note.is_like(dict(_tensors(getattr(self._probe, name))), contents)
+            again = getattr(self._probe, name)
+            return _ways(again) != note.ways or not note.is_like(dict(_tensors(again)), contents)
         except NotApplicable:  # nothing is left of it
             return True
 
@@ -112,6 +116,14 @@ def _tensors(value: Any, place: Place = ()) -> Iterator[tuple[Place, torch.Tenso
         parts = enumerate(value)
     for name, part in parts:
         yield from _tensors(part, (*place, name))
+
+
+def _ways(value: Any) -> list[object]:
+    """Of a network's modules the mode and the hooks, which change what others see of it; of all else nothing."""
+    if not isinstance(value, nn.Module):
+        return []
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [(one.training, *(tuple(getattr(one, kind)) for kind in hooks)) for one in value.modules()]
 
 
 def _versions(found: Mapping[Place, torch.Tensor]) -> dict[Place, int]:

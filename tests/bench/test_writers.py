@@ -24,6 +24,12 @@ from proxies.registry import create
 DIGITS = replace(benchmark("digits"), batch=16)
 CELLS = visiting_order(DIGITS.space)[:3]
 OTHERS = tuple(map(create, ("l2_norm", "nwot", "kd", "snip", "vkdnw")))
+
+
+def _doubled(module: object, inputs: object, output: object) -> object:
+    return output * 2 if isinstance(output, torch.Tensor) else output
+
+
 WRITTEN: dict[str, Callable[[Probe, Probe], object]] = {
     "weights": lambda student, _: [weight.mul_(3) for weight in student.weights.values()],
     "parameters": lambda student, _: student.parameters["classifier.bias"].add_(1),
@@ -39,6 +45,8 @@ WRITTEN: dict[str, Callable[[Probe, Probe], object]] = {
     "teacher.pooled": lambda _, teacher: teacher.pooled.zero_(),
     "weights (one less)": lambda student, _: student.weights.clear(),
     "weights (one other)": lambda student, _: student.weights.update({"classifier.weight": torch.zeros(10, 32)}),
+    "network (its mode)": lambda student, _: student.network.eval(),
+    "network (a hook)": lambda student, _: [one.register_forward_hook(_doubled) for one in student.network.modules()],
     "teacher.weights": lambda _, teacher: [weight.data.zero_() for weight in teacher.weights.values()],
 }
 

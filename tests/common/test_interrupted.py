@@ -45,6 +45,26 @@ def test_a_signal_that_comes_where_nothing_may_be_raised_ends_the_command(
     assert capsys.readouterr().err == "stopped; what was finished is kept, the same command goes on from there\n"
 
 
+class Named:
+    """A signal comes while a class is made that has one of it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_a_class_is_made_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+    app.command()(lambda: type("Made", (), {"field": Named()}) and None)
+    monkeypatch.setattr("sys.argv", ["work"])
+    with pytest.raises(SystemExit) as end:
+        run(app)
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "stopped; what was finished is kept, the same command goes on from there
+"
+
+
 def test_other_exceptions_there_are_printed_as_ever(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

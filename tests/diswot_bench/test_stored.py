@@ -157,7 +157,7 @@ def test_what_cannot_be_judged_is_told_in_a_line(sample: tuple[pd.DataFrame, pd.
         db.correlate(accuracies.iloc[:2, 0], accuracies)
     with pytest.raises(db.BadUsage, match="scores are of digits, and judged would be those of cifar100"):
         db.correlate(scores, pd.Series(accuracies[0].to_dict()), "cifar100")
-    with pytest.raises(db.BadUsage, match="accuracies of digits and scores of cifar100"):
+    with pytest.raises(db.BadUsage, match="accuracies are of digits, and judged would be scores of cifar100"):
         db.correlate({"mine": accuracies[0]}, accuracies, "cifar100")
 
 
@@ -284,3 +284,15 @@ def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) ->
     nobodys = command("diswot_bench", "run", "params", "--benchmark", "cifar200")
     assert nobodys.err.startswith("error: unknown benchmark 'cifar200'")
     assert "unknown proxy" in command("diswot_bench", "run", "parms").error
+
+
+@pytest.mark.slow
+def test_the_benchmark_is_the_one_that_scores_and_accuracies_are_of() -> None:
+    scores, truth = db.scores("cifar10-16px", "nwot"), db.accuracies("cifar10-16px")
+    found = db.correlate(scores, truth)
+    assert found.loc["nwot"].equals(db.correlate(scores, truth, "cifar10-16px").loc["nwot"])
+    assert found.loc["nwot", "n"] == len(truth)
+    with pytest.raises(BadUsage, match="scores are of cifar10-16px and accuracies of digits"):
+        db.correlate(scores, db.accuracies("digits"))
+    with pytest.raises(BadUsage, match="accuracies are of cifar10-16px"):
+        db.correlate(scores, truth, "digits")

@@ -13,9 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.errors import BadInput
 from images.base import Batch
-from probe.calls import LAYERS, RECTIFIERS, SMOOTH, Call
+from probe.calls import LAYERS, RECTIFIERS, SMOOTH, Call, weight_of, word
 from probe.module.door import Unlabelled
-from probe.module.recorder import IMAGES
+from probe.module.recorder import IMAGES, WEIGHT_SECOND
 from probe.module.skeleton import Alone, ModuleSkeleton
 from probe.module.subject import Kept, Pass, Strayed, Subject
 from probe.module.survey import Survey
@@ -44,6 +44,8 @@ class Gate(NamedTuple):
     output: Kept
     images: int | None
     channels: int | None
+    part: bool
+    """Whether the layer read a part of that weight."""
 
 
 class Seen(NamedTuple):
@@ -152,12 +154,17 @@ class ForwardProbe(Probe):
         relus = ReluRecord("relu_codes" in wanted, "relu_kernel" in wanted)
         gates: list[Gate] = []
 
+        given, buffers = self._given
+
         def each(call: Call) -> Any:
             if wanted and call.kind in RECTIFIERS and call.images is not None:
                 relus.add(call.input.movedim(call.images, 0), call.uses)
             output = call.run()
             if "gate_gradients" in self.needs and call.kind in LAYERS:
-                gates.append(Gate(call.weight, Kept(output, copy), call.images, call.channels))
+                part = word(call.function) in WEIGHT_SECOND and (
+                    weight_of(call.args, call.kwargs).numel() < given[call.weight].numel()
+                )
+                gates.append(Gate(call.weight, Kept(output, copy), call.images, call.channels, part))
             return output
 
         def keep(known: Survey) -> Iterable[int]:
@@ -166,7 +173,6 @@ class ForwardProbe(Probe):
             if self.needs & {"blocks", "block_gradients"}:
                 yield from (end for block in known.blocks for end, _ in block)
 
-        given, buffers = self._given
         with torch.set_grad_enabled(self._has_graph), self._backend:
             tensors = {**given, **self._leaves} if self._has_graph else given
             return Seen(self.subject.follow(self._input, tensors, buffers, each, keep, copy), relus, gates)

@@ -150,6 +150,8 @@ class ModuleProbe(ForwardProbe):
         for gate, gradient in zip(self._seen.gates, self._of_gates, strict=True):
             if gate.images is None or gate.channels is None:
                 raise NotApplicable(f"it reads layers image by image, and {gate.weight} reads images that are folded")
+            if gate.part:
+                raise NotApplicable(f"it counts the weights of a channel, and of {gate.weight} a part is read")
             if gradient is not None:
                 product = (gate.output.value * gradient.detach()).movedim((gate.images, gate.channels), (0, 1))
                 product = product.flatten(2).sum(2) if product.ndim > 2 else product

@@ -29,8 +29,9 @@ _CHANNELS_SECOND = (
     "group_norm",
     "instance_norm",
 )
-_WEIGHT_SECOND = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-_LAYERS = (*_WEIGHT_SECOND, "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot")
+WEIGHT_SECOND = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+"""Layers whose second argument is the weight."""
+_LAYERS = (*WEIGHT_SECOND, "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot")
 LOOKUPS = ("embedding", "embedding_bag", "getitem", "index_select", "gather", "take", "take_along_dim")
 """Functions that look rows of a parameter up, and multiply nothing."""
 _EXTREMES = ("amax", "amin", "max", "min")
@@ -175,7 +176,7 @@ class Recorder(Watch):
                 mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)  # what attention adds
                 self._note_product(node, [(made, one) for made, one in learned if one is not mask])
             return
-        if node.name in _WEIGHT_SECOND:
+        if node.name in WEIGHT_SECOND:
             weights = [(made, one) for made, one in learned if one is weight_of(args, kwargs)]
         else:  # a product of two matrices is a layer if one of them is a parameter
             weights = [(made, one) for made, one in learned if one.ndim > 1 and made.same]
@@ -189,7 +190,7 @@ class Recorder(Watch):
             self.computed.update(made.parameters)
         if len(made.parameters) > 1:
             fan_in = 0
-        elif node.name in _WEIGHT_SECOND:
+        elif node.name in WEIGHT_SECOND:
             fan_in = math.prod(self._parameters[node.weight].shape[1:])
         else:
             node.rows = weight is read[-1] and node.name not in ("einsum", "tensordot", "bilinear")

@@ -20,6 +20,7 @@ from torch import nn
 
 from common.errors import BadInput, unknown
 from probe.calls import LAYERS, Kind
+from probe.module.pooling import halves_pooling, is_pooled, ndim
 from probe.module.recorder import IMAGES, Node, Recorder, tensors
 
 EXTRA_TOKENS = 8
@@ -135,7 +136,7 @@ def survey(
     for node in nodes[last:]:
         if node.kind is Kind.ATTENTION:  # behind the last layer it makes probabilities
             node.kind = None
-    heads = [n for n in layers if nodes[n].kind is Kind.LINEAR and images[n] == 0 and _ndim(nodes[n]) == 2]
+    heads = [n for n in layers if nodes[n].kind is Kind.LINEAR and images[n] == 0 and ndim(nodes[n]) == 2]
     cuts = _cuts(nodes, live)
     maps = _maps(nodes, images, cuts, layers[0] if layers else len(nodes))
     said = (
@@ -154,10 +155,6 @@ def survey(
         tuple(_blocks(network, nodes, images, two, cuts, blocks)),
         ends,
     )
-
-
-def _ndim(node: Node) -> int:
-    return 0 if node.shape is None else len(node.shape)
 
 
 def _images(two: Sequence[Node], three: Sequence[Node]) -> list[int | None]:
@@ -257,11 +254,11 @@ def _maps(nodes: Sequence[Node], images: Sequence[int | None], cuts: Sequence[in
     for number, node in enumerate(nodes):
         if number < first or images[number] != 0 or node.shape is None:
             continue
-        if _ndim(node) == 4 and node.channels in (1, 3):
+        if ndim(node) == 4 and node.channels in (1, 3):
             height, width = (node.shape[dim] for dim in range(1, 4) if dim != node.channels)
             found[number] = Map(number, node.channels, (height, width))
             recent = (height, width) if number in cut else recent
-        elif _ndim(node) == 3:
+        elif ndim(node) == 3 and not halves_pooling(nodes, node):
             channels = node.channels if node.channels in (1, 2) else 2
             grid = _grid(node.shape[3 - channels], recent)
             if grid is not None:
@@ -292,7 +289,7 @@ def _ends(nodes: Sequence[Node], maps: Sequence[Map]) -> list[Map]:
         name = nodes[each.number].name
         if name == "pad":
             continue
-        if each.size == (1, 1) and any(part in name for part in ("pool", "mean")):
+        if is_pooled(nodes, each.number, each.size):
             break
         now, before = math.prod(each.size), math.prod(ends[-1].size) if ends else 0
         if before / 2 < now < 2 * before:
@@ -336,10 +333,10 @@ def _blocks(
     def end(number: int | None) -> tuple[int, int] | None:
         if number == IMAGES:
             return IMAGES, 1
-        if number is None or images[number] != 0 or _ndim(nodes[number]) not in (3, 4):
+        if number is None or images[number] != 0 or ndim(nodes[number]) not in (3, 4):
             return None
         channels = nodes[number].channels
-        return number, channels if channels is not None else (1 if _ndim(nodes[number]) == 4 else 2)
+        return number, channels if channels is not None else (1 if ndim(nodes[number]) == 4 else 2)
 
     own = _own_blocks(network, run)
     if names is None and own:

@@ -61,8 +61,7 @@ def test_ctrl_c_while_a_class_is_made_ends_the_command(
     with pytest.raises(SystemExit) as end:
         run(app)
     assert end.value.code == 130
-    assert capsys.readouterr().err == "stopped; what was finished is kept, the same command goes on from there
-"
+    assert capsys.readouterr().err == "stopped; what was finished is kept, the same command goes on from there\n"
 
 
 def test_other_exceptions_there_are_printed_as_ever(

@@ -292,7 +292,7 @@ def test_the_benchmark_is_the_one_that_scores_and_accuracies_are_of() -> None:
     found = db.correlate(scores, truth)
     assert found.loc["nwot"].equals(db.correlate(scores, truth, "cifar10-16px").loc["nwot"])
     assert found.loc["nwot", "n"] == len(truth)
-    with pytest.raises(BadUsage, match="scores are of cifar10-16px and accuracies of digits"):
+    with pytest.raises(db.BadUsage, match="scores are of cifar10-16px and accuracies of digits"):
         db.correlate(scores, db.accuracies("digits"))
-    with pytest.raises(BadUsage, match="accuracies are of cifar10-16px"):
+    with pytest.raises(db.BadUsage, match="accuracies are of cifar10-16px"):
         db.correlate(scores, truth, "digits")

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from stacks import StackSkeleton, drawn, space_probe
 from torch import nn
 
+import diswot_bench as db
 from images.base import Batch
 from probe.module.probe import module_probe
 from probe.needs import NEEDS
@@ -274,3 +275,27 @@ def test_modules_that_run_twice_are_seen_twice() -> None:
     assert ours.sign_sums()[name].equal(own.sign_sums()[name])
     for one, other in zip(ours.logit_jacobian(9), own.logit_jacobian(9), strict=True):
         torch.testing.assert_close(one, other)
+
+
+class Sliced(nn.Module):
+    """Reads the first `count` rows of a larger convolution's weight."""
+
+    def __init__(self, count: int, whole: int) -> None:
+        super().__init__()
+        self.conv, self.classifier = nn.Conv2d(3, whole, 3, bias=False), nn.Linear(count, 4)
+        self.count = count
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.classifier(F.conv2d(images, self.conv.weight[: self.count]).relu().mean((2, 3)))
+        return found
+
+
+def test_the_weights_of_a_channel_are_not_counted_where_a_part_of_them_is_read() -> None:
+    images, labels = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
+    part, whole = Sliced(4, 8), Sliced(4, 4)
+    with torch.no_grad():
+        whole.conv.weight.copy_(part.conv.weight[:4])
+        whole.classifier.load_state_dict(part.classifier.state_dict())
+    assert db.score("snip", part, images, labels) == pytest.approx(db.score("snip", whole, images, labels))
+    with pytest.raises(db.NotApplicable, match=r"of conv\.weight a part is read"):
+        db.score("fisher", part, images, labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache, partial
@@ -122,8 +123,8 @@ class Worker:
         self._kept = Kept(setup.room)
         self._refused: set[int] = set()
         """Proxies, by number, that were seen to write into what they read, or to draw: scored by themselves."""
-        self._looks = 2
-        """How many passes are still looked at closely."""
+        self._looks = defaultdict[int, int](lambda: 2)
+        """In how many passes a proxy, by number, is still looked at closely, and with it all who share them."""
         self._random = random_states()
         """Those that the latest passes have left."""
         self._settings = settings()
@@ -265,7 +266,7 @@ class Worker:
             except _Refused as refused:
                 self._forget()
                 if refused.proxy is None:
-                    self._looks += len(tasks)
+                    self._looks.update({number: self._looks[number] + len(tasks) for number in proxies})
                     return self.score_together(tasks)
                 self._refused.add(refused.proxy)
         others = tuple(number for number in proxies if number not in self._refused)
@@ -277,7 +278,8 @@ class Worker:
 
     def _apart(self, task: Pass, proxy: int) -> Outcome:
         """The outcome of a proxy that may do what it must not, of which nothing is kept."""
-        task, self._looks = task._replace(proxies=(proxy,)), self._looks + 1
+        task = task._replace(proxies=(proxy,))
+        self._looks[proxy] += 1
         try:
             (outcome,) = self._scored_together([task])
         except _Refused as refused:
@@ -296,7 +298,7 @@ class Worker:
 
     def _undrawn(self, tasks: Sequence[Pass]) -> list[Outcome]:
         """As `_scored_together`. Raises _Refused also where random numbers were drawn and nobody has looked closely."""
-        close = self._looks >= len(tasks)
+        close = max(self._looks[number] for number in tasks[0].proxies) >= len(tasks)
         found, before = self._scored_together(tasks), self._random
         self._random = random_states()
         if self._random != before and not close and not self._harmless:
@@ -335,7 +337,7 @@ class Worker:
         Who it was is asked after each proxy of a pass that is looked at closely, for which contents are compared. Then
         a score that is a matter of chance is refused as well.
         """
-        close, self._looks = self._looks > 0, max(self._looks - 1, 0)
+        close = any(self._looks[number] for number in task.proxies)
         seen, teacher = Watched(student, copies=close), self._watched_teacher(task.seed, task.init)
         probes = cast("tuple[Probe, Probe]", (seen, teacher))
         outcomes = []
@@ -355,6 +357,7 @@ class Worker:
                     raise _Refused(number if close else None, f"changed its input: {what}")
             if chance.why:
                 raise _Refused(number, chance.why)
+            self._looks[number] = max(self._looks[number] - 1, 0)
             self._harmless = self._harmless or chance.harmless
         alive()
         return outcomes

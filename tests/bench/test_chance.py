@@ -121,6 +121,18 @@ def test_who_draws_has_no_score_and_the_others_have_theirs(
     assert found == alone[together]
 
 
+@pytest.mark.slow
+def test_each_of_several_culprits_is_looked_at_whoever_was_before() -> None:
+    culprits = tuple(Drawer(how=how) for how in ("fresh", "torch", "numpy", "Python"))
+    found = outcomes((*culprits, *OTHERS), 1)
+    assert {row.status for one in culprits for row in found[one.label]} == {"error"}
+    worker = Setup(DIGITS, (*OTHERS, culprits[0]), (), None, "cpu")()
+    for number in range(len(OTHERS)):  # passes of one proxy, as after a worker that died
+        assert {row.status for cell in CELLS[:3] for row in worker.score(Pass(0, "default", cell, (number,)))} == {"ok"}
+    (row,) = worker.score(Pass(0, "default", CELLS[0], (len(OTHERS),)))
+    assert row.status == "error"
+
+
 @pytest.mark.parametrize("how", ["seeded", "forked", "reseeded"])
 def test_what_is_seeded_is_no_chance(how: str) -> None:
     rows = outcomes((Drawer(how=how), *OTHERS), 4)[Drawer(how=how).label]

@@ -186,6 +186,7 @@ def test_networks_that_drop_features_at_random_have_no_scores() -> None:
     }
 
 
+@pytest.mark.slow
 def test_weights_that_are_drawn_and_replaced_change_nothing() -> None:
     found = outcomes(OTHERS, 1, replace(DIGITS, space=Own(Overwritten)))
     assert found == outcomes(OTHERS, 1, replace(DIGITS, space=Own(CellNetwork)))

@@ -107,6 +107,7 @@ def test_not_applicable_is_a_formulas_word(mine: Path, command: Command) -> None
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 3).code == 1
 
 
+@pytest.mark.slow
 def test_rows_of_an_older_store_are_vouched_for(mine: Path, tmp_path: Path, command: Command) -> None:
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5).code == 0
     with closing(sqlite3.connect(tmp_path / "s.sqlite")) as database:

@@ -45,6 +45,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "theirs" / "digits"))
 
 
+@pytest.mark.slow
 def test_what_is_published_in_this_tree_comes_back_to_the_byte(store: ScoreStore, tmp_path: Path) -> None:
     name = "resnet-cifar100"
     manifest = read_manifest(PUBLISHED / name)

@@ -78,6 +78,7 @@ def test_the_network_of_a_name_is_built_for_the_classes_of_its_benchmark() -> No
     assert wide.shape == shape_named("wrn-16-2", 100)
 
 
+@pytest.mark.slow
 def test_the_teacher_of_digits_is_the_cell_of_six_3x3_convolutions() -> None:
     network = spec("digits").build()
     assert isinstance(network, CellNetwork)

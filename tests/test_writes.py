@@ -204,6 +204,7 @@ def test_a_full_output_is_told(
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_new_proxy_that_cannot_be_written(command: Command, tmp_path: Path) -> None:
     before = tree(tmp_path)
     with files_of_at_most(20):

@@ -174,6 +174,7 @@ def test_every_accuracy_of_every_seed_is_what_the_official_api_answers(
         assert row.seconds == pytest.approx(trial.get_times()["T-train@total"], abs=0.0051)
 
 
+@pytest.mark.slow
 def test_a_seed_without_a_validation_accuracy_keeps_its_test_accuracy(files: dict[str, Path], tmp_path: Path) -> None:
     path, _ = import_table("nas-bench-201", files["pth"], "cifar10", output=tmp_path)
     val, test = stored(path)[0, 999]

@@ -43,6 +43,7 @@ def test_every_combination_has_a_score(crossed: Path) -> None:
     assert made["sample"] == made["draws"] == 2
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_the_benchmarks_own_scores(crossed: Path) -> None:
     rows, _ = read(crossed)
     worker = Setup(benchmark("digits"), tuple(map(create, NAMES)), (), None, "cpu")()

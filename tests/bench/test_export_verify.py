@@ -96,6 +96,7 @@ def test_every_float_reads_back_as_itself(tmp_path: Path, value: float) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_a_row_without_a_score_has_none_and_says_why(store: ScoreStore, tmp_path: Path) -> None:
     entry = store.scores("digits", create("diswot"))[0]
     free = next(cell for cell in range(100) if cell not in {row.cell for row in entry.rows})

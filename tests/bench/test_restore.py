@@ -87,6 +87,7 @@ def test_a_run_goes_on_from_them(store: ScoreStore, folder: Path) -> None:
     assert execute(more, store).passes == 6
 
 
+@pytest.mark.slow
 def test_twice_adds_nothing_and_the_own_scores_stay(store: ScoreStore, folder: Path) -> None:
     assert restore(store, folder) == (34, 2, 0)  # kaiming nwot of a cell without a path is not finite
     assert restore(store, folder) == (0, 0, 0)

@@ -240,6 +240,7 @@ def test_a_member_of_a_stored_class_is_copied_without_a_pass(tmp_path: Path, new
     assert first._replace(cell=second.cell) == second
 
 
+@pytest.mark.slow
 def test_seeds_give_other_scores_and_are_kept_apart(cells_file: str, expected: Expected) -> None:
     for proxy in ("diswot", "nwot"):
         one, two = ({row.cell: row.score for row in expected[proxy, seed]} for seed in (0, 1))

@@ -260,6 +260,7 @@ def test_scores_of_teachers_are_never_mixed(store: ScoreStore) -> None:
     assert nwot[0] == nwot[1] == nwot[2] != [], "who reads no teacher has its scores under all"
 
 
+@pytest.mark.slow
 def test_status_and_show_tell_teachers_apart(store: ScoreStore, command: Command) -> None:
     wanted = {"diswot": 4, "diswot@best": 4, "diswot@resnet20": 4, "nwot": 4}
     assert {entry["proxy"]: entry["ok"] for entry in store.overview()} == wanted

@@ -132,6 +132,7 @@ def test_a_checkpoint_is_written_when_the_time_has_come_and_not_before(
     assert saved == [4, 8]
 
 
+@pytest.mark.slow
 def test_students_that_are_not_trained_have_no_momentum_and_resume_all_the_same(tmp_path: Path) -> None:
     """The stem of a cell without operations is out of reach."""
 

@@ -307,6 +307,7 @@ def test_a_run_of_which_one_training_is_missing_is_done_again(
         pd.testing.assert_frame_equal(again[each], before[each], check_exact=True)
 
 
+@pytest.mark.slow
 def test_what_stands_in_a_table_is_not_trained_again_without_the_store(
     tmp_path: Path, whole: dict[str, Path], trained: list[Run]
 ) -> None:

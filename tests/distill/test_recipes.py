@@ -132,6 +132,7 @@ def test_a_short_recipe_is_a_tenth_of_the_steps_of_distilled_students_alone(name
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.slow
 def test_the_published_table_names_the_recipe_of_the_code(mode: str) -> None:
     """Data, teacher and settings: were one of them changed, the published accuracies would be another recipe's."""
     published = json.loads((ACCURACIES / f"digits-{mode}.json").read_text())

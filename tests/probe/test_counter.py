@@ -89,6 +89,7 @@ def test_products_of_whatever_runs_as_one_kernel_are_counted(name: str, training
     assert torch.backends.mha.get_fastpath_enabled() is fast
 
 
+@pytest.mark.slow
 def test_a_bilinear_layer_has_no_count_that_is_agreed_on() -> None:
     network = Tokens(nn.Bilinear(WIDTH, WIDTH, WIDTH), with_itself)
     with pytest.raises(NotApplicable, match="the network calls a bilinear layer, which is neither"):

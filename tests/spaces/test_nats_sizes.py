@@ -200,6 +200,7 @@ def test_every_proxy_scores_a_network_or_says_why_not(proxy: str) -> None:
             assert reason
 
 
+@pytest.mark.slow
 def test_what_compares_channels_is_not_applicable_between_unequal_widths() -> None:
     compares = {proxy for proxy in registry.known() if score(proxy, NARROWER)[1] == "not_applicable"}
     assert compares == {"diswot", "diswot_semantic", "fitnet", "cc", "ickd", "kdsvd", "skip_span"}

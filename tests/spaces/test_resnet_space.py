@@ -220,6 +220,7 @@ def test_what_reads_the_early_stages_does_not_see_the_later_ones(proxy: str) -> 
     assert score(proxy, one) == score(proxy, other)
 
 
+@pytest.mark.slow
 def test_a_score_is_the_same_beside_others_and_alone() -> None:
     worker = tiny_worker()
     names = [name for name in registry.known() if worker.proxies[list(registry.known()).index(name)].init == "default"]

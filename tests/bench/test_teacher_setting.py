@@ -488,6 +488,7 @@ def test_scores_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_a_teacher_before_noise_is_the_same_network_on_images_that_are_none_of_the_batch() -> None:
     own, blind = (worker(name, *READERS).teacher(0, "default") for name in ("default", "noise"))
     assert all(torch.equal(own.parameters[name], one) for name, one in blind.parameters.items())

@@ -29,9 +29,11 @@ def recipes_command(
         raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
 
     from analysis.studies.recipes import study
+    from analysis.tables.bibliography import write
     from analysis.tables.recipes import frame, table
 
-    for path in table(frame(study(benchmark, tables, published)), benchmark).write(output / f"recipes-{benchmark}"):
+    found = table(frame(study(benchmark, tables, published)), benchmark)
+    for path in write(found, output / f"recipes-{benchmark}"):
         print(f"wrote {path}")
 
 
@@ -44,14 +46,15 @@ def label_sets_command(
 ) -> None:
     """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
     from analysis.studies.labels.agreement import agreements, label_sets, standings
+    from analysis.tables.bibliography import write
     from analysis.tables.label_sets import frame, proxies_frame, proxies_table, table
 
     labels = label_sets(tables, {} if published is None else {name: published})
     standing = standings(labels, scores)
     path = output / ("label-sets" if published is None else f"label-sets-{name}")
-    written = table(frame(agreements(labels, standing))).write(path)
+    written = write(table(frame(agreements(labels, standing))), path)
     if published is None and not standing.empty:
-        written += proxies_table(proxies_frame(standing)).write(output / "label-sets-proxies")
+        written += write(proxies_table(proxies_frame(standing)), output / "label-sets-proxies")
     print(f"wrote {', '.join(map(str, written))}")
 
 
@@ -270,16 +273,20 @@ def check_reference_command(
 ) -> None:
     """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
     from analysis.studies.reference_check import check, described, table
+    from analysis.tables.bibliography import write_papers
+    from common.files import together
     from common.formats import write_csv
 
     found = check(store, data)
     path = output / "reference-check.csv"
-    write_csv(path, table(found))
+    with together():
+        write_csv(path, frame := table(found))
+        papers = write_papers(frame, path.with_suffix(""))
     print_table(
         ["proxy", "agreement, CIFAR-10", "asked", "own seeds", "reported, CIFAR-100", "measured, CIFAR-100", "verdict"],
         [described(one) for one in found],
     )
-    print(f"wrote {path}")
+    print(f"wrote {', '.join(map(str, (path, *papers)))}")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import pandas as pd
 
 from analysis.studies.leaderboard import Line
 from analysis.typeset import Table, decimals, interval, whole, words
-from common import modules
-from common.formats import write_text
-from proxies import registry
 
 NOTE = (
     "Starred: differs from params (95 %, paired bootstrap over functions, Holm over all proxies). "
@@ -50,18 +46,3 @@ def frame(found: Sequence[Line]) -> pd.DataFrame:
 def table(frame: pd.DataFrame, caption: str) -> Table:
     """The leaderboard; `caption` says what was judged by what."""
     return Table(frame, f"{caption} {NOTE}", COLUMNS)
-
-
-def bibliography(frame: pd.DataFrame) -> str:
-    """The BibTeX entries of the papers that the leaderboard's proxies come from, each once; of the proxies that are
-    known here."""
-    known = {**registry.known(modules.in_use()), **registry.populations(modules.in_use())}
-    names = {str(label).partition(":")[0] for label in frame["proxy"]}
-    return "\n\n".join(sorted({known[name].reference.entry for name in names & known.keys()} - {""})) + "\n"
-
-
-def write(table: Table, path: Path) -> list[Path]:
-    """Write a leaderboard's files, and `path` with the ending .bib."""
-    target = path.with_name(f"{path.name}.bib")
-    write_text(target, bibliography(table.frame))
-    return [*table.write(path), target]

@@ -32,6 +32,7 @@ from analysis.tables import reliability as reliability_table
 from analysis.tables import searches as searches_table
 from analysis.tables import transfer as transfer_table
 from analysis.tables import variance as variance_table
+from analysis.tables.bibliography import write
 from analysis.tables.found import formulas as formulas_table
 from analysis.tables.found import predictions as predictions_table
 from analysis.typeset import Table, as_it_stands
@@ -129,14 +130,12 @@ class Definition:
     frame: Callable[[Sources], pd.DataFrame | None]
     table: Callable[[pd.DataFrame, Sources], Table]
     """The table of such a frame, also of one that was read from a file."""
-    write: Callable[[Table, Path], list[Path]] = Table.write
 
 
 def _leaderboard(kind: str) -> Definition:
     return Definition(
         lambda sources: _lines(sources, sources.labels_of(kind), kind),
         lambda frame, sources: board(frame, sources, kind),
-        leaderboard_table.write,
     )
 
 
@@ -253,21 +252,21 @@ def write_all(sources: Sources, output: Path) -> Iterator[list[Path]]:
     """Write every table of the registry, one after the other; yields the files of each that has some."""
     for name, definition in REGISTRY.items():
         if (frame := definition.frame(sources)) is not None:
-            yield definition.write(definition.table(frame, sources), output / name.format(sources.name))
+            yield write(definition.table(frame, sources), output / name.format(sources.name))
 
 
 def write_leaderboard(sources: Sources, against: str, name: str, output: Path) -> list[Path]:
     """Write `leaderboard-<benchmark>-<name>` against a file of accuracies, or a kind of label."""
     labels = load_labels(against, sources.name, sources.accuracies)
     table = board(_lines(sources, labels, against), sources, name, labels)
-    return leaderboard_table.write(table, output / f"leaderboard-{sources.name}-{name}")
+    return write(table, output / f"leaderboard-{sources.name}-{name}")
 
 
 def write_distillation(benchmark: str | None, output: Path) -> Iterator[list[Path]]:
     """Write `distillation-<pair>` of all pairs of a benchmark, of any where none is named. Raises BadInput."""
     for pair, trained in distillation.trainings(benchmark).items():
         table = distillation.table(distillation.frame(trained), pair)
-        yield table.write(output / f"distillation-{pair}")
+        yield write(table, output / f"distillation-{pair}")
 
 
 def shown(path: Path, sources: Sources | None = None) -> Table:

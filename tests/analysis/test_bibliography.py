@@ -1,4 +1,4 @@
-"""A leaderboard's BibTeX file has its proxies' papers, each once, and no other; the committed ones are current."""
+"""A table's BibTeX file has the papers of the proxies it names, each once, and no other; the committed are current."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.tables.leaderboard import bibliography, write
+from analysis.tables.bibliography import bibliography, write
 from analysis.typeset import Table, words
 from tests.conftest import ROOT
 
-BOARDS = sorted((ROOT / "results/tables").glob("leaderboard-*.csv"))
+TABLES = sorted((ROOT / "results/tables").glob("*.csv"))
 
 
 def keys(text: str) -> list[str]:
@@ -30,6 +30,15 @@ def test_the_papers_of_the_proxies_named_and_no_others(tmp_path: Path) -> None:
     assert all(entry.strip() in whole for entry in text.split("\n\n"))
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=[path.stem for path in BOARDS])
-def test_the_committed_ones_are_those_of_their_tables(board: Path) -> None:
-    assert board.with_suffix(".bib").read_text() == bibliography(pd.read_csv(board))
+def test_proxies_are_found_in_every_column_of_text_and_none_in_numbers(tmp_path: Path) -> None:
+    pairs = pd.DataFrame({"a": ["nwot"], "b": ["kd@median"], "p": [0.5]})
+    assert sorted(keys(bibliography(pairs))) == ["hinton2015distilling", "mellor2021neural"]
+    assert bibliography(pd.DataFrame({"one": ["digits, vanilla"], "n": [150]})) == ""
+    written = write(Table(pd.DataFrame({"set": ["unique"]}), "", (words("set"),)), tmp_path / "sets")
+    assert [path.suffix for path in written] == [".csv", ".md", ".tex"]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=[path.stem for path in TABLES])
+def test_the_committed_ones_are_those_of_their_tables(table: Path) -> None:
+    papers, path = bibliography(pd.read_csv(table)), table.with_suffix(".bib")
+    assert path.read_text() == papers if papers else not path.exists()

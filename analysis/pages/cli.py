@@ -28,8 +28,8 @@ def recipes_command(
     if benchmark not in STUDIED:
         raise unknown("benchmark whose recipes are studied", benchmark, STUDIED)
 
+    from analysis.bibliography import write
     from analysis.studies.recipes import study
-    from analysis.tables.bibliography import write
     from analysis.tables.recipes import frame, table
 
     found = table(frame(study(benchmark, tables, published)), benchmark)
@@ -45,8 +45,8 @@ def label_sets_command(
     output: Annotated[Path, typer.Option(help="Folder of the tables.")] = places.TABLES,
 ) -> None:
     """How far label sets agree over the same functions, and proxies' order against them: label-sets[-NAME].csv, ..."""
+    from analysis.bibliography import write
     from analysis.studies.labels.agreement import agreements, label_sets, standings
-    from analysis.tables.bibliography import write
     from analysis.tables.label_sets import frame, proxies_frame, proxies_table, table
 
     labels = label_sets(tables, {} if published is None else {name: published})
@@ -272,8 +272,8 @@ def check_reference_command(
     output: Annotated[Path, typer.Option(help="Folder of the table.")] = places.TABLES,
 ) -> None:
     """Our scores beside published ones, cell by cell, and our correlations beside published ones."""
+    from analysis.bibliography import write_papers
     from analysis.studies.reference_check import check, described, table
-    from analysis.tables.bibliography import write_papers
     from common.files import together
     from common.formats import write_csv
 

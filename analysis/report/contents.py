@@ -17,6 +17,7 @@ from analysis.figures.style import DPI
 from analysis.pages.sentences import ALWAYS, Findings
 from analysis.read.columns import label_cells
 from analysis.read.labels import TABLES
+from analysis.read.scores import published_rows
 from analysis.report.leaderboards import Leaderboard, leaderboards
 from analysis.report.made import History, Made, made_by_runs, run_of
 from analysis.report.own import Own, own_of
@@ -177,7 +178,7 @@ def _section(results: Path, sources: Sources, others: list[Plain], history: Hist
             for mode, table in tables.items()
         },
         figures=_figures(history, results / "figures", own, name, recipe),
-        scores=[*_own_scores(own, recipe), *_published(scores / name, history, recipe)],
+        scores=[*_own_scores(own, recipe), *_published(scores, setting, history, recipe)],
         costs=read_json(costs) if (costs := results / "costs" / f"{name}.json").is_file() else {},
     )
 
@@ -204,17 +205,20 @@ def _trained(name: str, table: AccuracyTable) -> str:
 
 def _own_scores(own: Own | None, recipe: str) -> list[Published]:
     """The user's scores, as `_published` shows others."""
+    if own is None:
+        return []
     found = []
-    for name, each in own.scores.items() if own else ():
-        record, seeds = each.settings[0].record, [str(one.seed) for one in each.settings]
+    for name, each in own.scores.items():
+        record = each.settings[0].record
         rows = [row for one in each.settings for row in one.rows]
-        made = made_by_runs(each.runs, run_of(name, each.settings[0].benchmark, seeds), recipe)
+        scored = {one.seed: [row.cell for row in one.rows] for one in each.settings}
+        made = made_by_runs(each.runs, run_of(name, own.sources.setting, scored), recipe)
         found.append(
             Published(
                 proxy=name,
                 rows=len(rows),
                 failed=sum(row.status != "ok" for row in rows),
-                seeds=seeds,
+                seeds=[str(seed) for seed in scored],
                 version=record["version"],
                 init=record["fields"].get("init", DASH),
                 sees=record.get("sees", DASH),
@@ -227,12 +231,14 @@ def _own_scores(own: Own | None, recipe: str) -> list[Published]:
     return found
 
 
-def _published(folder: Path, history: History, recipe: str) -> list[Published]:
-    found = []
+def _published(scores: Path, setting: Benchmark, history: History, recipe: str) -> list[Published]:
+    found, folder = [], scores / setting.name
+    rows_of = published_rows(scores, setting.name, lambda _: True)
     for file, entry in sorted(read_manifest(folder).items()):
         try:
             settings = entry["settings"]
             record: dict[str, Any] = next((each["record"] for each in settings.values()), {})
+            scored = {int(seed): rows for seed, rows in rows_of[entry["proxy"]].groupby("seed")["cell"]}
             found.append(
                 Published(
                     proxy=entry["proxy"],
@@ -244,7 +250,7 @@ def _published(folder: Path, history: History, recipe: str) -> list[Published]:
                     sees=record.get("sees", DASH),
                     fingerprints=[each["fingerprint"] for each in settings.values()],
                     sha256=entry["sha256"],
-                    made=history.made(folder / file, run_of(entry["proxy"], folder.name, list(settings)), recipe),
+                    made=history.made(folder / file, run_of(entry["proxy"], setting, scored), recipe),
                 )
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:

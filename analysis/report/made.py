@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from analysis.report.words import TABLES, table_of
+from bench.benchmarks import Benchmark
+from bench.plan import LABELLED, labelled_modes, select_of
 
 UNKNOWN = "not known: no git history has this file"
 PINNED = ("torch", "numpy", "scipy", "pandas", "matplotlib")
@@ -72,13 +74,32 @@ def of_table(stem: str, benchmark: str) -> str:
     return TABLES[name].command.format(benchmark=benchmark) if name else "make tables"
 
 
-def run_of(proxy: str, benchmark: str, seeds: Sequence[str]) -> str:
-    """The command that scores a proxy: of its seeds, under the teacher that its name says."""
+def run_of(proxy: str, setting: Benchmark, scored: Mapping[int, Collection[int]]) -> str:
+    """The commands that score a proxy, under the teacher that its name says: `scored` are its cells by seed."""
     label, _, teacher = proxy.partition("@")
-    words = [f"python -m bench run {label} --benchmark {benchmark}"]
-    words += [f"--teacher {teacher}"] if teacher else []
-    first, last = (min(map(int, seeds)), max(map(int, seeds))) if seeds else (0, 0)
-    return " ".join([*words, f"--seeds {first}-{last}" if last > first else f"--seeds {first}"])
+    run = f"python -m bench run {label} --benchmark {setting.name}" + (f" --teacher {teacher}" if teacher else "")
+    seeds_of: dict[str, list[int]] = {}
+    for seed, cells in sorted(scored.items()):
+        seeds_of.setdefault(_chosen(frozenset(cells), setting), []).append(seed)
+    return " && ".join(f"{run}{chosen} --seeds {_listed(seeds)}" for chosen, seeds in seeds_of.items())
+
+
+def _chosen(cells: frozenset[int], setting: Benchmark) -> str:
+    """The options that choose these cells: a set, or the first of one; FILE is a list of what is neither."""
+    space = setting.space
+    sets = [*space.sets, *([LABELLED] if labelled_modes(setting.name) else [])]
+    order = {name: select_of(name, setting) for name in sets}
+    for name, limit in [(name, None) for name in sets] + [(name, len(cells)) for name in sets]:
+        if cells == set(order[name][:limit]):
+            named = "" if len(order[name]) == len(space) else f" --cells {name}"
+            return named + (f" --limit {limit}" if limit else "")
+    return " --cells FILE"
+
+
+def _listed(seeds: list[int]) -> str:
+    """Seeds as `--seeds` reads them: `0-2` where none between is left out."""
+    first, last = seeds[0], seeds[-1]
+    return f"{first}-{last}" if last - first == len(seeds) - 1 > 0 else ",".join(map(str, seeds))
 
 
 def _pinned(folder: Path, commit: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.bibliography import write
 from analysis.read import costs
 from analysis.read.labels import TABLES, Labels, known_labels, load_labels
 from analysis.read.scores import judged_columns, published
@@ -32,7 +33,6 @@ from analysis.tables import reliability as reliability_table
 from analysis.tables import searches as searches_table
 from analysis.tables import transfer as transfer_table
 from analysis.tables import variance as variance_table
-from analysis.tables.bibliography import write
 from analysis.tables.found import formulas as formulas_table
 from analysis.tables.found import predictions as predictions_table
 from analysis.typeset import Table, as_it_stands

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.tables.bibliography import bibliography, write
+from analysis.bibliography import bibliography, write
 from analysis.typeset import Table, words
 from tests.conftest import ROOT
 

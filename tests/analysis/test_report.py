@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,6 +30,8 @@ from analysis.report.made import UNKNOWN, History, made_by_runs, of_table, run_o
 from analysis.report.words import COLUMNS, COUNTS, TABLES, heading, in_words
 from analysis.studies.leaderboard import Line
 from analysis.tables.cell_sets import table as sets_table
+from bench.benchmarks import benchmark
+from bench.plan import select_of
 from spaces.nb201.cell import Cell, cell_at
 
 pytestmark = pytest.mark.slow
@@ -208,7 +210,7 @@ def test_recipes_scores_figures_and_inputs_are_shown(tree: Element, results: Pat
     (published,) = (table for table in section.all("table") if "fingerprint" in table.one("thead").text)
     assert rows(published)[0] == [
         "nwot",
-        "python -m bench run nwot --benchmark digits --seeds 0-1",
+        "python -m bench run nwot --benchmark digits --cells functions --limit 30 --seeds 0-1",
         UNKNOWN,
         UNKNOWN,
         "labels",
@@ -436,9 +438,25 @@ def test_the_commit_is_the_one_in_which_a_file_became_what_it_is(tmp_path: Path)
     assert History(tmp_path / "results").made(tmp_path / "results/both.csv", "do").commit == UNKNOWN
 
 
+def test_the_command_of_scores_names_their_teacher_their_cells_and_their_seeds() -> None:
+    digits = benchmark("digits")
+
+    def run(proxy: str, *chosen: tuple[int, Sequence[int]]) -> str:
+        return run_of(proxy, digits, dict(chosen))
+
+    whole, functions = range(15_625), select_of("functions", digits)
+    begin = "python -m bench run nwot --benchmark digits"
+    assert run("nwot", (0, whole), (2, whole), (1, whole)) == f"{begin} --seeds 0-2"
+    assert run("nwot", (0, whole), (2, whole)) == f"{begin} --seeds 0,2"
+    assert run("nwot", (0, select_of("labelled", digits))) == f"{begin} --cells labelled --seeds 0"
+    assert run("nwot", (0, functions)) == f"{begin} --cells functions --seeds 0"
+    assert run("nwot", (0, functions[:9])) == f"{begin} --cells functions --limit 9 --seeds 0"
+    assert run("nwot", (0, select_of("all", digits, 9))) == f"{begin} --limit 9 --seeds 0"
+    assert run("nwot", (0, [3]), (1, whole)) == f"{begin} --cells FILE --seeds 0 && {begin} --seeds 1"
+    assert run("kd@best", (3, whole)) == "python -m bench run kd --benchmark digits --teacher best --seeds 3"
+
+
 def test_commands_and_headings_are_made_of_names() -> None:
-    assert run_of("nwot", "digits", ["0", "2", "1"]) == "python -m bench run nwot --benchmark digits --seeds 0-2"
-    assert run_of("kd@best", "digits", ["3"]) == "python -m bench run kd --benchmark digits --teacher best --seeds 3"
     assert of_table("leaderboard-digits-gain", "digits") == "python -m analysis tables --benchmark digits"
     assert of_table("label-sets-proxies", "") == of_table("label-sets", "") == "python -m analysis label-sets"
     assert heading("kinds-digits", "digits") == TABLES["kinds"].heading

@@ -429,7 +429,7 @@ def test_a_number_leads_to_what_made_it_by_one_click(page: Page, small: Path) ->
     assert not made.is_displayed()
     page.run("arguments[0].click()", page.one('#digits .board [data-proxy="nwot"] .how'))
     WebDriverWait(page.driver, 600).until(lambda _: made.is_displayed())
-    assert "python -m bench run nwot --benchmark digits --seeds 0-1" in made.text
+    assert "python -m bench run nwot --benchmark digits --cells functions --limit 30 --seeds 0-1" in made.text
     assert page.one("#digits select.proxy").get_attribute("value") == "nwot"
     board = page.one('#digits .board[data-against="distilled"]')
     board.find_element(By.CSS_SELECTOR, ".made > summary").click()

@@ -41,6 +41,10 @@ def check_network(network: Any, role: str = "network") -> None:
         if _unusual(tensor):
             raise BadInput(f"{called} holds {_unusual(tensor)} tensors, which proxies do not read: hand in dense ones")
     for name, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise BadInput(
+                f"{called} is TorchScript, whose calls cannot be seen: hand in the network that it was made of"
+            )
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             where = f" of {name}" if name else ""
             raise BadInput(f"{called} spreads batches over devices ({type(module).__name__}): use the `.module`{where}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any
+from copy import copy
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -39,8 +41,6 @@ class Untouched:
         self.network = compiled
         self.seed = seed
         called = type(self.network).__name__
-        if any(isinstance(module, torch.jit.ScriptModule) for module in self.network.modules()):
-            raise BadInput(f"{called} is a TorchScript module, whose calls cannot be seen: give the network it was of")
         parameters = dict(self.network.named_parameters())
         if any(is_lazy(parameter) for parameter in parameters.values()):
             raise BadInput(f"{called} has parameters without a shape yet: run it once on an image")
@@ -119,24 +119,36 @@ def _as_asked(images: torch.Tensor) -> Iterator[None]:
 
 @contextmanager
 def as_it_was(network: nn.Module) -> Iterator[None]:
-    """Put back every attribute of every module: modes, counters, what was kept for later."""
+    """Put back every attribute of every module, and what those hold that are lists, dictionaries or sets: modes,
+    counters, what was kept for later."""
     before = [
-        (vars(module), dict(vars(module)), [(held, dict(held)) for held in _held(module)])
-        for module in network.modules()
+        (attributes, dict(attributes), [(held, copy(held)) for held in attributes.values() if _is_container(held)])
+        for attributes in map(vars, network.modules())
     ]
     try:
         yield
     finally:
-        for attributes, values, holders in before:
-            for held, tensors in holders:
-                held.clear()
-                held.update(tensors)
+        for attributes, values, containers in before:
+            for held, content in containers:
+                _refill(held, content)
             attributes.clear()
             attributes.update(values)
 
 
-def _held(module: nn.Module) -> list[dict[str, Any]]:
-    return [module._parameters, module._buffers, module._modules]
+_Container = list[Any] | dict[Any, Any] | set[Any] | deque[Any]
+
+
+def _is_container(held: Any) -> TypeGuard[_Container]:
+    return isinstance(held, list | dict | set | deque)
+
+
+def _refill(held: _Container, content: Any) -> None:
+    """Give a container what a copy of it holds."""
+    held.clear()
+    if isinstance(held, list | deque):
+        held.extend(content)
+    else:
+        held.update(content)
 
 
 @contextmanager

@@ -60,10 +60,14 @@ def held(parameter: nn.Parameter) -> nn.Module:
             "network: DataParallel spreads batches over devices (DataParallel): use the `.",
         ),
         (held(nn.Parameter(torch.ones(2, 2, dtype=torch.int8), False)), "network: Module is quantised: the weights of"),
+        (
+            torch.jit.script(nn.Linear(2, 2)),
+            "network: RecursiveScriptModule is TorchScript, whose calls cannot be seen",
+        ),
         (nn.Linear(2, 2, dtype=torch.complex64), "network: Linear has complex parameters, and formulas are of real"),
         (held(nn.Parameter(torch.eye(2).to_sparse())), "network: Module holds sparse_coo tensors"),
     ],
-    ids=["class", "lambda", "function", "text", "dict", "meta", "parallel", "whole", "complex", "sparse"],
+    ids=["class", "lambda", "function", "text", "dict", "meta", "parallel", "whole", "script", "complex", "sparse"],
 )
 def test_what_is_no_network_is_told(network: Any, words: str) -> None:
     for run in (lambda: score(network), lambda: module_probe(network, batch(), ("forward",))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -61,6 +62,8 @@ class Diary(nn.Module):
         self.drop = nn.Dropout(0.5)
         self.classifier = nn.Linear(8, CLASSES)
         self.passes, self.last = 0, None
+        self.told, self.means, self.sizes = [0.0], {"first": 0.0}, {0}
+        self.recent = deque([0], maxlen=1)
         self.mean: torch.Tensor
         self.register_buffer("mean", torch.zeros(8))
 
@@ -70,6 +73,10 @@ class Diary(nn.Module):
         self.mean = 0.9 * self.mean + 0.1 * x.detach().mean((0, 2, 3))
         self.mean.mul_(2)
         self.last = x.detach()  # type: ignore[assignment]
+        self.told.append(float(self.passes))
+        self.means[f"{self.passes}"] = self.told[-1]
+        self.sizes.add(self.passes)
+        self.recent.append(self.passes)
         if self.training and random.random() + np.random.rand() < 0:
             return torch.zeros(len(x), CLASSES)
         return self.classifier(self.drop(x.mean((2, 3))))
@@ -91,6 +98,7 @@ def state_of(network: nn.Module) -> dict[str, Any]:
         ],
         "passes": getattr(network, "passes", 0),
         "last": getattr(network, "last", None),
+        "kept": [repr(getattr(network, name, None)) for name in ("told", "means", "sizes", "recent")],
         "random": (torch.get_rng_state().numpy().tobytes(), random.getstate(), np.random.get_state()[1].tobytes()),
         "gradient mode": torch.is_grad_enabled(),
     }

@@ -22,4 +22,4 @@ def test_each_promise_has_a_test() -> None:
         named = re.findall(r"`(test_\w+)`", promise.rsplit(" | ", 1)[1])
         assert named, promise
         assert set(named) <= there, set(named) - there
-    assert len(text.splitlines()) < 80
+    assert len(text.splitlines()) < 90

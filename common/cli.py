@@ -49,7 +49,8 @@ def run(app: typer.Typer) -> None:
     try:
         try:
             with _handled(signal.SIGTERM, terminate), _heard_everywhere(terminated), ended_without_progress():
-                app()
+                ended = app(standalone_mode=False)
+                sys.exit(ended if isinstance(ended, int) else 0)
         finally:
             sys.stdout.flush()  # here it can be told that there is no room; at the end of Python it cannot
     except BrokenPipeError:
@@ -74,10 +75,27 @@ def run(app: typer.Typer) -> None:
         if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps what comes while a class is made
             _stop(terminated)
         raise
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # the base of Typer's own is click's, or its copy of click's
+            raise
+        _tell_misuse(error)
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C
             _stop(terminated)
         raise
+
+
+def _tell_misuse(error: Any) -> NoReturn:
+    """Say in a line what is wrong with the words of a command, and exit with 2; where there are none show the help."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message, end="")  # nothing: asked for it, Typer has printed it
+    else:
+        wrong = " ".join(message.split()).rstrip(".")
+        if context:
+            wrong += f"{'' if wrong.endswith('?') else ';'} `{context.command_path} --help` tells what there is"
+        print(f"error: {printable(wrong)}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 def _stop(terminated: list[int]) -> NoReturn:

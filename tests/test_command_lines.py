@@ -105,23 +105,35 @@ def test_seeds_are_distinct_and_ascending(text: str, seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "words"),
+    ("words", "said", "of"),
     [
-        ("bench", ["run"]),
-        ("bench", ["run", "params", "--nonsense"]),
-        ("bench", ["run", "params", "--limit", "many"]),
-        ("bench", ["rum"]),
-        ("bench", ["show"]),
-        ("analysis", ["correlate"]),
-        ("distill", ["run", "extra"]),
+        ("bench run", "Missing argument 'proxies'", "bench run"),
+        ("bench run params --nonsense", "No such option: --nonsense", "bench run"),
+        ("bench run params --limit many", "Invalid value for '--limit'", "bench run"),
+        ("bench rum", "No such command 'rum'. Did you mean 'run'?", "bench"),
+        ("bench show", "Missing argument", "bench show"),
+        ("analysis correlate", "Missing argument", "analysis correlate"),
+        ("distill run extra", "Got unexpected extra argument", "distill run"),
+        ("distill merge", "Missing argument", "distill merge"),
+        ("distill status --limit 3", "No such option: --limit", "distill status"),
+        ("diswot_bench run params --seeds", "Option '--seeds' requires an argument", ""),
     ],
 )
-def test_options_and_arguments_that_do_not_exist_end_with_2(command: Command, package: str, words: list[str]) -> None:
-    ended = command(package, *words)
-    assert ended.code == 2
-    assert ended.out == ""
-    assert "Usage: " in ended.err
-    assert "Traceback" not in ended.err
+def test_options_and_arguments_that_do_not_exist_end_with_2_and_a_line(
+    command: Command, words: str, said: str, of: str
+) -> None:
+    ended = command(*words.split())
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.error.startswith(said)
+    assert ended.error.endswith(f"{of} --help` tells what there is" if of else said)
+
+
+@pytest.mark.parametrize("package", ["bench", "analysis", "distill"])
+def test_a_command_without_a_word_shows_its_help_and_ends_with_2(command: Command, package: str) -> None:
+    ended = command(package)
+    assert (ended.code, ended.err) == (2, "")
+    assert "Usage: " in ended.out
+    assert "Commands" in ended.out
 
 
 @pytest.mark.parametrize(

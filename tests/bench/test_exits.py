@@ -112,7 +112,7 @@ def test_a_teacher_that_ends_the_process_is_told_of(tmp_path: Path, command: Com
 
 
 def test_ctrl_c_is_heard_before_the_words_are_read(capsys: pytest.CaptureFixture[str]) -> None:
-    def app() -> None:
+    def app(**options: bool) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as end:

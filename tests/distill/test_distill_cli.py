@@ -167,11 +167,3 @@ def test_chosen_cells_come_from_a_file_and_not_from_the_name_of_their_tables(com
     ended = command("distill", "run", "--cells", "none.txt")
     assert ended.code == 2
     assert "--cells 'none.txt': neither a cell set (all, valid, unique, functions) nor a file" in ended.error
-
-
-@pytest.mark.parametrize("words", [["run", "extra"], ["merge"], ["rum"], ["status", "--limit", "3"]])
-def test_options_and_arguments_that_do_not_exist_end_with_2(command: Command, words: list[str]) -> None:
-    ended = command("distill", *words)
-    assert (ended.code, ended.out) == (2, "")
-    assert "Usage: " in ended.err
-    assert "Traceback" not in ended.err

@@ -18,18 +18,26 @@ def start(application: str) -> None:
 
     Where something cannot be imported, now or later, because a file in the working folder has the name of a module of
     Python's, of a library or of ours, as `glob.py` has, that ends with one line and exit code 1: `python -m` looks
-    there first.
+    there first. Ctrl-C ends it with one line from the first moment on.
     """
     try:
         app = import_module(application).app
         from common.cli import run
 
         run(app)
+    except KeyboardInterrupt:  # while it is imported
+        sys.exit(interrupted())
     except (ImportError, AttributeError):
         if line := in_the_way(Path(sys.path[0] or ".")):
             print(f"error: {line}", file=sys.stderr)
             sys.exit(1)
         raise
+
+
+def interrupted() -> int:
+    """Say that nothing has begun, and give the exit code of Ctrl-C."""
+    print("stopped before it began", file=sys.stderr)
+    return 130
 
 
 def in_the_way(folder: Path) -> str:

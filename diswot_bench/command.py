@@ -12,7 +12,6 @@ def main() -> None:
     if shadow := check():
         print(f"error: {shadow}", file=sys.stderr)
         sys.exit(1)
-    from common.cli import run
-    from diswot_bench.app import app
+    from common.entry import start
 
-    run(app)
+    start("diswot_bench.app")

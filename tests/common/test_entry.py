@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.entry import in_the_way
+from common.entry import in_the_way, start
 
 ROOT = Path(__file__).parents[2]
 OWN = '"""A proxy of mine."""\n\nFORMULA = 1\n'
@@ -78,3 +78,14 @@ def test_other_files_stand_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     (tmp_path / "glob.txt").write_text(OWN)
     assert in_the_way(tmp_path) == ""
+
+
+def test_ctrl_c_while_a_command_is_imported_ends_it_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "imported_for_long.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        start("imported_for_long")
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "stopped before it began\n"

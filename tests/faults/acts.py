@@ -10,11 +10,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import forked
+
+from common.entry import interrupted, start
 
 WORKERS = "workers"
 """The file in which the workers of a command are listed."""
@@ -53,8 +54,17 @@ class _Context:
 
 def command(said: Path, changed: str, package: str, *words: str) -> None:
     """Do what `python -m PACKAGE WORDS` does."""
+    try:
+        prepare(said, changed)
+        sys.argv = [package, *words]
+        start(f"{package}.cli")
+    except KeyboardInterrupt:
+        sys.exit(interrupted())  # as a command that is told to stop while it is imported
+
+
+def prepare(said: Path, changed: str) -> None:
+    """Make the world of a command small, list its workers, and do to it what is to be changed."""
     global _listed
-    import common.cli
     import common.crew
     from analysis.stats import bootstrap
     from images import digits
@@ -66,8 +76,6 @@ def command(said: Path, changed: str, package: str, *words: str) -> None:
     common.crew.multiprocessing.get_context = lambda _: _Context  # type: ignore[attr-defined]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs this in the background is deaf to it
     CHANGES[changed]()
-    sys.argv = [package, *words]
-    common.cli.run(import_module(f"{package}.cli").app)
 
 
 def nothing() -> None:

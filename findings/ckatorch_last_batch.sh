@@ -78,9 +78,8 @@ def hsic(k, l):
 def cka(first, second):
     """Follows the README's formula over an iterable of minibatches (examples, features)."""
     grams = [(x @ x.T, y @ y.T) for x, y in zip(first.double(), second.double())]
-    return sum(hsic(k, l) for k, l in grams) / (
-        sum(hsic(k, k) for k, _ in grams) * sum(hsic(l, l) for _, l in grams)
-    ) ** 0.5
+    own = sum(hsic(k, k) for k, _ in grams) * sum(hsic(l, l) for _, l in grams)
+    return sum(hsic(k, l) for k, l in grams) / own**0.5
 
 
 def batches(features):

@@ -76,8 +76,10 @@ for name, way in ways.items():
     wrong = [len(front - right - failed) for front in fronts]
     shown = max(len(front & failed) for front in fronts)
     found[name] = len(fronts), max(lost), max(wrong)
-    print(f"{name}: fronts in 10 orders {len(fronts)}; of the {len(right)} it loses {min(lost)} to {max(lost)};", end=" ")
-    print(f"dominated on it {min(wrong)} to {max(wrong)}, failed up to {shown}")
+    print(
+        f"{name}: {len(fronts)} fronts in 10 orders; of the {len(right)} it loses {min(lost)} to {max(lost)},", end=" "
+    )
+    print(f"has {min(wrong)} to {max(wrong)} that others dominate and up to {shown} failed")
 assert len(right) == 23
 assert found["pymoo NonDominatedSorting"] == (1, 10, 0) and found["deap sortNondominated"] == (1, 19, 0)
 for name in "deap sortLogNondominated", "deap ParetoFront":

@@ -68,7 +68,7 @@ for whole, kinds in (True, False), (False, True):
         true.add(by_hand(net, kinds))
     mixed = [cells for cells in groups.values() if len({connected(cell) for cell in cells}) == 2]
     found.append((len(groups), len(true), len(mixed)))
-    print(f"{len(cells)} cells, {'all' if whole else 'only real'} edges, {'in and out' if kinds else 'no'} labels:", end=" ")
+    print("all edges:" if whole else "without 'none', input and output labelled:", end=" ")
     print(f"{len(groups)} hashes, {len(true)} graphs by hand; {len(mixed)} hashes of a connected and of a cut cell")
 for cell in mixed[0]:
     print(f"one of these: {dict(zip(EDGES, cell))} {'connected' if connected(cell) else 'cut'}")

@@ -38,7 +38,8 @@ def network(width=4):
 
 def true_hessian(net):
     def flat(value):
-        return torch.cat([part.flatten() for part in torch.autograd.grad(value, [*net.parameters()], create_graph=True)])
+        slopes = torch.autograd.grad(value, [*net.parameters()], create_graph=True)
+        return torch.cat([slope.flatten() for slope in slopes])
 
     return torch.stack([flat(slope).detach() for slope in flat(loss(net(images), labels))])
 

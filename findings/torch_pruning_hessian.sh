@@ -63,8 +63,12 @@ for turn in range(8):
     assert torch.allclose(scores, last, rtol=1e-4, atol=0)
     assert not torch.allclose(scores, true, rtol=0.1, atol=0)
     found.append(hits(scores, true))
-    print(f"image {order[-1]} comes last: error to it alone {float((scores / last - 1).abs().max()):.0e}, to the mean of", end=" ")
-    print(f"all {float((scores / true - 1).abs().max()):.1f}; of the 16 weakest channels {found[-1]} are found")
+    alone, mean = (float((scores / one - 1).abs().max()) for one in (last, true))
+    print(
+        f"image {order[-1]} comes last: error to its own importance {alone:.0e}, to the mean of all {mean:.1f};",
+        end=" ",
+    )
+    print(f"of the 16 weakest channels {found[-1]} are found")
 half = by_formula(range(0, IMAGES, 2))
 print(f"by the formula on every other image: {hits(half, true)} of 16")
 assert max(found) < hits(half, true)

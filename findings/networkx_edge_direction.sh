@@ -3,9 +3,9 @@
 # with operations on its edges (edge_attr).
 # Expected: different hashes where the Weisfeiler-Lehman test tells two graphs apart. Its documentation says that in-
 # and outgoing edges are told apart since 3.5.
-# What happens: they are without edge_attr. With it the marks for "in" and "out" fall away ("s_" + "" if edge_attr is
-# None else ... is read as one condition), and both lists of labels are joined without a sign between them. Three edges
-# out of a node and three edges into it are one graph. The 15,625 cells have 13,043 hashes. With input and output
+# What happens: they are without edge_attr. With it the marks for incoming and outgoing fall away, since a condition that
+# was meant for the edge's label covers the mark too, and both lists of labels are joined without a sign between them.
+# Three edges out of a node and three edges into it are one graph. The 15,625 cells have 13,043 hashes. With input and output
 # labelled and "none" left out they have 13,849, and the test done by hand finds 14,125.
 # Why it matters: a search that stores scores by this hash answers for another cell. Some share it with a cell that has
 # no path from input to output, whose network answers every image alike.

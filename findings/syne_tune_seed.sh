@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tried: Syne Tune 0.16.0's searchers on the 15,625 cells of a space of six edges, twice with random_seed=7.
-# Expected: the same cells twice; random_seed is "used to initialize the random number generators".
+# Expected: the same cells twice, as the parameter's description says.
 # What happens: six of its searchers draw from numpy's global state, whatever random_seed is: random search, regularized
 # evolution for one objective and for several, the kernel density estimator and BORE in their first trials. Two runs of
 # one seed differ, and two seeds agree after one numpy.random.seed. Evolution draws its parents by random_seed and its

@@ -6,7 +6,7 @@
 # What happens: the change is divided by the mean with its sign. As soon as the mean is negative the quotient is too,
 # which is less than any tolerance, and the mean so far, of two terms in most cases, is the answer: below zero in one
 # call of eight where every trace is positive, and too low by a quarter on average. A smaller tolerance does not help.
-# The network also stays in evaluation mode, and the trace is the one there: .8 to 1.6, where batch norm in training
+# The network also stays in evaluation mode, and the trace is the one there: .8 to 1.4, where batch norm in training
 # mode makes it -42 to 20.
 # Why it matters: the trace scores networks (flatness) and layers (bits for each). An answer that is wrong in sign looks
 # like one that has converged, and whatever is scored afterwards is scored with batch norm's initial statistics.

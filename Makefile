@@ -46,7 +46,7 @@ bench: $(VENV)/.core $(EXTRA)  ## score every cell, then print the correlation w
 
 correlate: $(VENV)/.core  ## print the correlation of stored scores with the distilled accuracies, without scoring
 	@$(RUN) -m analysis correlate $(PROXY) --benchmark $(BENCH) --against $(AGAINST) \
-		$(if $(CELLS),--cells $(CELLS)) $(SCORED) $(SCORES)
+		$(if $(CELLS),--cells $(CELLS)) $(if $(SEEDS),--seeds $(SEEDS)) $(SCORED) $(SCORES)
 
 search: $(VENV)/.search $(EXTRA)  ## find a student with a proxy: Algorithm 1 and its rivals, then how good they are
 	@$(RUN) -m search $(or $(METHODS),all) --proxy $(PROXY) $(if $(ACCURACY),--accuracy $(ACCURACY)) \

@@ -11,7 +11,7 @@ import typer
 from analysis.pages.cli import COMMANDS
 from bench.options import Modules
 from common import results as places
-from common.cli import CELLS, PROXIES, Json, application
+from common.cli import CELLS, PROXIES, Json, application, parse_seeds
 
 app = application("How well scores rank cells the way accuracies do.")
 
@@ -35,6 +35,9 @@ def correlate_command(
     store: Annotated[Path, typer.Option("--store", help="Score store.")] = places.SCORE_STORE,
     figures: Annotated[Path, typer.Option(help="Folder for the scatter plots.")] = places.SCATTERS,
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher of the scores, as in `bench run`.")] = "default",
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds whose scores are averaged, such as 0-2; default: all that are stored.")
+    ] = None,
     proxy_module: Modules = None,
     as_json: Json = False,
 ) -> None:
@@ -46,6 +49,7 @@ def correlate_command(
     files = tuple(proxy_module or ())
     chosen = choose(",".join(proxies), files)
     setting = with_teacher(named(benchmark), teacher)
+    wanted = None if seeds is None else parse_seeds(seeds)
 
     from analysis.figures.scores import draw_one
     from analysis.judged import Judged, entries, show
@@ -58,7 +62,7 @@ def correlate_command(
     labels = load_labels(against, benchmark)
     which = labels.set_of(cells)
     labelled = label_cells(labels, which)
-    found = results(store, setting, chosen, labelled, which, files)
+    found = results(store, setting, chosen, labelled, which, files, wanted)
     judged = Judged(
         benchmark=benchmark,
         against=against,

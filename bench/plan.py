@@ -118,6 +118,14 @@ def parts(tasks: Sequence[Pass], size: int) -> list[Sequence[Pass]]:
     return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
 
+def alike(tasks: Iterable[Pass]) -> Iterable[list[Pass]]:
+    """Passes of the same seed, initialisation and readers."""
+    found: dict[tuple[object, ...], list[Pass]] = {}
+    for task in tasks:
+        found.setdefault((task.seed, task.init, task.proxies), []).append(task)
+    return found.values()
+
+
 def cells_together(setting: Benchmark, device: str) -> int:
     """How many cells to run as one network, as measured in docs/decisions/performance.md.
 

@@ -17,7 +17,7 @@ import images
 from bench.benchmarks import Benchmark
 from bench.checks.chance import Chance, Rounding, judge_closely
 from bench.checks.judge import Judged, judge
-from bench.plan import Pass, cells_together, derives_as_group, parts
+from bench.plan import Pass, alike, cells_together, derives_as_group, parts
 from common import modules
 from common.crew import alive
 from common.errors import BadInput
@@ -119,7 +119,7 @@ class Worker:
         self._draw = lru_cache(maxsize=12)(self._make_draw)  # of the benchmark's skeleton and of two views'
         self._engine = lru_cache(maxsize=12)(self._make_engine)
         self._teacher = lru_cache(maxsize=4)(self._make_teacher)
-        self._watched_teacher = lru_cache(maxsize=4)(lambda seed, init: Watched(self.teacher(seed, init), copies=True))
+        self._watched_teacher = lru_cache(maxsize=4)(self._watch_teacher)
         self._kept = Kept(setup.room)
         self._refused: set[int] = set()
         """Proxies, by number, that were seen to write into what they read, or to draw: scored by themselves."""
@@ -183,6 +183,9 @@ class Worker:
     def teacher(self, seed: int, init: str) -> Probe:
         """The teacher's probe, one for each seed and initialisation that its weights depend on."""
         return self._teacher(seed, init if self.setup.benchmark.teacher.drawn else "")
+
+    def _watch_teacher(self, seed: int, init: str) -> Watched:
+        return Watched(self.teacher(seed, init), copies=True, role="teacher")
 
     def _make_teacher(self, seed: int, init: str) -> Probe:
         teacher = self.setup.benchmark.teacher
@@ -331,8 +334,7 @@ class Worker:
         return [again.get(outcome[:3], outcome) for outcomes in found for outcome in outcomes]
 
     def _judged(self, task: Pass, student: Probe) -> list[Outcome]:
-        """The outcomes of a pass. Raises _Refused where something was written into what others read, or will read, or
-        a setting of the process is not as it was.
+        """The outcomes of a pass. Raises _Refused where what others read, or a setting of the process, was changed.
 
         Who it was is asked after each proxy of a pass that is looked at closely, for which contents are compared. Then
         a score that is a matter of chance is refused as well.
@@ -343,12 +345,13 @@ class Worker:
         outcomes = []
         for number in task.proxies:
             proxy, chance = self.proxies[number], Chance()
-            if why := too_few(proxy, self.setup.benchmark.batch, lambda: student.labels):
-                found = Judged(None, "not_applicable", why)
-            elif close:
-                found, chance = judge_closely(proxy, *probes, lambda: self.observe(task), self._rounding)
-            else:
-                found = judge(proxy, *probes)
+            with seen.read_by(proxy.needs), teacher.read_by(proxy.needs):
+                if why := too_few(proxy, self.setup.benchmark.batch, lambda: student.labels):
+                    found = Judged(None, "not_applicable", why)
+                elif close:
+                    found, chance = judge_closely(proxy, *probes, lambda: self.observe(task), self._rounding)
+                else:
+                    found = judge(proxy, *probes)
             outcomes.append(Outcome(number, task.seed, task.cell, *found))
             if close or number == task.proxies[-1]:
                 if changed := put_back(self._settings):
@@ -371,8 +374,8 @@ class Worker:
         """The outcomes of passes, those that can be observed together at a time."""
         return [
             outcome
-            for alike in _alike(tasks)
-            for part in parts(alike, self.together)
+            for same in alike(tasks)
+            for part in parts(same, self.together)
             for outcome in self.score_together(part)
         ]
 
@@ -385,14 +388,6 @@ def _written(student: Watched, teacher: Watched, contents: bool) -> str:
 def _seen_by(readers: Iterable[Proxy]) -> str:
     """What a network has to execute for all of them."""
     return max((proxy.sees for proxy in readers), key=SEES.index, default="function")
-
-
-def _alike(tasks: Iterable[Pass]) -> Iterable[list[Pass]]:
-    """Passes of the same seed, initialisation and readers."""
-    found: dict[tuple[object, ...], list[Pass]] = {}
-    for task in tasks:
-        found.setdefault((task.seed, task.init, task.proxies), []).append(task)
-    return found.values()
 
 
 def score_chunk(worker: Worker, chunk: Sequence[Pass]) -> list[Outcome]:

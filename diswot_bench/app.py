@@ -98,6 +98,7 @@ def _with_table(score: Callable[..., None]) -> Callable[..., None]:
                 cells=cells if cells != "all" else None,
                 store=given["store"],
                 teacher=given["teacher"],
+                seeds=given["seeds"],
                 proxy_module=given["proxy_module"],
             )
         else:

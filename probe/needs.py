@@ -37,6 +37,16 @@ NEEDS = (*_RECORDS, "teacher", *(f"{view}.{record}" for view in VIEWS for record
 which gives the teacher's probe with the same records; and each record of a view, such as `noise.forward`."""
 
 
+READS = {
+    **dict.fromkeys(("images", "labels"), READS_BATCH),
+    **dict.fromkeys(("logits", "pooled", "features", "loss", "classifier_gradient"), ("forward",)),
+    **dict.fromkeys(("network", "run", "sign_sums", "logit_jacobian"), ("weights",)),
+    **dict.fromkeys(("parameters", "weights", "classifier_weight"), ("weights", *READS_BATCH)),
+    **{need: (need,) for need in READS_BATCH if need != "forward"},
+}
+"""READS names what a probe hands out, and the needs of which one has to be declared for it."""
+
+
 def needs_of(view: str, needs: Iterable[str]) -> tuple[str, ...]:
     """What `needs` ask of a view, without its name in front."""
     return tuple(need.removeprefix(f"{view}.") for need in needs if need.startswith(f"{view}."))

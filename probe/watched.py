@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
-from probe.needs import NotApplicable
+from probe.needs import READS, NotApplicable, needs_of
 from probe.network import Probe
 
 Shared = TypeVar("Shared")
@@ -53,9 +54,12 @@ class Watched:
     through `.data` or NumPy: with `copies` contents are compared too, where `written` is asked to.
     """
 
-    def __init__(self, probe: Probe, copies: bool = False) -> None:
+    def __init__(self, probe: Probe, copies: bool = False, role: str = "") -> None:
+        """`role` is what a reader has to declare before it reads anything of it, if there is such a word."""
         self._probe = probe
         self._copies = copies
+        self._role = role
+        self._declared: frozenset[str] | None = None
         self._notes: dict[Hashable, _Note] = {}
         self._views: dict[str, Watched] = {}
 
@@ -67,11 +71,32 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        self._require(name)
         value = getattr(self._probe, name)
         if isinstance(value, Probe):
-            return self._views.setdefault(name, Watched(value, self._copies))
+            view = self._views.setdefault(name, Watched(value, self._copies))
+            view._declared = None if self._declared is None else frozenset(needs_of(name, self._declared))
+            return view
         self._note(name, value)
         return value
+
+    @contextmanager
+    def read_by(self, needs: Iterable[str]) -> Iterator[None]:
+        """Let it be read as far as a reader has declared, whatever others need of the probe."""
+        self._declared = frozenset(needs)
+        try:
+            yield
+        finally:
+            self._declared = None
+
+    def _require(self, name: str) -> None:
+        """Raises LookupError where the reader of the moment has not declared what it reads."""
+        if self._declared is None:
+            return
+        if self._role and self._role not in self._declared:
+            raise LookupError(f"the proxy reads the {self._role}: add '{self._role}' to its `needs`")
+        if name in READS and self._declared.isdisjoint(READS[name]):
+            raise LookupError(f"the proxy reads what takes '{READS[name][0]}': add it to its `needs`")
 
     def once(self, key: Hashable, compute: Callable[[Any], Shared]) -> Shared:
         """As the probe's; what is computed reads this one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,17 @@ def counted(name: str, benchmark: Benchmark, cells: Iterable[int]) -> pd.Series:
     return pd.Series({cell: float(BASELINES[name](skeleton, space.at(cell))) for cell in cells}, dtype=float)
 
 
-def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Series, list[int]]:
-    """Mean score by cell over the stored seeds, of the cells tried with all of them, and those seeds; NaN for a cell
-    without a score in some seed.
+def mean_scores(
+    store: Path, benchmark: Benchmark, proxy: Proxy, wanted: Collection[int] | None = None
+) -> tuple[pd.Series, list[int]]:
+    """Mean score by cell over the stored seeds, or those `wanted` among them, of the cells tried with all of them, and
+    those seeds; NaN for a cell without a score in some seed.
 
     Of the scores made with the benchmark's teacher, and of no others.
     """
     teacher = benchmark.teacher.record()
-    stored = ScoreStore(store, write=False).scores(benchmark.name, proxy, teacher)
+    every = ScoreStore(store, write=False).scores(benchmark.name, proxy, teacher)
+    stored = [entry for entry in every if wanted is None or entry.seed in wanted]
     rows = [row for entry in stored for row in entry.rows]
     if not any(row.status == "ok" for row in rows):
         raise _no_scores(name_of(proxy, benchmark), benchmark, proxy, store, rows)
@@ -53,7 +56,8 @@ def mean_scores(store: Path, benchmark: Benchmark, proxy: Proxy) -> tuple[pd.Ser
     sizes = {seed: len(column) for seed, column in columns.items()}
     if len(set(sizes.values())) > 1:
         names = ", ".join(f"seed {seed}: {size} cells" for seed, size in sizes.items())
-        print(f"note: {proxy.label} is judged on the cells that all its seeds have ({names})", file=sys.stderr)
+        told = f"note: {proxy.label} is judged on the cells that all its seeds have ({names}); `--seeds` names some"
+        print(told, file=sys.stderr)
     tried = set.intersection(*(set(column.index) for column in columns.values()))
     return frame[frame.index.isin(tried)].mean(axis=1, skipna=False), list(columns)
 
@@ -82,10 +86,15 @@ def combined(population: Population, means: Mapping[str, pd.Series], cells: Sequ
 
 
 def combined_scores(
-    store: Path, benchmark: Benchmark, population: Population, cells: Sequence[int], files: tuple[Path, ...] = ()
+    store: Path,
+    benchmark: Benchmark,
+    population: Population,
+    cells: Sequence[int],
+    files: tuple[Path, ...] = (),
+    wanted: Collection[int] | None = None,
 ) -> tuple[pd.Series, list[int]]:
-    """`combined` of what is stored; the seeds that all parts have."""
-    found = {part.label: mean_scores(store, benchmark, part) for part in registry.parts(population, files)}
+    """`combined` of what is stored, of the seeds `wanted` where some are; the seeds that all parts have."""
+    found = {part.label: mean_scores(store, benchmark, part, wanted) for part in registry.parts(population, files)}
     seeds = set.intersection(*(set(seeds) for _, seeds in found.values()))
     return combined(population, {label: scores for label, (scores, _) in found.items()}, cells), sorted(seeds)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,8 +94,11 @@ def results(
     labels: pd.Series,
     which: str,
     files: tuple[Path, ...] = (),
+    wanted: Collection[int] | None = None,
 ) -> list[Result]:
     """The proxies in the order given, then the baselines, these on the cells that every proxy named has been tried on.
+
+    Of all stored seeds, or of those `wanted`.
 
     On the same cells, because the cells move a correlation more than most proxies differ. Populations are ranked among
     the cells of the set `which`, labelled or not.
@@ -105,10 +108,10 @@ def results(
     for proxy in proxies:
         if proxy.label not in BASELINES:
             if isinstance(proxy, Population):
-                scores, seeds = combined_scores(store, benchmark, proxy, select_of(which, benchmark), files)
+                scores, seeds = combined_scores(store, benchmark, proxy, select_of(which, benchmark), files, wanted)
                 name = _population_name(proxy, benchmark, files)
             else:
-                scores, seeds = mean_scores(store, benchmark, proxy)
+                scores, seeds = mean_scores(store, benchmark, proxy, wanted)
                 name = name_of(proxy, benchmark)
             found.append(judge(name, seeds, scores, labels, benchmark.space))
             tried = tried.intersection(scores.index)

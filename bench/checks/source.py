@@ -13,7 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +24,8 @@ from common.files import json_hash
 _FOLDERS = (str(Path(__file__).parents[2]), *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
 _OTHERS = tuple(Path(folder).resolve() for folder in _FOLDERS)
 """Where files of this project, of Python and of installed packages lie."""
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of installed packages, wherever they are: the user's own, another environment's on the path, a system's."""
 _HINTS = {"returns", "annotation", "type_comment", "ctx", "kind"}
 _IDLE_IN_BASES = frozenset({"least", "least_of_class"})
 """Facts that are idle in the classes that a class is made from as well: they say which batches are scored at all."""
@@ -82,7 +84,9 @@ class _Hashed:
         if file is None:
             return False
         path = Path(file).resolve()
-        return path.parent in self._folders or not any(path.is_relative_to(folder) for folder in _OTHERS)
+        if path.parent in self._folders:
+            return True
+        return _INSTALLED.isdisjoint(path.parts) and not any(map(path.is_relative_to, (*_OTHERS, *_needed())))
 
     def _loaded(self, name: str) -> ModuleType | None:
         """A module; one of the user's that a function has yet to import is imported for it."""
@@ -92,6 +96,13 @@ class _Hashed:
                 if spec is not None and self._is_users(spec.origin):
                     importlib.import_module(name)
         return sys.modules.get(name)
+
+
+@cache
+def _needed() -> frozenset[Path]:
+    """The folders that what this project needs was installed into, as by `pip install --target`."""
+    found = (importlib.util.find_spec(name) for name in ("torch", "numpy", "scipy"))
+    return frozenset(Path(spec.origin).resolve().parents[1] for spec in found if spec and spec.origin)
 
 
 def _used(statements: Iterable[ast.stmt], names: set[str]) -> list[ast.stmt]:

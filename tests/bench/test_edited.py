@@ -268,6 +268,30 @@ def test_the_network_of_a_space_that_was_put_into_the_tree_is_a_part_of_it(
         sys.modules.pop(name)
 
 
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages", "target"])
+def test_what_is_installed_elsewhere_is_not_the_users(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in another environment on the path, in the user's own folder of packages, or in one of `pip --target`."""
+    from bench.checks import source
+
+    monkeypatch.setattr(source, "_needed", lambda: {tmp_path / "target"})
+    place = tmp_path / folder
+    place.mkdir()
+    (tmp_path / "mine_of_test_edited.py").write_text("import installed_elsewhere\n\n\ndef formula():\n    return 1\n")
+    for entry in (tmp_path, place):
+        monkeypatch.syspath_prepend(entry)
+
+    def written(value: int) -> str | None:
+        (place / "installed_elsewhere.py").write_text(f"VALUE = {value}\n")
+        importlib.invalidate_caches()
+        sys.modules.pop("installed_elsewhere", None)
+        return source.source_hash([importlib.import_module("mine_of_test_edited").formula])
+
+    assert written(1) == written(2)
+    sys.modules.pop("mine_of_test_edited")
+
+
 def test_a_file_that_is_edited_while_it_is_in_use_ends_the_run(mine: Path, tmp_path: Path, fork: object) -> None:
     import pickle
 

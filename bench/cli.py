@@ -204,7 +204,7 @@ def describe_command(
 
 
 @app.command("status")
-def status_command(store: Store = STORE, as_json: Json = False) -> None:
+def status_command(store: Store = STORE, as_json: Json = False, proxy_module: Modules = None) -> None:
     """What is stored: for each proxy, benchmark and seed the scores wanted, ok and failed."""
     from bench.store import ScoreStore
 
@@ -308,7 +308,8 @@ def verify_command(
     teacher: TeacherName = "default",
     proxy_module: Modules = None,
 ) -> None:
-    """Check the store's file and score a sample of its rows again. Exit code 1 if one differs."""
+    """Check the store's file and score a sample of its rows again; `all` is all that it has. Exit code 1 if one
+    differs."""
     at_least_one("--sample", sample)
     chosen, setting = resolve(proxies, benchmark, backbone, teacher, proxy_module)
     folder = data_folder(data)
@@ -317,6 +318,10 @@ def verify_command(
     from bench.store import ScoreStore
 
     opened = ScoreStore(store, write=False)
+    if proxies.strip() == "all":
+        chosen = [proxy for proxy in chosen if opened.scores(setting.name, proxy, setting.teacher.record())]
+        if not chosen:
+            raise BadInput(f"{store} has no scores on {setting.name} under this teacher")
     where = choose_device(device)
     differ = False
     for verdict in verify(opened, setting, chosen, sample, where, folder, tuple(proxy_module or ())):

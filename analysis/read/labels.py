@@ -98,7 +98,7 @@ def _pivot(mode: str, benchmark: str, table: AccuracyTable) -> pd.DataFrame:
 
 def _from_file(path: Path, benchmark: str, space: Space) -> Labels:
     if not path.is_file():
-        raise BadUsage(f"--against '{path}': neither {', '.join(TABLES)} nor a file")
+        raise BadUsage(f"labels '{path}': neither {', '.join(TABLES)} nor a file")
     recipe = _checked(path, _recipe_beside(path), benchmark, space)
     by_seed = read_rows(path, space).pivot(index="cell", columns="seed", values="test")
     quantity = f"accuracy, % ({path.name.removesuffix('.gz').removesuffix('.csv')})"

@@ -142,7 +142,7 @@ def test_the_command_prints_the_table_and_judges_by_a_file(command: Command, fou
         (["--benchmark", "digit"], 2, "did you mean 'digits'?"),
         (["--formulas", "nowhere"], 1, "cannot read nowhere/digits.json (No such file or directory): make it again"),
         (["--on", "digits"], 2, "--on and --against go together"),
-        (["--on", "digits", "--against", "none.csv"], 2, "--against 'none.csv': neither"),
+        (["--on", "digits", "--against", "none.csv"], 2, "labels 'none.csv': neither"),
     ],
 )
 def test_what_cannot_be_judged_is_one_line(

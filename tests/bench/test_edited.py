@@ -278,7 +278,9 @@ def test_what_is_installed_elsewhere_is_not_the_users(
     monkeypatch.setattr(source, "_needed", lambda: {tmp_path / "target"})
     place = tmp_path / folder
     place.mkdir()
-    (tmp_path / "mine_of_test_edited.py").write_text("import installed_elsewhere\n\n\ndef formula():\n    return 1\n")
+    (tmp_path / "mine_of_test_edited.py").write_text(
+        "import installed_elsewhere\n\n\ndef formula():\n    return installed_elsewhere.VALUE\n"
+    )
     for entry in (tmp_path, place):
         monkeypatch.syspath_prepend(entry)
 

@@ -216,6 +216,9 @@ def test_a_difference_ends_the_command_with_1_and_is_told(store: ScoreStore, com
     good = command("bench", *words)
     assert good.code == 0
     assert "diswot: 16 rows scored again, 0 differ" in good.out
+    every = command("bench", "verify", "all", *words[2:])
+    assert every.code == 0
+    assert every.out.splitlines() == good.out.splitlines(), "all is all that the store has"
     entry = store.scores("digits", create("params"))[0]
     row = entry.rows[0]
     tamper(store, f"UPDATE score SET score = 1 WHERE setting = {entry.setting} AND seed = 0 AND cell = {row.cell}")

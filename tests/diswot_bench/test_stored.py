@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -284,6 +285,24 @@ def test_the_command_scores_and_prints_the_table(command: Callable[..., Any]) ->
     nobodys = command("diswot_bench", "run", "params", "--benchmark", "cifar200")
     assert nobodys.err.startswith("error: unknown benchmark 'cifar200'")
     assert "unknown proxy" in command("diswot_bench", "run", "parms").error
+
+
+@pytest.mark.slow
+def test_the_table_behind_a_run_is_of_its_own_seeds(command: Callable[..., Any], tmp_path: Path) -> None:
+    run = ("run", "nwot", "--workers", 1, "--store", "s.sqlite")
+    labelled = (*run, "--limit", 8, "--cells", "labelled")
+    first = command("diswot_bench", *labelled)
+    assert command("bench", *run, "--seeds", "0,1", "--limit", 2).code == 0
+    again = command("diswot_bench", *labelled)
+    assert again.code == 0, again.err
+    assert [line for line in again.out.splitlines() if line.startswith(" nwot ")] == [
+        line for line in first.out.splitlines() if line.startswith(" nwot ")
+    ]
+    every = command("analysis", "correlate", "nwot", "--store", "s.sqlite")
+    assert every.code == 1
+    assert "(seed 0: 10 cells, seed 1: 2 cells); `--seeds` names some" in every.err
+    one = command("analysis", "correlate", "nwot", "--store", "s.sqlite", "--seeds", "0", "--json")
+    assert json.loads(one.out)[0]["seeds"] == [0]
 
 
 @pytest.mark.slow

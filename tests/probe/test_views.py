@@ -13,6 +13,7 @@ import torch
 import images
 from bench.benchmarks import benchmark
 from bench.identity import fingerprint, settings
+from common.errors import BadInput
 from images.noise import noise
 from probe.needs import NEEDS, VIEWS, needs_of, reads_images
 from probe.network import Probe
@@ -29,6 +30,11 @@ def test_noise_is_standard_normal_and_its_labels_uniform() -> None:
     counts = np.bincount(batch.labels.numpy(), minlength=10)
     assert len(counts) == 10
     assert counts.min() > 25  # of 50 expected
+
+
+def test_noise_has_labels_of_some_class() -> None:
+    with pytest.raises(BadInput, match="no classes"):
+        noise("noise", 0, 4, 8, 0)
 
 
 def test_noise_depends_on_name_and_seed_and_on_nothing_else() -> None:

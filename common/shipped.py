@@ -21,8 +21,10 @@ def home() -> Path | None:
         installed = metadata.files(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         return None
-    marks = [Path(str(file.locate())) for file in installed if file.as_posix().endswith(f"share/{DISTRIBUTION}/{MARK}")]
-    return marks[0].resolve().parents[1] if marks else None
+    mark = f"share/{DISTRIBUTION}/{MARK}"
+    marks = [Path(str(file.locate())) for file in installed if file.as_posix().endswith(mark)]
+    found = next(filter(Path.is_file, [*marks, clone / mark]), None)  # `pip install --target` puts it elsewhere
+    return found.resolve().parents[1] if found else None
 
 
 def here_or_shipped(path: Path) -> Path:

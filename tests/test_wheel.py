@@ -39,13 +39,18 @@ def tree(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_wheel_is_of_what_is_committed(tree: Path) -> None:
+@pytest.fixture
+def wheel(tree: Path) -> Path:
     # with this Python's own setuptools: a build in isolation would have to fetch one
     made = {**os.environ, "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1", "MAKEFLAGS": "", "MAKELEVEL": ""}
     words = ["make", "-o", f"{sys.prefix}/.core", "wheel", f"VENV={sys.prefix}"]
     ended = subprocess.run(words, cwd=tree, env=made, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr
-    (wheel,) = (tree / "dist").glob("*.whl")
+    (found,) = (tree / "dist").glob("*.whl")
+    return found
+
+
+def test_the_wheel_is_of_what_is_committed_and_has_its_scores_wherever_it_is_put(tree: Path, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name.rpartition("/data/share/diswot-bench/")[2] for name in archive.namelist()}
         assert b"edited = True" not in archive.read("common/errors.py")
@@ -57,3 +62,13 @@ def test_the_wheel_is_of_what_is_committed(tree: Path) -> None:
     }
     assert rooms <= packed
     assert "results/scores/digits/nwot.csv.gz" in packed
+    target, elsewhere = tree.parent / "target", tree.parent / "elsewhere"
+    elsewhere.mkdir()
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", target, wheel]
+    subprocess.run(pip, check=True, capture_output=True, timeout=600)
+    asked = "import diswot_bench as db; print(db.__file__, len(db.scores('digits', 'nwot')))"
+    environment = {**os.environ, "PYTHONPATH": str(target)}
+    told = subprocess.run(
+        [sys.executable, "-c", asked], cwd=elsewhere, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert told.split() == [str(target / "diswot_bench/__init__.py"), "15625"]

@@ -158,6 +158,7 @@ _REMEDIES = {
     errno.EFBIG: "raise the limit of file sizes, `ulimit -f`",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EISDIR: "that is a folder, choose another name",
+    errno.ENOENT: "put it there, or name another place",
 }
 
 

@@ -23,6 +23,7 @@ from common.files import content_hash, json_hash, write_whole
 from common.pool import Died, Job, run
 from common.progress import Progress
 from common.reproducible import reproducible
+from common.shipped import here_or_shipped
 from distill.recipe_name import RecipeName
 from distill.recipes import BLOCK, MODES, Recipe, recipe, recipe_hash
 from distill.store import AccuracyStore
@@ -278,14 +279,20 @@ def _rows(task: Run, outcome: Done, mode: str, epochs: int) -> list[tuple[Any, .
 
 
 def _written(benchmark: str, hashes: dict[str, str], output: Path) -> dict[str, AccuracyTable]:
-    """The tables under `output` by mode. Raises BadInput for one of another recipe."""
+    """The tables under `output` by mode, or those shipped for that place, which would be out of sight behind one there.
+
+    Raises BadInput for one of another recipe; of those shipped it is passed over.
+    """
     found = {}
     for mode, of_recipe in hashes.items():
         path = table_path(benchmark, mode, output)
-        if path.exists():
-            found[mode] = read_table(path)
-            if found[mode].hash != of_recipe:
-                raise BadInput(f"{path} was made by another recipe: move it away, or name another folder with --output")
+        if not here_or_shipped(path).exists():
+            continue
+        table = read_table(path)
+        if table.hash == of_recipe:
+            found[mode] = table
+        elif path.exists():
+            raise BadInput(f"{path} was made by another recipe: move it away, or name another folder with --output")
     return found
 
 

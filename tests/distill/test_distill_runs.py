@@ -319,6 +319,29 @@ def test_what_stands_in_a_table_is_not_trained_again_without_the_store(
     assert {mode: path.read_bytes() for mode, path in second.items()} == before
 
 
+@pytest.mark.slow
+def test_what_was_shipped_is_in_the_table_that_comes_to_stand_before_it(
+    tmp_path: Path, whole: dict[str, Path], trained: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, here = tmp_path / "shipped", tmp_path / "here"
+    (shipped / "results").mkdir(parents=True)
+    here.mkdir()
+    before = {mode: path.read_bytes() for mode, path in whole.items()}
+    (tmp_path / "tables").rename(shipped / "results/accuracies")
+    monkeypatch.setattr("common.shipped.home", lambda: shipped)
+    monkeypatch.chdir(here)
+
+    def run(steps: int) -> dict[str, Path]:
+        plan = dataclasses.replace(distill.runs.recipe("digits"), epoch_steps=steps)
+        monkeypatch.setattr(distill.runs, "recipe", lambda benchmark: plan)
+        return run_missing("digits", [0], 1, 1, here / "accuracies.sqlite", Path("results/accuracies"), None)
+
+    assert {mode: path.read_bytes() for mode, path in run(1).items()} == before
+    assert trained == []
+    shutil.rmtree(here / "results")
+    assert all(len(read_table(path).rows) == 3 for path in run(2).values()), "shipped ones of another recipe are not"
+
+
 def test_tables_are_byte_stable(tmp_path: Path, whole: dict[str, Path]) -> None:
     files = [file for path in whole.values() for file in (path, recipe_path(path))]
     before = [file.read_bytes() for file in files]

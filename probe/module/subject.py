@@ -17,9 +17,10 @@ from common.errors import BadInput
 from probe.calls import Call, Each, Kind, Watch, word
 from probe.module.counter import Counter
 from probe.module.door import check_names, check_seed
+from probe.module.outputs import Recording, logits_of
 from probe.module.recorder import Node, Recomputed, Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
-from probe.module.survey import Recording, Survey, logits_of, survey
+from probe.module.survey import Survey, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
 from probe.needs import NotApplicable
 

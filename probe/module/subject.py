@@ -295,11 +295,11 @@ class Subject:
         return counter.multiply_adds
 
     def _placed(self, images: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Images of the network's type, and its parameters where the images are."""
+        """Images of the network's type, a copy that it may write into, and its parameters where the images are."""
         held = self.untouched.parameters if self._shape not in self._surveys else self.parameters
         if images.is_meta:
             held = {name: torch.empty_like(value, device="meta") for name, value in held.items()}
-        return images.to(self.untouched.placed.dtype), held
+        return images.to(self.untouched.placed.dtype, copy=True), held
 
     def drawn(self, init: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Parameters of another initialisation, and the running statistics that networks start from."""
@@ -322,6 +322,7 @@ class Subject:
         NotApplicable where the network does not run on these images, Strayed where it has to be asked again.
         """
         known = self.survey(tuple(images.shape[1:]))
+        images = images.clone()  # a network may write into it
         watch = Follow(images, known, each, keep(known), copy)
         try:
             returned = self.untouched(images, parameters, buffers, self._training, watch)

@@ -296,7 +296,8 @@ class ModuleProbe(ForwardProbe):
     ) -> torch.Tensor:
         """Logits in evaluation."""
         try:
-            returned = self.subject.untouched(images.clone(), parameters, buffers, training=False)
+            held = self.subject.for_a_pass(parameters)
+            returned = self.subject.untouched(images.clone(), held, buffers, training=False)
             return logits_of(returned, self._known.choice)
         except Exception as error:
             if ran_out_of_memory(error):

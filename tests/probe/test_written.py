@@ -11,6 +11,7 @@ from torch import nn
 
 from images.base import Batch
 from probe.module.examples import CLASSES, SIZE
+from probe.module.probe import module_probe
 from proxies import registry
 from proxies.module import score_modules
 
@@ -60,3 +61,54 @@ def test_a_network_that_writes_into_its_images_scores_as_one_that_does_not(
     assert given.images.equal(batch().images)
     for label, one in expected.items():
         assert str(found[label]) == str(one), label
+
+
+# weights
+
+
+def renormed(network: Small, x: torch.Tensor) -> torch.Tensor:
+    network.fc.weight.data = torch.renorm(network.fc.weight.data, 2, 0, 0.05)
+    return x
+
+
+def halved(network: Small, x: torch.Tensor) -> torch.Tensor:
+    network.conv.weight.data = network.conv.weight.data / 2
+    return x
+
+
+def divided(network: Small, x: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        network.conv.weight.div_(2)
+    return x
+
+
+def put_out(network: Small, x: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        torch.mul(network.conv.weight, 0.5, out=network.conv.weight)
+    return x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [renormed, halved, divided, put_out])
+def test_every_pass_starts_from_the_weights_that_were_handed_in(
+    first: Callable[[Small, torch.Tensor], torch.Tensor],
+) -> None:
+    names = "l2_norm,snip,near,flops,synflow,grasp,gradsign,vkdnw,zen"
+    network = Small(first)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    readers = registry.create_all(names)
+    alone = {one.label: str(score_modules([one], network, batch())[one.label]) for one in readers}
+    for order in (readers, readers[::-1]):
+        assert {label: str(one) for label, one in score_modules(order, network, batch()).items()} == alone
+    (norm,) = score_modules(registry.create_all("l2_norm"), Small(lambda _, x: x), batch()).values()
+    assert alone["l2_norm"] == str(norm)
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.slow
+def test_gradients_are_those_at_the_weights_that_were_written() -> None:
+    written, network = Small(halved), Small(lambda _, x: x)
+    network.conv.weight.data /= 2
+    expected = module_probe(network, batch(), ("gradients",)).gradients
+    found = module_probe(written, batch(), ("gradients",)).gradients
+    assert all(found[name].equal(one) for name, one in expected.items())

@@ -158,7 +158,7 @@ class Subject:
             runs = self._look(shape)
             if (stranger := runs[0].recorder.stranger) is not None:
                 raise BadInput(
-                    f"{self.called} reads a parameter {list(stranger)} that is not registered, so that nobody counts it: "
+                    f"{self.called} reads a parameter {list(stranger)} that is not registered, so it is not counted: "
                     "make it an attribute of a module, and a list of layers an nn.ModuleList"
                 )
             if runs[0].recorder.hides:
@@ -341,7 +341,12 @@ class Subject:
             raise
         except Strayed as strayed:
             if not self._on_shapes:
-                raise NotApplicable("the network calls other functions from run to run") from strayed
+                raise NotApplicable(
+                    "the network calls other functions for other numbers of images, as one does that loops over them: "
+                    "have it compute with all images at once"
+                    if known.loops
+                    else "the network calls other functions from run to run"
+                ) from strayed
             self._on_shapes = False  # what runs may hang on values, or on the device
             self._surveys.clear()
             raise

@@ -71,6 +71,8 @@ class Survey:
     blocks: tuple[Block, ...]
     ends: str = ""
     """What makes something else of the class scores at the end: `softmax`, or `log_softmax`."""
+    loops: bool = False
+    """Whether other functions are called for another number of images."""
 
     @property
     def reader(self) -> int | None:
@@ -132,11 +134,16 @@ def survey(
         tuple(said),
         tuple(_blocks(network, nodes, images, two, cuts, blocks)),
         ends,
+        _names(nodes) != _names(three.recorder.nodes),
     )
 
 
+def _names(nodes: Sequence[Node]) -> list[str]:
+    return [node.name for node in nodes]
+
+
 def _images(two: Sequence[Node], three: Sequence[Node]) -> list[int | None]:
-    if [node.name for node in two] != [node.name for node in three]:
+    if _names(two) != _names(three):
         return [None] * len(two)
     return [_grown(a.shape, b.shape) for a, b in zip(two, three, strict=True)]
 

@@ -426,6 +426,16 @@ def test_a_network_that_does_something_else_each_time_is_refused() -> None:
             assert probe(Fickle(), "relu_kernel", of=given).relu_kernel is not None
 
 
+def test_a_network_that_loops_over_its_images_is_told_why_it_is_refused() -> None:
+    class Loops(Diary):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.classifier(F.relu(self.conv(image)).mean((2, 3))) for image in x.split(1)])
+
+    for given in (batch(), LARGE):
+        with pytest.raises(NotApplicable, match="for other numbers of images, as one does that loops over them"):
+            assert probe(Loops(), of=given).logits is not None
+
+
 def test_layers_are_what_multiplies_by_a_parameter() -> None:
     class Raw(nn.Module):
         def __init__(self) -> None:

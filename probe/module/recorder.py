@@ -54,6 +54,12 @@ class Node:
     name: str
     inputs: tuple[int, ...] = ()
     """The calls that made what it reads."""
+    operands: tuple[int | None, ...] = ()
+    """The same, argument by argument; None of what does not depend on the images."""
+    exponent: float | None = None
+    """Of a power, if it is a number."""
+    floats: bool = True
+    """Whether it puts out floating point."""
     shape: torch.Size | None = None
     """Of what it puts out, if that is one tensor."""
     channels: int | None = None
@@ -137,6 +143,9 @@ class Recorder(Watch):
         self.stranger = self.stranger or next((one.shape for one in unknown if _is_parameter(one)), None)
         node.inputs = tuple(dict.fromkeys(self._number[id(one)] for one in data))
         source = next(((one.shape, self._channels.get(id(one))) for one in data if one.ndim > 1), None)
+        node.operands = tuple(self._number.get(id(one)) for one in (*args, *kwargs.values()))
+        given = kwargs.get("exponent", args[1] if len(args) > 1 else None)
+        node.exponent = float(given) if isinstance(given, int | float) else None
         if data:
             _check_run_once()
             self._classify(node, read, learned, args, kwargs)
@@ -146,6 +155,7 @@ class Recorder(Watch):
         made = written(node.name, read, output)
         self._held.append(made)
         if data:
+            node.floats = any(one.is_floating_point() for one in made)
             if len(made) == 1:
                 node.shape = made[0].shape
                 node.channels = channels_of(node, node.shape, source, args, kwargs)

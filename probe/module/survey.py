@@ -21,8 +21,8 @@ from torch import nn
 from common.errors import BadInput, unknown
 from probe.calls import LAYERS, Kind
 from probe.module.outputs import PROBABILITIES, Recording, find_logits
-from probe.module.pooling import halves_pooling, is_pooled, ndim
 from probe.module.recorder import IMAGES, Node
+from probe.module.spelled import halves_pooling, is_pooled, mark_spelled, ndim
 
 EXTRA_TOKENS = 8
 """As many tokens may stand in front of those of a map."""
@@ -107,7 +107,7 @@ def survey(
     images = _images(nodes, three.recorder.nodes)
     choice, logits = find_logits(network, two)
     live = _live(nodes, logits)
-    _mark_bends(nodes)
+    mark_spelled(nodes)
     layers = [number for number, node in enumerate(nodes) if node.kind in LAYERS and number in live]
     shape = nodes[logits].shape
     assert shape is not None
@@ -169,17 +169,6 @@ def _ends_in(nodes: Sequence[Node], behind: Sequence[int], shape: torch.Size) ->
         elif ends == "log_softmax" and node.name == "exp":
             ends, node.kind = "softmax", None
     return ends
-
-
-def _mark_bends(nodes: Sequence[Node]) -> None:
-    """A sigmoid or tanh that multiplies a map of its size is part of an activation made by hand, as x sigmoid(x)."""
-    for node in nodes:
-        if node.name == "mul":
-            for number in node.inputs:
-                while number != IMAGES and nodes[number].name in ("add", "mul") and len(nodes[number].inputs) == 1:
-                    number = nodes[number].inputs[0]
-                if nodes[number].name in ("sigmoid", "tanh") and nodes[number].shape == node.shape:
-                    nodes[number].kind = Kind.BEND
 
 
 def _live(nodes: Sequence[Node], logits: int) -> set[int]:

@@ -35,6 +35,8 @@ WEIGHT_SECOND = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "co
 _LAYERS = (*WEIGHT_SECOND, "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot")
 LOOKUPS = ("embedding", "embedding_bag", "getitem", "index_select", "gather", "take", "take_along_dim")
 """Functions that look rows of a parameter up, and multiply nothing."""
+_HANDS_OUT = ("numpy", "__array__", "__dlpack__", "data_ptr", "storage", "untyped_storage")
+"""Functions through which others than PyTorch may write into a tensor."""
 _EXTREMES = ("amax", "amin", "max", "min")
 # fmt: off
 _ELEMENTWISE = (
@@ -277,8 +279,8 @@ def _is_pooling(source: tuple[torch.Size, int | None] | None, args: Sequence[Any
 
 
 def _writes(name: str) -> bool:
-    """Whether a function of that name writes into its first argument."""
-    in_place = name.endswith("_") and not name.endswith("__")
+    """Whether a function of that name writes into its first argument, or hands its memory to who may write into it."""
+    in_place = (name.endswith("_") and not name.endswith("__")) or name in _HANDS_OUT
     return in_place or name in ("__setitem__", "__set__") or name.startswith("__i")  # `weight.data = ...` is a set
 
 

@@ -8,10 +8,9 @@ again. Random generators get back their states.
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from functools import partial
 from typing import Any
 
@@ -90,7 +89,7 @@ class _Held:
         if isinstance(value, nn.Module):
             self.attributes(value)
         elif isinstance(value, list | dict | set | deque):
-            self._put_back.append(partial(_refill, value, copy(value) if value else ()))
+            self._put_back.append(partial(_refill, value, _content(value)))
             if value and not isinstance(value, set):
                 self._exchange(value, list(value.items() if isinstance(value, dict) else enumerate(value)))
         else:
@@ -103,15 +102,26 @@ class _Held:
                 container[place] = own
 
 
+def _content(held: _Container) -> Any:
+    """What is in a container, apart from its class."""
+    plain = next(kind for kind in (dict, set, list, deque) if isinstance(held, kind))
+    return plain(held) if held else ()
+
+
 def _refill(held: _Container, content: Any) -> None:
-    """Give a container what a copy of it holds."""
+    """Give a container what was in it; one of a class that refuses to be updated too."""
     if not held and not content:
         return
-    held.clear()
-    if isinstance(held, list | deque):
-        held.extend(content)
+    if isinstance(held, dict):
+        of = OrderedDict if isinstance(held, OrderedDict) else dict
+        of.clear(held)
+        of.update(held, content)
     else:
-        held.update(content)
+        held.clear()
+        if isinstance(held, set):
+            held.update(content)
+        else:
+            held.extend(content)
 
 
 def _state_of(generator: Any) -> Callable[[], object]:

@@ -111,3 +111,16 @@ def test_an_activation_made_by_hand_is_no_rectifier(name: str) -> None:
 def test_arithmetic_is_neither(name: str) -> None:
     for proxy in ("near", "synflow", "zen", "nwot"):
         assert outcome(proxy, ARITHMETIC[name]) == "a number", proxy
+
+
+def attention(x: torch.Tensor) -> torch.Tensor:
+    """Over pixels, with softmax made by hand."""
+    tokens = x.flatten(2)
+    weights = (tokens.mT @ tokens / 2).exp()
+    return (tokens @ (weights / weights.sum(1, keepdim=True))).view(x.shape)
+
+
+def test_attention_made_by_hand_is_no_norm() -> None:
+    assert outcome("zen", attention) == "a number"
+    assert "(exp)" in outcome("near", attention)
+    assert "bends elsewhere too: exp" in outcome("nwot", attention)

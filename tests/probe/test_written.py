@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -146,6 +146,13 @@ class Pair(NamedTuple):
     steps: list[float]
 
 
+class Closed(OrderedDict[str, Any]):
+    """As the outputs of `transformers`."""
+
+    def update(self, *_: Any, **__: Any) -> None:
+        raise TypeError("no update")
+
+
 def more(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.add_(1)
 
@@ -175,6 +182,8 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "list of lists": (lambda: [[1.0]], lambda held: longer(held[0])),
     "dictionary of lists": (lambda: {"a": {"b": [1.0]}}, lambda held: longer(held["a"]["b"])),
     "list of tensors": (lambda: [torch.ones(6, 1, 1)], lambda held: more(held[0])),
+    "outputs": (lambda: Closed([("a", [1.0])]), lambda held: longer(held["a"]) * longer(held.setdefault("b", [1.0]))),
+    "counter": (lambda: Counter(a=1), lambda held: float(held.update("ab") or held["a"] + held["b"])),
     "named tuple": (lambda: Pair(torch.ones(6, 1, 1), [1.0]), lambda held: more(held.scale) * longer(held.steps)),
     "tuple of generators": (lambda: ({"a": random.Random(1)},), lambda held: held[0]["a"].random()),
     "deque of arrays": (lambda: deque([np.ones(1)]), lambda held: float(np.add(held[0], 1, out=held[0])[0])),

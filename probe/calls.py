@@ -55,7 +55,8 @@ _NAMES = {
     "atanh arcsin arccos arctan arcsinh arccosh arctanh expit logit logsumexp logaddexp hypot abs absolute sign sgn "
     "signbit round floor ceil trunc frac where maximum minimum fmax fmin gt ge lt le greater greater_equal less "
     "less_equal heaviside median nanmedian mode kthvalue topk sort msort argsort cummax cummin aminmax "
-    "quantile nanquantile lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
+    "quantile nanquantile lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell "
+    "fix copysign ldexp atan2 arctan2 prod cumprod lp_pool1d lp_pool2d lp_pool3d",
     Kind.ATTENTION: "scaled_dot_product_attention softmax log_softmax softmin",
 }
 _KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}

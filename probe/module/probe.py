@@ -3,9 +3,9 @@
 Its calls are seen however they are spelled (probe/calls.py), it is afterwards what it was (untouched.py), and what has
 no meaning for it raises NotApplicable with the reason. What is different from a network of a space:
 
-- Outputs may be a tensor, or something with `logits`, or a tuple or mapping that has them. One with `pooled` and
-  `features` besides says its own. Else stages are found (survey.py) or named, and pooled features are what the last
-  linear layer reads.
+- Outputs may be a tensor, or something with `logits`, or what has class scores among others (outputs.py). One with
+  `pooled` and `features` besides says its own. Else stages are found (survey.py) or named, and pooled features are
+  what the last linear layer reads.
 - Weights are the parameters that convolutions and linear layers multiply by, whoever holds them. One that several
   layers hold is one weight.
 - `requires_grad` has no say: frozen parameters count as others do, and derivatives are those in all parameters. The
@@ -37,9 +37,10 @@ from probe import each_image
 from probe.calls import Call, Each, Kind
 from probe.module.door import check_network, checked, checked_needs
 from probe.module.forward import ForwardProbe, Unread, settled
+from probe.module.outputs import logits_of
 from probe.module.recorder import IMAGES
 from probe.module.subject import Subject
-from probe.module.survey import Block, Survey, logits_of
+from probe.module.survey import Block, Survey
 from probe.module.untouched import one_line, ran_out_of_memory
 from probe.needs import BACKWARD, NotApplicable
 from probe.network import Probe
@@ -295,7 +296,8 @@ class ModuleProbe(ForwardProbe):
     ) -> torch.Tensor:
         """Logits in evaluation."""
         try:
-            returned = self.subject.untouched(images, parameters, buffers, training=False)
+            held = self.subject.for_a_pass(parameters)
+            returned = self.subject.untouched(images.clone(), held, buffers, training=False)
             return logits_of(returned, self._known.choice)
         except Exception as error:
             if ran_out_of_memory(error):

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.utils import checkpoint
 
 from probe.calls import LAYERS, NORMS, Kind, Watch, kind_of, weight_of, word
@@ -34,6 +35,8 @@ WEIGHT_SECOND = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "co
 _LAYERS = (*WEIGHT_SECOND, "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot")
 LOOKUPS = ("embedding", "embedding_bag", "getitem", "index_select", "gather", "take", "take_along_dim")
 """Functions that look rows of a parameter up, and multiply nothing."""
+_HANDS_OUT = ("numpy", "__array__", "__dlpack__", "data_ptr", "storage", "untyped_storage")
+"""Functions through which others than PyTorch may write into a tensor."""
 _EXTREMES = ("amax", "amin", "max", "min")
 # fmt: off
 _ELEMENTWISE = (
@@ -53,6 +56,12 @@ class Node:
     name: str
     inputs: tuple[int, ...] = ()
     """The calls that made what it reads."""
+    operands: tuple[int | None, ...] = ()
+    """The same, argument by argument; None of what does not depend on the images."""
+    exponent: float | None = None
+    """Of a power, if it is a number."""
+    floats: bool = True
+    """Whether it puts out floating point."""
     shape: torch.Size | None = None
     """Of what it puts out, if that is one tensor."""
     channels: int | None = None
@@ -110,6 +119,8 @@ class Recorder(Watch):
         self.writes_parameters = False
         self.hides = False
         """Whether a call reads what no call made, and what depends on a parameter: a compiled function made it."""
+        self.stranger: torch.Size | None = None
+        """The shape of a parameter that is read and is not one of `parameters`, if there is one."""
         self._parameters = parameters
         self._number = {id(images): IMAGES}
         self._made = {id(tensor): Made((name,), True) for name, tensor in parameters.items()}
@@ -124,13 +135,19 @@ class Recorder(Watch):
         node = Node(word(function))
         read = list(tensors((args, kwargs)))
         learned = [(self._made[id(one)], one) for one in read if id(one) in self._made]
-        if learned and learned[0][1] is read[0] and _writes(str(getattr(function, "__name__", ""))):
-            self.writes_parameters = True
+        into = kwargs.get("out")
+        if into is None and read and _writes(str(getattr(function, "__name__", ""))):
+            into = read[0]
+        self.writes_parameters |= any(id(one) in self._made for one in tensors(into))
         data = [one for one in read if id(one) in self._number]
-        known = (self._made, self._number)
-        self.hides |= any(one.grad_fn is not None for one in read if not any(id(one) in each for each in known))
+        unknown = [one for one in read if id(one) not in self._made and id(one) not in self._number]
+        self.hides |= any(one.grad_fn is not None for one in unknown)
+        self.stranger = self.stranger or next((one.shape for one in unknown if _is_parameter(one)), None)
         node.inputs = tuple(dict.fromkeys(self._number[id(one)] for one in data))
         source = next(((one.shape, self._channels.get(id(one))) for one in data if one.ndim > 1), None)
+        node.operands = tuple(self._number.get(id(one)) for one in (*args, *kwargs.values()))
+        given = kwargs.get("exponent", args[1] if len(args) > 1 else None)
+        node.exponent = float(given) if isinstance(given, int | float) else None
         if data:
             _check_run_once()
             self._classify(node, read, learned, args, kwargs)
@@ -140,6 +157,7 @@ class Recorder(Watch):
         made = written(node.name, read, output)
         self._held.append(made)
         if data:
+            node.floats = any(one.is_floating_point() for one in made)
             if len(made) == 1:
                 node.shape = made[0].shape
                 node.channels = channels_of(node, node.shape, source, args, kwargs)
@@ -240,6 +258,11 @@ def written(name: str, read: Sequence[torch.Tensor], output: Any) -> list[torch.
     return list(read[:1]) if name == "setitem" else list(tensors(output))
 
 
+def _is_parameter(value: torch.Tensor) -> bool:
+    """Whether a tensor is learned: a parameter, or what a gradient is asked for and no call made."""
+    return isinstance(value, nn.Parameter) or (value.requires_grad and value.is_leaf)
+
+
 def _is_skipped(node: Node, read: Sequence[torch.Tensor]) -> bool:
     """Whether a call is a batch norm that fits, on shapes alone: PyTorch takes each apart, which is slow."""
     fits = all(one.shape == read[0].shape[1:2] for one in read[1:])
@@ -256,9 +279,9 @@ def _is_pooling(source: tuple[torch.Size, int | None] | None, args: Sequence[Any
 
 
 def _writes(name: str) -> bool:
-    """Whether a function of that name writes into its first argument."""
-    in_place = name.endswith("_") and not name.endswith("__")
-    return in_place or name == "__setitem__" or name.startswith("__i")
+    """Whether a function of that name writes into its first argument, or hands its memory to who may write into it."""
+    in_place = (name.endswith("_") and not name.endswith("__")) or name in _HANDS_OUT
+    return in_place or name in ("__setitem__", "__set__") or name.startswith("__i")  # `weight.data = ...` is a set
 
 
 def channels_of(

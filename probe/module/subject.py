@@ -17,9 +17,10 @@ from common.errors import BadInput
 from probe.calls import Call, Each, Kind, Watch, word
 from probe.module.counter import Counter
 from probe.module.door import check_names, check_seed
+from probe.module.outputs import Recording, logits_of
 from probe.module.recorder import Node, Recomputed, Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
-from probe.module.survey import Recording, Survey, logits_of, survey
+from probe.module.survey import Survey, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
 from probe.needs import NotApplicable
 
@@ -155,6 +156,11 @@ class Subject:
         shape = tuple(shape or self._shape)
         if shape not in self._surveys:
             runs = self._look(shape)
+            if (stranger := runs[0].recorder.stranger) is not None:
+                raise BadInput(
+                    f"{self.called} reads a parameter {list(stranger)} that is not registered, so it is not counted: "
+                    "make it an attribute of a module, and a list of layers an nn.ModuleList"
+                )
             if runs[0].recorder.hides:
                 raise BadInput(
                     f"{self.called} runs functions that cannot be looked into: compiled functions (torch.jit) or those "
@@ -264,10 +270,15 @@ class Subject:
 
     @property
     def parameters(self) -> dict[str, torch.Tensor]:
-        """The parameters, of which copies if the network writes into them while it runs."""
+        """The parameters, as they were handed in."""
         self.survey()
-        held = self.untouched.parameters
-        return {name: value.clone() for name, value in held.items()} if self._writes_parameters else held
+        return self.untouched.parameters
+
+    def for_a_pass(self, parameters: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """Parameters for one pass: copies, if the network writes into them while it runs, so that each starts alike."""
+        if not self._writes_parameters:
+            return parameters
+        return {name: value.clone() for name, value in parameters.items()}
 
     @cached_property
     def multiply_adds(self) -> int:
@@ -290,15 +301,16 @@ class Subject:
 
     def _counted(self, images: torch.Tensor) -> int:
         counter = Counter()
-        self.untouched(*self._placed(images), training=False, watch=counter)
+        images, held = self._placed(images)
+        self.untouched(images, self.for_a_pass(held), training=False, watch=counter)
         return counter.multiply_adds
 
     def _placed(self, images: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Images of the network's type, and its parameters where the images are."""
-        held = self.untouched.parameters if self._shape not in self._surveys else self.parameters
+        """Images of the network's type, a copy that it may write into, and its parameters where the images are."""
+        held = self.untouched.parameters
         if images.is_meta:
             held = {name: torch.empty_like(value, device="meta") for name, value in held.items()}
-        return images.to(self.untouched.placed.dtype), held
+        return images.to(self.untouched.placed.dtype, copy=True), held
 
     def drawn(self, init: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Parameters of another initialisation, and the running statistics that networks start from."""
@@ -321,14 +333,20 @@ class Subject:
         NotApplicable where the network does not run on these images, Strayed where it has to be asked again.
         """
         known = self.survey(tuple(images.shape[1:]))
+        images = images.clone()  # a network may write into it
         watch = Follow(images, known, each, keep(known), copy)
         try:
-            returned = self.untouched(images, parameters, buffers, self._training, watch)
+            returned = self.untouched(images, self.for_a_pass(parameters), buffers, self._training, watch)
         except NotApplicable:
             raise
         except Strayed as strayed:
             if not self._on_shapes:
-                raise NotApplicable("the network calls other functions from run to run") from strayed
+                raise NotApplicable(
+                    "the network calls other functions for other numbers of images, as one does that loops over them: "
+                    "have it compute with all images at once"
+                    if known.loops
+                    else "the network calls other functions from run to run"
+                ) from strayed
             self._on_shapes = False  # what runs may hang on values, or on the device
             self._surveys.clear()
             raise

@@ -13,15 +13,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from common.errors import BadInput, unknown
 from probe.calls import LAYERS, Kind
-from probe.module.pooling import halves_pooling, is_pooled, ndim
-from probe.module.recorder import IMAGES, Node, Recorder, tensors
+from probe.module.outputs import PROBABILITIES, Recording, find_logits
+from probe.module.recorder import IMAGES, Node
+from probe.module.spelled import halves_pooling, is_pooled, mark_spelled, ndim
 
 EXTRA_TOKENS = 8
 """As many tokens may stand in front of those of a map."""
@@ -70,6 +71,8 @@ class Survey:
     blocks: tuple[Block, ...]
     ends: str = ""
     """What makes something else of the class scores at the end: `softmax`, or `log_softmax`."""
+    loops: bool = False
+    """Whether other functions are called for another number of images."""
 
     @property
     def reader(self) -> int | None:
@@ -91,29 +94,6 @@ class Survey:
         return ", ".join(sorted({node.name for node in self.kinds(*kinds).values()}))
 
 
-class Recording(NamedTuple):
-    """One run: the calls, what was returned, and for each module by name what its runs read and put out."""
-
-    recorder: Recorder
-    returned: Any
-    modules: Mapping[str, Sequence[tuple[int | None, int | None]]]
-
-
-def logits_of(returned: Any, choice: int = 0) -> torch.Tensor:
-    """The logits in what a network returns: a tensor, its part named `logits`, or one of its tensors."""
-    if isinstance(returned, torch.Tensor):
-        return returned
-    named = returned.get("logits") if isinstance(returned, Mapping) else getattr(returned, "logits", None)
-    if isinstance(named, torch.Tensor):
-        return named
-    found = list(_returned(returned))
-    return found[choice if choice < len(found) else 0]
-
-
-def _returned(returned: Any) -> Iterator[torch.Tensor]:
-    return tensors(returned if isinstance(returned, Mapping | tuple | list) else getattr(returned, "__dict__", None))
-
-
 def survey(
     network: nn.Module,
     two: Recording,
@@ -125,9 +105,9 @@ def survey(
     recorder = two.recorder
     nodes = recorder.nodes
     images = _images(nodes, three.recorder.nodes)
-    choice, logits = _logits(network, two, nodes)
+    choice, logits = find_logits(network, two)
     live = _live(nodes, logits)
-    _mark_bends(nodes)
+    mark_spelled(nodes)
     layers = [number for number, node in enumerate(nodes) if node.kind in LAYERS and number in live]
     shape = nodes[logits].shape
     assert shape is not None
@@ -154,11 +134,16 @@ def survey(
         tuple(said),
         tuple(_blocks(network, nodes, images, two, cuts, blocks)),
         ends,
+        _names(nodes) != _names(three.recorder.nodes),
     )
 
 
+def _names(nodes: Sequence[Node]) -> list[str]:
+    return [node.name for node in nodes]
+
+
 def _images(two: Sequence[Node], three: Sequence[Node]) -> list[int | None]:
-    if [node.name for node in two] != [node.name for node in three]:
+    if _names(two) != _names(three):
         return [None] * len(two)
     return [_grown(a.shape, b.shape) for a, b in zip(two, three, strict=True)]
 
@@ -170,34 +155,6 @@ def _grown(two: torch.Size | None, three: torch.Size | None) -> int | None:
     return grown[0] if len(grown) == 1 and (two[grown[0]], three[grown[0]]) == (2, 3) else None
 
 
-def _logits(network: nn.Module, run: Recording, nodes: Sequence[Node]) -> tuple[int, int]:
-    """Which of the tensors that are returned are the logits, and the call that made them."""
-    found = list(_returned(run.returned)) if not isinstance(run.returned, torch.Tensor) else []
-    flat = [place for place, one in enumerate(found) if one.ndim == 2]
-    last = max((number for number, node in enumerate(nodes) if node.kind is Kind.LINEAR), default=None)
-    of_last = [place for place in flat if run.recorder.number(found[place]) == last]
-    choice = (of_last or flat or [0])[0]
-    wanted = "return class scores [images, classes], or something with these as `logits`"
-    if not isinstance(run.returned, torch.Tensor) and not found and not _has_logits(run.returned):
-        raise BadInput(f"{type(network).__name__} returns {type(run.returned).__name__} without a tensor: {wanted}")
-    logits = logits_of(run.returned, choice)
-    number = run.recorder.number(logits)
-    if logits.ndim == 2 and logits.shape[0] == 2 and number is None:
-        raise BadInput(
-            f"{type(network).__name__} returns class scores that no call of PyTorch makes from the images: let forward "
-            "compute with tensors alone, without .numpy(), .tolist() or .item() on the way"
-        )
-    if logits.ndim != 2 or logits.shape[0] != 2 or number is None or number == IMAGES:
-        raise BadInput(f"{type(network).__name__} returns {list(logits.shape)} for 2 images: {wanted}")
-    if not isinstance(run.returned, torch.Tensor) and len(flat) > 1 and not of_last and not _has_logits(run.returned):
-        raise BadInput(f"{type(network).__name__} returns {len(flat)} tensors that may be class scores: {wanted}")
-    return choice, number
-
-
-def _has_logits(returned: Any) -> bool:
-    return "logits" in returned if isinstance(returned, Mapping) else hasattr(returned, "logits")
-
-
 def _ends_in(nodes: Sequence[Node], behind: Sequence[int], shape: torch.Size) -> str:
     """What calls behind the last layer make of class scores of that shape: `Survey.ends`. A logarithm of
     probabilities, however it is written, is `log_softmax`."""
@@ -205,24 +162,13 @@ def _ends_in(nodes: Sequence[Node], behind: Sequence[int], shape: torch.Size) ->
     for node in (nodes[number] for number in behind):
         if node.shape is None or node.shape.numel() != shape.numel():
             continue
-        if node.name in ("softmax", "softmin", "sigmoid", "expit", "logsigmoid", "log_softmax"):
+        if node.name in PROBABILITIES:
             ends = node.name
         elif ends == "softmax" and node.name == "log":
             ends, node.kind = "log_softmax", None
         elif ends == "log_softmax" and node.name == "exp":
             ends, node.kind = "softmax", None
     return ends
-
-
-def _mark_bends(nodes: Sequence[Node]) -> None:
-    """A sigmoid or tanh that multiplies a map of its size is part of an activation made by hand, as x sigmoid(x)."""
-    for node in nodes:
-        if node.name == "mul":
-            for number in node.inputs:
-                while number != IMAGES and nodes[number].name in ("add", "mul") and len(nodes[number].inputs) == 1:
-                    number = nodes[number].inputs[0]
-                if nodes[number].name in ("sigmoid", "tanh") and nodes[number].shape == node.shape:
-                    nodes[number].kind = Kind.BEND
 
 
 def _live(nodes: Sequence[Node], logits: int) -> set[int]:

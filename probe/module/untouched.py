@@ -1,20 +1,18 @@
 """Running a network of somebody's so that afterwards it is what it was.
 
 It runs on stand-ins: tensors of their own that share its parameters' memory, and copies of its buffers. So gradients
-and running statistics land elsewhere. Its modes and other attributes are put back, and what it draws (dropout,
-stochastic depth) comes from the score's seed, not from the random states of the process.
+and running statistics land elsewhere. Its modes and what else it holds (held.py) are put back, and what it draws
+(dropout, stochastic depth) comes from the score's seed, not from the random states of the process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
-from copy import copy
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +20,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from common.errors import BadInput
+from probe.module.held import as_it_was
 from probe.stand_ins import run_with
 
 AUTOCAST = ("cpu", "cuda")
@@ -115,40 +114,6 @@ def _as_asked(images: torch.Tensor) -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(before)
-
-
-@contextmanager
-def as_it_was(network: nn.Module) -> Iterator[None]:
-    """Put back every attribute of every module, and what those hold that are lists, dictionaries or sets: modes,
-    counters, what was kept for later."""
-    before = [
-        (attributes, dict(attributes), [(held, copy(held)) for held in attributes.values() if _is_container(held)])
-        for attributes in map(vars, network.modules())
-    ]
-    try:
-        yield
-    finally:
-        for attributes, values, containers in before:
-            for held, content in containers:
-                _refill(held, content)
-            attributes.clear()
-            attributes.update(values)
-
-
-_Container = list[Any] | dict[Any, Any] | set[Any] | deque[Any]
-
-
-def _is_container(held: Any) -> TypeGuard[_Container]:
-    return isinstance(held, list | dict | set | deque)
-
-
-def _refill(held: _Container, content: Any) -> None:
-    """Give a container what a copy of it holds."""
-    held.clear()
-    if isinstance(held, list | deque):
-        held.extend(content)
-    else:
-        held.update(content)
 
 
 @contextmanager

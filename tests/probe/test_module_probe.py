@@ -209,7 +209,7 @@ def test_class_scores_are_found_in_what_is_returned(wrap: Callable[..., Any]) ->
     ("wrap", "words"),
     [
         (lambda hidden, logits: logits.unsqueeze(0), r"returns \[1, 2, 5\] for 2 images"),
-        (lambda hidden, logits: (hidden * 2, logits * 2), "returns 2 tensors that may be class scores"),
+        (lambda hidden, logits: (hidden * 2, hidden[:, :CLASSES]), "returns 2 tensors that may be class scores"),
         (lambda hidden, logits: (), "returns tuple without a tensor"),
         (lambda hidden, logits: torch.zeros(len(logits), 5), "that no call of PyTorch makes from the images"),
         (lambda hidden, logits: torch.from_numpy(logits.detach().numpy()), r"alone, without \.numpy\(\)"),
@@ -424,6 +424,16 @@ def test_a_network_that_does_something_else_each_time_is_refused() -> None:
     for given in (batch(), LARGE):
         with pytest.raises(NotApplicable, match="from run to run"):
             assert probe(Fickle(), "relu_kernel", of=given).relu_kernel is not None
+
+
+def test_a_network_that_loops_over_its_images_is_told_why_it_is_refused() -> None:
+    class Loops(Diary):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.classifier(F.relu(self.conv(image)).mean((2, 3))) for image in x.split(1)])
+
+    for given in (batch(), LARGE):
+        with pytest.raises(NotApplicable, match="for other numbers of images, as one does that loops over them"):
+            assert probe(Loops(), of=given).logits is not None
 
 
 def test_layers_are_what_multiplies_by_a_parameter() -> None:

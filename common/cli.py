@@ -40,17 +40,26 @@ def run(app: typer.Typer) -> None:
     command ends with 1 and without a word.
     """
     _open_streams()
-    terminated: list[int] = []
+    heard: list[int] = []
 
-    def terminate(number: int, _frame: object) -> None:
-        terminated.append(number)
+    def stop(number: int, _frame: object) -> None:
+        heard.append(number)
         raise KeyboardInterrupt  # what is under way ends as at Ctrl-C
 
     try:
         try:
-            with _handled(signal.SIGTERM, terminate), _heard_everywhere(terminated), ended_without_progress():
+            with (
+                _handled(signal.SIGTERM, stop),
+                _handled(signal.SIGINT, stop),
+                _heard_everywhere(heard),
+                ended_without_progress(),
+            ):
                 ended = app(standalone_mode=False)
                 sys.exit(ended if isinstance(ended, int) else 0)
+        except Exception as error:
+            if heard:  # raised while compiled code is loaded or a class is made, it comes out as another error
+                raise KeyboardInterrupt from error
+            raise
         finally:
             sys.stdout.flush()  # here it can be told that there is no room; at the end of Python it cannot
     except BrokenPipeError:
@@ -70,18 +79,14 @@ def run(app: typer.Typer) -> None:
         print(f"error: {told(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:  # before Typer listens
-        _stop(terminated)
-    except RuntimeError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps what comes while a class is made
-            _stop(terminated)
-        raise
+        _stop(heard)
     except Exception as error:
         if not hasattr(error, "format_message"):  # the base of Typer's own is click's, or its copy of click's
             raise
         _tell_misuse(error)
     except SystemExit as end:
         if end.code == 130:  # Typer's word for Ctrl-C
-            _stop(terminated)
+            _stop(heard)
         raise
 
 
@@ -98,16 +103,17 @@ def _tell_misuse(error: Any) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-def _stop(terminated: list[int]) -> NoReturn:
-    """Say what is kept, and exit with 130, or as the signal says that has terminated the command."""
+def _stop(heard: list[int]) -> NoReturn:
+    """Say what is kept, and exit as the signal says that has ended the command; 130 where none was heard."""
     print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
-    sys.exit(128 + terminated[0] if terminated else 130)
+    sys.exit(128 + heard[0] if heard else 130)
 
 
 @contextmanager
 def _handled(number: signal.Signals, handler: Callable[[int, object], None]) -> Iterator[None]:
-    """A signal is answered by a handler meanwhile, in a program's main thread; others cannot answer any."""
-    if threading.current_thread() is not threading.main_thread():
+    """A signal is answered by a handler meanwhile, in a program's main thread; others cannot answer any. One that is
+    not listened to, as Ctrl-C by what runs in the background, stays so."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(number) is signal.SIG_IGN:
         yield
         return
     before = signal.signal(number, handler)
@@ -118,7 +124,7 @@ def _handled(number: signal.Signals, handler: Callable[[int, object], None]) -> 
 
 
 @contextmanager
-def _heard_everywhere(terminated: Sequence[int]) -> Iterator[None]:
+def _heard_everywhere(heard: Sequence[int]) -> Iterator[None]:
     """A signal that comes while Python calls what may not raise, such as a weak reference's callback, comes again.
 
     Python prints there what was raised, and goes on as if nobody had asked for an end.
@@ -127,7 +133,7 @@ def _heard_everywhere(terminated: Sequence[int]) -> Iterator[None]:
 
     def hook(seen: sys.UnraisableHookArgs) -> None:
         if isinstance(seen.exc_value, KeyboardInterrupt):
-            again = terminated[-1] if terminated else signal.SIGINT
+            again = heard[-1] if heard else signal.SIGINT
             threading.Timer(0.01, os.kill, (os.getpid(), again)).start()
         else:
             before(seen)

@@ -19,7 +19,7 @@ from analysis.read.columns import label_cells
 from analysis.read.labels import TABLES
 from analysis.read.scores import published_rows
 from analysis.report.leaderboards import Leaderboard, leaderboards
-from analysis.report.made import History, Made, made_by_runs, run_of
+from analysis.report.made import History, Made, Runs, made_by_runs
 from analysis.report.own import Own, own_of
 from analysis.report.plain import AGAIN, Plain, other_tables
 from analysis.report.scatter import points
@@ -207,12 +207,12 @@ def _own_scores(own: Own | None, recipe: str) -> list[Published]:
     """The user's scores, as `_published` shows others."""
     if own is None:
         return []
-    found = []
+    found, commands = [], Runs(own.sources.setting)
     for name, each in own.scores.items():
         record = each.settings[0].record
         rows = [row for one in each.settings for row in one.rows]
         scored = {one.seed: [row.cell for row in one.rows] for one in each.settings}
-        made = made_by_runs(each.runs, run_of(name, own.sources.setting, scored), recipe)
+        made = made_by_runs(each.runs, commands.of(name, scored), recipe)
         found.append(
             Published(
                 proxy=name,
@@ -232,7 +232,7 @@ def _own_scores(own: Own | None, recipe: str) -> list[Published]:
 
 
 def _published(scores: Path, setting: Benchmark, history: History, recipe: str) -> list[Published]:
-    found, folder = [], scores / setting.name
+    found, folder, commands = [], scores / setting.name, Runs(setting)
     rows_of = published_rows(scores, setting.name, lambda _: True)
     for file, entry in sorted(read_manifest(folder).items()):
         try:
@@ -250,7 +250,7 @@ def _published(scores: Path, setting: Benchmark, history: History, recipe: str) 
                     sees=record.get("sees", DASH),
                     fingerprints=[each["fingerprint"] for each in settings.values()],
                     sha256=entry["sha256"],
-                    made=history.made(folder / file, run_of(entry["proxy"], setting, scored), recipe),
+                    made=history.made(folder / file, commands.of(entry["proxy"], scored), recipe),
                 )
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:

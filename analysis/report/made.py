@@ -74,26 +74,41 @@ def of_table(stem: str, benchmark: str) -> str:
     return TABLES[name].command.format(benchmark=benchmark) if name else "make tables"
 
 
-def run_of(proxy: str, setting: Benchmark, scored: Mapping[int, Collection[int]]) -> str:
-    """The commands that score a proxy, under the teacher that its name says: `scored` are its cells by seed."""
-    label, _, teacher = proxy.partition("@")
-    run = f"python -m bench run {label} --benchmark {setting.name}" + (f" --teacher {teacher}" if teacher else "")
-    seeds_of: dict[str, list[int]] = {}
-    for seed, cells in sorted(scored.items()):
-        seeds_of.setdefault(_chosen(frozenset(cells), setting), []).append(seed)
-    return " && ".join(f"{run}{chosen} --seeds {_listed(seeds)}" for chosen, seeds in seeds_of.items())
+@dataclass(frozen=True)
+class Runs:
+    """The commands that score proxies on a benchmark."""
 
+    setting: Benchmark
 
-def _chosen(cells: frozenset[int], setting: Benchmark) -> str:
-    """The options that choose these cells: a set, or the first of one; FILE is a list of what is neither."""
-    space = setting.space
-    sets = [*space.sets, *([LABELLED] if labelled_modes(setting.name) else [])]
-    order = {name: select_of(name, setting) for name in sets}
-    for name, limit in [(name, None) for name in sets] + [(name, len(cells)) for name in sets]:
-        if cells == set(order[name][:limit]):
-            named = "" if len(order[name]) == len(space) else f" --cells {name}"
-            return named + (f" --limit {limit}" if limit else "")
-    return " --cells FILE"
+    def of(self, proxy: str, scored: Mapping[int, Collection[int]]) -> str:
+        """Those of a proxy, under the teacher that its name says: `scored` are its cells by seed."""
+        label, _, teacher = proxy.partition("@")
+        run = f"python -m bench run {label} --benchmark {self.setting.name}"
+        run += f" --teacher {teacher}" if teacher else ""
+        seeds_of: dict[str, list[int]] = {}
+        for seed, cells in sorted(scored.items()):
+            seeds_of.setdefault(self._chosen(set(cells)), []).append(seed)
+        return " && ".join(f"{run}{chosen} --seeds {_listed(seeds)}" for chosen, seeds in seeds_of.items())
+
+    @cached_property
+    def _sets(self) -> dict[str, list[int]]:
+        """The cells of each named set, in visiting order."""
+        names = [*self.setting.space.sets, *([LABELLED] if labelled_modes(self.setting.name) else [])]
+        return {name: select_of(name, self.setting) for name in names}
+
+    def _chosen(self, cells: set[int]) -> str:
+        """The options that choose these cells: a set, or the first of one; FILE is a list of what is neither."""
+        named = {
+            name: "" if len(order) == len(self.setting.space) else f" --cells {name}"
+            for name, order in self._sets.items()
+        }
+        for name, order in self._sets.items():
+            if len(order) == len(cells) and cells.issuperset(order):
+                return named[name]
+        for name, order in self._sets.items():
+            if cells.issuperset(order[: len(cells)]) and len(order) > len(cells):
+                return f"{named[name]} --limit {len(cells)}"
+        return " --cells FILE"
 
 
 def _listed(seeds: list[int]) -> str:

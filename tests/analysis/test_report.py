@@ -26,7 +26,7 @@ from analysis.read.columns import label_cells
 from analysis.read.labels import load_labels
 from analysis.report import page
 from analysis.report.contents import contents
-from analysis.report.made import UNKNOWN, History, made_by_runs, of_table, run_of
+from analysis.report.made import UNKNOWN, History, Runs, made_by_runs, of_table
 from analysis.report.words import COLUMNS, COUNTS, TABLES, heading, in_words
 from analysis.studies.leaderboard import Line
 from analysis.tables.cell_sets import table as sets_table
@@ -442,7 +442,7 @@ def test_the_command_of_scores_names_their_teacher_their_cells_and_their_seeds()
     digits = benchmark("digits")
 
     def run(proxy: str, *chosen: tuple[int, Sequence[int]]) -> str:
-        return run_of(proxy, digits, dict(chosen))
+        return Runs(digits).of(proxy, dict(chosen))
 
     whole, functions = range(15_625), select_of("functions", digits)
     begin = "python -m bench run nwot --benchmark digits"

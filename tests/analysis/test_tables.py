@@ -10,7 +10,11 @@ from conftest import ROOT, Command
 pytestmark = pytest.mark.slow
 
 OF_PUBLISHED = ("recipes-cifar10-16px", "label-sets-cifar100")
-ELSEWHERE = ("reference-check.csv", *(f"{name}.{ending}" for name in OF_PUBLISHED for ending in ("csv", "md", "tex")))
+ELSEWHERE = (
+    "reference-check.csv",
+    "reference-check.bib",
+    *(f"{name}.{ending}" for name in OF_PUBLISHED for ending in ("csv", "md", "tex")),
+)
 """Made from published files that are not part of the project."""
 
 

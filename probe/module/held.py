@@ -11,13 +11,14 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+_CONTAINERS = (dict, OrderedDict, set, list, deque)
 _Container = list[Any] | dict[Any, Any] | set[Any] | deque[Any]
 _LOOKED_INTO = (
     *(list, dict, set, deque, tuple, torch.Tensor, np.ndarray, nn.Module),
@@ -50,12 +51,16 @@ class _Held:
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         self._put_back: list[Callable[[], object]] = []
+        self._empty: list[_Container] = []
+        """Containers without content: most of those that modules hold."""
         self._stand_ins: dict[int, tuple[Any, Any]] = {id(module): (module, module) for module in modules}
         """By the identities of what they stand for, which are kept so that nothing else gets them."""
 
     def put_back(self) -> None:
         while self._put_back:
             self._put_back.pop()()
+        for container in self._empty:
+            _refill(container, ())
 
     def attributes(self, module: nn.Module, as_they_are: Sequence[str] = ()) -> None:
         """Note the attributes of a module, and what is in them but for those that are left `as_they_are`."""
@@ -63,15 +68,26 @@ class _Held:
         self._put_back.append(partial(_refill, attributes, dict(attributes)))
         for name in as_they_are:
             value = attributes[name]
-            self._put_back.append(partial(_refill, value, value.copy()))
+            self._note(value)
             self._stand_ins[id(value)] = value, value
         self._exchange(attributes, list(attributes.items()))
+
+    def _note(self, container: _Container) -> None:
+        """Note what is in a container, apart from its class."""
+        if container:
+            self._put_back.append(partial(_refill, container, _content(container)))
+        else:
+            self._empty.append(container)
 
     def stand_in(self, value: Any) -> Any:
         """What is held in place of a value; a container itself, with what stands in for its parts."""
         known = self._stand_ins.get(id(value))
         if known is None:
-            if not isinstance(value, _LOOKED_INTO):
+            kind = type(value)
+            if not _is_looked_into(kind) or (kind is tuple and all(type(part) in _PLAIN for part in value)):
+                return value
+            if kind in _CONTAINERS and not value:
+                self._empty.append(value)
                 return value
             self._stand_ins[id(value)] = value, value  # it may hold itself
             known = self._stand_ins[id(value)] = value, self._made(value)
@@ -89,7 +105,7 @@ class _Held:
         if isinstance(value, nn.Module):
             self.attributes(value)
         elif isinstance(value, list | dict | set | deque):
-            self._put_back.append(partial(_refill, value, _content(value)))
+            self._note(value)
             if value and not isinstance(value, set):
                 self._exchange(value, list(value.items() if isinstance(value, dict) else enumerate(value)))
         else:
@@ -102,10 +118,15 @@ class _Held:
                 container[place] = own
 
 
+@cache
+def _is_looked_into(kind: type) -> bool:
+    return issubclass(kind, _LOOKED_INTO)
+
+
 def _content(held: _Container) -> Any:
     """What is in a container, apart from its class."""
     plain = next(kind for kind in (dict, set, list, deque) if isinstance(held, kind))
-    return plain(held) if held else ()
+    return plain(held)
 
 
 def _refill(held: _Container, content: Any) -> None:

@@ -153,7 +153,8 @@ class Recorder(Watch):
             self._classify(node, read, learned, args, kwargs)
             if node.name in _EXTREMES and not _is_pooling(source, args, kwargs):
                 node.kind = Kind.BEND
-        output = read[0].clone() if _is_skipped(node, read) else function(*args, **kwargs)
+        output = _of_shape(function, node, read, args, kwargs)
+        output = function(*args, **kwargs) if output is None else output
         made = written(node.name, read, output)
         self._held.append(made)
         if data:
@@ -164,7 +165,8 @@ class Recorder(Watch):
                 self._complete(node, learned)
             for one in made:
                 self._number[id(one)] = len(self.nodes)
-                self._channels[id(one)] = channels_of(node, one.shape, source, args, kwargs)
+                channels = node.channels if len(made) == 1 else channels_of(node, one.shape, source, args, kwargs)
+                self._channels[id(one)] = channels
                 self._made.pop(id(one), None)
             self.nodes.append(node)
         elif learned:
@@ -263,10 +265,21 @@ def _is_parameter(value: torch.Tensor) -> bool:
     return isinstance(value, nn.Parameter) or (value.requires_grad and value.is_leaf)
 
 
-def _is_skipped(node: Node, read: Sequence[torch.Tensor]) -> bool:
-    """Whether a call is a batch norm that fits, on shapes alone: PyTorch takes each apart, which is slow."""
-    fits = all(one.shape == read[0].shape[1:2] for one in read[1:])
-    return node.name == "batch_norm" and read[0].is_meta and read[0].requires_grad and fits
+def _of_shape(
+    function: Callable[..., Any], node: Node, read: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> torch.Tensor | None:
+    """What calls put out on shapes alone that PyTorch takes apart in Python there, which is slow; None of others:
+    batch norms that fit, rectifiers, and numbers that are counted up."""
+    if not read or not read[0].is_meta:
+        return None
+    if node.name == "batch_norm":
+        fits = all(one.shape == read[0].shape[1:2] for one in read[1:])
+        return read[0].clone() if read[0].requires_grad and fits else None
+    if node.name == "relu" and len(read) == 1 and read[0].is_floating_point():
+        in_place = _writes(function.__name__) or kwargs.get("inplace", len(args) > 1 and args[1])
+        return read[0] if in_place else read[0].clone()
+    counts = function.__name__ in ("add_", "__iadd__") and not kwargs and type(args[1]) is int
+    return read[0] if counts else None
 
 
 def _is_pooling(source: tuple[torch.Size, int | None] | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

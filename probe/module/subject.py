@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -92,6 +93,18 @@ class Follow(Watch):
         return known is not None and known() is value
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python's garbage collector from looking within the block at what lives until its end."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
 class Pass(NamedTuple):
     """One run of a network: its logits, what it returned, what was known, what was kept."""
 
@@ -155,7 +168,8 @@ class Subject:
         """
         shape = tuple(shape or self._shape)
         if shape not in self._surveys:
-            runs = self._look(shape)
+            with _uncollected():
+                runs = self._look(shape)
             if (stranger := runs[0].recorder.stranger) is not None:
                 raise BadInput(
                     f"{self.called} reads a parameter {list(stranger)} that is not registered, so it is not counted: "
@@ -178,11 +192,11 @@ class Subject:
         if self._on_shapes:
             try:
                 two, three = (torch.empty(count, *shape, device="meta") for count in (2, 3))
-                return self._record(two), self._record(three)
+                return self._record(two), self._record(three, modules=False)
             except Exception:  # whatever a network does that takes values
                 self._on_shapes = False
         try:
-            return self._record(self._some(2, shape)), self._record(self._some(3, shape))
+            return self._record(self._some(2, shape)), self._record(self._some(3, shape), modules=False)
         except Recomputed as error:
             raise BadInput(f"{self.called} {error}") from error
         except Exception as error:
@@ -199,26 +213,27 @@ class Subject:
             return self._images[torch.arange(count) % len(self._images)]
         return torch.randn(count, *shape, generator=torch.Generator().manual_seed(0)).to(self.untouched.placed)
 
-    def _record(self, images: torch.Tensor) -> Recording:
+    def _record(self, images: torch.Tensor, modules: bool = True) -> Recording:
+        """A run of the network, and what its modules read and put out, if that is asked for."""
         images, held = self._placed(images)
         # copies, for a network that writes into its weights; in a graph, so that what was computed unseen is noticed
         held = {name: one.clone().requires_grad_(one.is_floating_point()) for name, one in held.items()}
         recorder = Recorder(images, held)
-        modules: dict[str, list[tuple[int | None, int | None]]] = {}
+        ran: dict[str, list[tuple[int | None, int | None]]] = {}
         entered: list[int | None] = []
 
         def enter(_module: nn.Module, args: Any, kwargs: Any) -> None:
             entered.append(recorder.number((args, kwargs)))
 
         def leave(name: str, _module: nn.Module, _args: Any, output: Any) -> None:
-            modules.setdefault(name, []).append((entered.pop(), recorder.number(output)))
+            ran.setdefault(name, []).append((entered.pop(), recorder.number(output)))
 
         with ExitStack() as hooks, torch.enable_grad():
-            for name, module in self.network.named_modules():
+            for name, module in self.network.named_modules() if modules else ():
                 hooks.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
                 hooks.callback(module.register_forward_hook(partial(leave, name)).remove)
             returned = self.untouched(images, held, training=self._training, watch=recorder)
-        return Recording(recorder, returned, modules)
+        return Recording(recorder, returned, ran)
 
     @cached_property
     def roles(self) -> dict[str, Role]:

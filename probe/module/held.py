@@ -24,6 +24,7 @@ _LOOKED_INTO = (
     *(list, dict, set, deque, tuple, torch.Tensor, np.ndarray, nn.Module),
     *(torch.Generator, np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random),
 )
+_is_looked_into: Callable[[type], bool] = cache(lambda kind: issubclass(kind, _LOOKED_INTO))
 _PLAIN = (bool, int, float, str, type(None))
 """Types of most attributes, in which nothing can be written."""
 _STAND_INS_OF_THEIR_OWN = ("_parameters", "_buffers", "_modules")
@@ -116,11 +117,6 @@ class _Held:
         for place, part in parts:
             if type(part) not in _PLAIN and (own := self.stand_in(part)) is not part:
                 container[place] = own
-
-
-@cache
-def _is_looked_into(kind: type) -> bool:
-    return issubclass(kind, _LOOKED_INTO)
 
 
 def _content(held: _Container) -> Any:

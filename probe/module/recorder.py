@@ -266,7 +266,11 @@ def _is_parameter(value: torch.Tensor) -> bool:
 
 
 def _of_shape(
-    function: Callable[..., Any], node: Node, read: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    function: Callable[..., Any],
+    node: Node,
+    read: Sequence[torch.Tensor],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
 ) -> torch.Tensor | None:
     """What calls put out on shapes alone that PyTorch takes apart in Python there, which is slow; None of others:
     batch norms that fit, rectifiers, and numbers that are counted up."""

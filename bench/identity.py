@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,31 @@ def called(label: str, benchmark: str, record: Mapping[str, Any]) -> str:
     """
     name = teacher_name(benchmark, record["teacher"]) if "teacher" in record else "default"
     return _under(label, name)
+
+
+def told_apart(settings: Sequence[tuple[str, str, int, Mapping[str, Any]]]) -> list[str]:
+    """The names of settings, given as (what they are called, benchmark, seed, record): with what they differ in, where
+    several have one name, `nwot (backbone xautodl)`. Of hashes eight digits are enough.
+    """
+    facts = [dict(_facts(record)) for *_, record in settings]
+    alike: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+    for setting, own in zip(settings, facts, strict=True):
+        alike.setdefault(setting[:3], []).append(own)
+    names = []
+    for setting, own in zip(settings, facts, strict=True):
+        differ = [fact for fact in own if any(other.get(fact) != own[fact] for other in alike[setting[:3]])]
+        said = ", ".join(f"{fact} {str(own[fact])[: 8 if fact.endswith('hash') else None]}" for fact in differ)
+        names.append(f"{setting[0]} ({said})" if said else setting[0])
+    return names
+
+
+def _facts(record: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value of a record under its path, `batch.size`."""
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _facts(value, f"{within}{key}.")
+        else:
+            yield f"{within}{key}", value
 
 
 def _under(label: str, teacher: str) -> str:

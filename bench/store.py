@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from bench.benchmarks import benchmark as named
 from bench.benchmarks import names
 from bench.checks.rows import wrong_row, wrong_setting, wrong_teacher
-from bench.identity import CODE_EPOCH, called
+from bench.identity import CODE_EPOCH, called, told_apart
 from common.database import open_database
 from common.errors import BadInput
 from proxies.base import Proxy
@@ -180,7 +180,7 @@ class ScoreStore:
     def overview(self) -> list[dict[str, Any]]:
         """One entry for each setting and seed: the largest request for it, and how many rows are ok or failed.
 
-        `proxy` is its name with the teacher's (`bench.identity.called`).
+        `proxy` is its name with the teacher's (`bench.identity.called`), and what else tells it from another setting.
         """
         query = """
             SELECT s.record, s.proxy, s.benchmark, r.seed, r.cells, MAX(r.wanted) AS wanted,
@@ -190,13 +190,14 @@ class ScoreStore:
             GROUP BY s.id, r.seed ORDER BY s.benchmark, s.proxy, r.seed
         """
         columns = ("proxy", "benchmark", "seed", "cells", "wanted", "ok", "failed")
-        entries = []
-        for text, proxy, benchmark, *counts in self._database.execute(query):
-            name = called(proxy, benchmark, self._record(text, proxy, benchmark))
+        found = list(self._database.execute(query))
+        for _, proxy, benchmark, *counts in found:
             if [type(count) for count in counts] != [int, str, int, int, int]:
-                raise BadInput(f"{self.path} has a damaged request of {name} on {benchmark}: {_RESTORE}")
-            entries.append(dict(zip(columns, (name, benchmark, *counts), strict=True)))
-        return entries
+                raise BadInput(f"{self.path} has a damaged request of {proxy} on {benchmark}: {_RESTORE}")
+        named_so = self._told_apart(found)
+        return [
+            dict(zip(columns, (name, *entry[2:]), strict=True)) for name, entry in zip(named_so, found, strict=True)
+        ]
 
     def scores(self, benchmark: str, proxy: Proxy, teacher: Mapping[str, Any] | None = None) -> list[Stored]:
         """The stored scores of a proxy as today's code defines it, one entry a seed, by seed.
@@ -239,12 +240,18 @@ class ScoreStore:
             SELECT s.record, s.proxy, s.benchmark, c.seed, c.score, c.status, c.reason
             FROM score c JOIN setting s ON s.id = c.setting WHERE c.cell = ? ORDER BY 3, 2, 4
         """
-        found = []
-        for record, proxy, benchmark, *rest in self._database.execute(query, (cell,)):
-            if benchmark not in elsewhere:
-                self._check_row(proxy, benchmark, cell, *rest)
-                found.append((called(proxy, benchmark, self._record(record, proxy, benchmark)), benchmark, *rest))
-        return found
+        found = [entry for entry in self._database.execute(query, (cell,)) if entry[2] not in elsewhere]
+        for _, proxy, benchmark, *rest in found:
+            self._check_row(proxy, benchmark, cell, *rest)
+        return [(name, *entry[2:]) for name, entry in zip(self._told_apart(found), found, strict=True)]
+
+    def _told_apart(self, settings: Sequence[tuple[Any, ...]]) -> list[str]:
+        """What settings are called, given as (record, proxy, benchmark, seed, ...) as they are stored."""
+        named_so = []
+        for text, proxy, benchmark, seed, *_ in settings:
+            record = self._record(text, proxy, benchmark)
+            named_so.append((called(proxy, benchmark, record), benchmark, seed, record))
+        return told_apart(named_so)
 
     def _record(self, text: Any, proxy: str, benchmark: str) -> dict[str, Any]:
         """The record of a setting. Raises BadInput for a damaged one."""

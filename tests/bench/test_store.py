@@ -115,6 +115,20 @@ def test_rows_are_kept_apart_by_setting_and_seed_and_come_by_cell(store: ScoreSt
     ]
 
 
+def test_settings_of_one_name_are_told_apart_by_what_they_differ_in(store: ScoreStore) -> None:
+    common = {"version": 1, "code_epoch": CODE_EPOCH}
+    records = [common | {"backbone": name, "batch": {"hash": "0123456789abcdef"}} for name in ("own", "xautodl")]
+    numbers = [store.setting(str(number), "digits", "mine", record) for number, record in enumerate(records)]
+    later = store.setting("later", "digits", "mine", records[0] | {"batch": {"hash": "fedcba9876543210"}})
+    run = a_run(store, *((number, 0, "all", 1) for number in numbers), (later, 1, "all", 1))
+    store.add(run, [Row(number, 0, 3, 1.0, "ok", "") for number in numbers])
+    names = ["mine (backbone own)", "mine (backbone xautodl)"]
+    assert [entry["proxy"] for entry in store.overview()] == [*names, "mine"], "seeds have batches of their own"
+    assert [row[0] for row in store.of_cell(3, NB201)] == names
+    a_run(store, (later, 0, "all", 1))
+    assert store.overview()[0]["proxy"] == "mine (backbone own, batch.hash 01234567)"
+
+
 def test_the_overview_counts_ok_and_failed_beside_the_largest_request(store: ScoreStore) -> None:
     number = setting(store)
     a_run(store, (number, 0, "valid, first 2", 2))

@@ -175,24 +175,25 @@ $(VENV)/.core: setup.cfg pyproject.toml constraints.txt
 	@$(RUN) -m pip install -q --no-deps xautodl==1.0.0  # its own pins cannot be met on Python 3.11
 	@touch $@
 
+# no warning of conflicts: pip would name xautodl's pins as an error whenever something is added
 $(VENV)/.cifar: $(VENV)/.core
-	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar]'
+	@$(RUN) -m pip install -q --no-warn-conflicts -c constraints.txt -e '.[cifar]'
 	@touch $@
 
 $(VENV)/.ray: $(VENV)/.core
-	@$(RUN) -m pip install -q -c constraints.txt -e '.[ray]'
+	@$(RUN) -m pip install -q --no-warn-conflicts -c constraints.txt -e '.[ray]'
 	@touch $@
 
 $(VENV)/.search: $(VENV)/.core
-	@$(RUN) -m pip install -q -c constraints.txt -e '.[search]'
+	@$(RUN) -m pip install -q --no-warn-conflicts -c constraints.txt -e '.[search]'
 	@touch $@
 
 $(VENV)/.report: $(VENV)/.core
-	@$(RUN) -m pip install -q -c constraints.txt -e '.[report]'
+	@$(RUN) -m pip install -q --no-warn-conflicts -c constraints.txt -e '.[report]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	@$(RUN) -m pip install -q -c constraints.txt -e '.[cifar,ray,report,search,dev]'
+	@$(RUN) -m pip install -q --no-warn-conflicts -c constraints.txt -e '.[cifar,ray,report,search,dev]'
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.core  # apart, so that they are not among what they list

@@ -42,7 +42,7 @@ class Observed(NamedTuple):
 
 def silence(weights: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor]) -> str:
     """How many layers, with what share of the weights, have derivatives of exactly zero; empty where none has."""
-    silent = [name for name in weights if not (gradients[name][:1].any() or gradients[name].any())]  # most end early
+    silent = [name for name in weights if _is_silent(gradients[name])]
     if not silent:
         return ""
     share = sum(weights[name].numel() for name in silent) / sum(weight.numel() for weight in weights.values())
@@ -50,3 +50,8 @@ def silence(weights: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.T
         f"{len(silent)} of {len(weights)} layers, with {share:.0%} of the weights, have gradients of exactly zero "
         f"({silent[0]}{' and others' if len(silent) > 1 else ''})"
     )
+
+
+def _is_silent(gradient: torch.Tensor) -> bool:
+    """Whether a gradient is zero; most show in their first part that they are not."""
+    return not ((gradient.ndim and gradient[:1].any()) or gradient.any())

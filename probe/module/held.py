@@ -11,20 +11,19 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-_CONTAINERS = (dict, OrderedDict, set, list, deque)
+_CONTAINERS = (OrderedDict, dict, set, list, deque)
 _Container = list[Any] | dict[Any, Any] | set[Any] | deque[Any]
 _LOOKED_INTO = (
     *(list, dict, set, deque, tuple, torch.Tensor, np.ndarray, nn.Module),
     *(torch.Generator, np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random),
 )
-_is_looked_into: Callable[[type], bool] = cache(lambda kind: issubclass(kind, _LOOKED_INTO))
 _PLAIN = (bool, int, float, str, type(None))
 """Types of most attributes, in which nothing can be written."""
 _STAND_INS_OF_THEIR_OWN = ("_parameters", "_buffers", "_modules")
@@ -58,10 +57,16 @@ class _Held:
         """By the identities of what they stand for, which are kept so that nothing else gets them."""
 
     def put_back(self) -> None:
+        """Put everything back, also behind what cannot be; that is raised in the end."""
+        failed: list[Exception] = []
+        self._put_back.extend(partial(_refill, container, ()) for container in self._empty if len(container))
         while self._put_back:
-            self._put_back.pop()()
-        for container in self._empty:
-            _refill(container, ())
+            try:
+                self._put_back.pop()()
+            except Exception as error:  # of a class of the network's own
+                failed.append(error)
+        for first in failed:
+            raise first
 
     def attributes(self, module: nn.Module, as_they_are: Sequence[str] = ()) -> None:
         """Note the attributes of a module, and what is in them but for those that are left `as_they_are`."""
@@ -75,8 +80,9 @@ class _Held:
 
     def _note(self, container: _Container) -> None:
         """Note what is in a container, apart from its class."""
-        if container:
-            self._put_back.append(partial(_refill, container, _content(container)))
+        content = _plain(container)(container)
+        if content or type(container) not in _CONTAINERS:
+            self._put_back.append(partial(_refill, container, content))
         else:
             self._empty.append(container)
 
@@ -85,10 +91,12 @@ class _Held:
         known = self._stand_ins.get(id(value))
         if known is None:
             kind = type(value)
-            if not _is_looked_into(kind) or (kind is tuple and all(type(part) in _PLAIN for part in value)):
-                return value
             if kind in _CONTAINERS and not value:
                 self._empty.append(value)
+                return value
+            if kind is tuple and all(type(part) in _PLAIN for part in value):
+                return value
+            if not isinstance(value, _LOOKED_INTO):  # a weak reference says that it is what it stands for
                 return value
             self._stand_ins[id(value)] = value, value  # it may hold itself
             known = self._stand_ins[id(value)] = value, self._made(value)
@@ -107,8 +115,10 @@ class _Held:
             self.attributes(value)
         elif isinstance(value, list | dict | set | deque):
             self._note(value)
-            if value and not isinstance(value, set):
-                self._exchange(value, list(value.items() if isinstance(value, dict) else enumerate(value)))
+            plain = _plain(value)
+            if plain is not set:
+                content = plain(value)
+                self._exchange(value, list(content.items() if isinstance(content, dict) else enumerate(content)))
         else:
             self._put_back.append(_state_of(value))
         return value
@@ -116,29 +126,22 @@ class _Held:
     def _exchange(self, container: Any, parts: Sequence[tuple[Any, Any]]) -> None:
         for place, part in parts:
             if type(part) not in _PLAIN and (own := self.stand_in(part)) is not part:
-                container[place] = own
+                _plain(container).__setitem__(container, place, own)
 
 
-def _content(held: _Container) -> Any:
-    """What is in a container, apart from its class."""
-    plain = next(kind for kind in (dict, set, list, deque) if isinstance(held, kind))
-    return plain(held)
+def _plain(held: _Container) -> Any:
+    """The type of a container, whose methods no class of somebody's own has changed."""
+    return next(kind for kind in _CONTAINERS if isinstance(held, kind))
 
 
 def _refill(held: _Container, content: Any) -> None:
     """Give a container what was in it; one of a class that refuses to be updated too."""
-    if not held and not content:
-        return
-    if isinstance(held, dict):
-        of = OrderedDict if isinstance(held, OrderedDict) else dict
-        of.clear(held)
-        of.update(held, content)
+    plain = _plain(held)
+    plain.clear(held)
+    if plain in (list, deque):
+        plain.extend(held, content)
     else:
-        held.clear()
-        if isinstance(held, set):
-            held.update(content)
-        else:
-            held.extend(content)
+        plain.update(held, content)
 
 
 def _state_of(generator: Any) -> Callable[[], object]:

@@ -140,7 +140,7 @@ class ModuleProbe(ForwardProbe):
     @property
     def gate_gradients(self) -> dict[str, torch.Tensor]:
         self._require("gate_gradients")
-        none = torch.zeros(1)
+        none = torch.zeros(())
         self.remark(lambda: silence(self._weights, {name: self._gates.get(name, none) for name in self._weights}))
         return self._gates
 

@@ -273,17 +273,21 @@ def _of_shape(
     kwargs: Mapping[str, Any],
 ) -> torch.Tensor | None:
     """What calls put out on shapes alone that PyTorch takes apart in Python there, which is slow; None of others:
-    batch norms that fit, rectifiers, and numbers that are counted up."""
+    batch norms that fit, rectifiers, and counters that count on.
+
+    What is written in place is written, by a product, so that what derivatives forbid is forbidden.
+    """
     if not read or not read[0].is_meta:
         return None
+    first = read[0]
     if node.name == "batch_norm":
-        fits = all(one.shape == read[0].shape[1:2] for one in read[1:])
-        return read[0].clone() if read[0].requires_grad and fits else None
-    if node.name == "relu" and len(read) == 1 and read[0].is_floating_point():
+        fits = all(one.shape == first.shape[1:2] for one in read[1:])
+        return first.clone() if first.requires_grad and fits else None
+    if node.name == "relu" and len(read) == 1 and first.dtype in (torch.float32, torch.float64):
         in_place = _writes(function.__name__) or kwargs.get("inplace", len(args) > 1 and args[1])
-        return read[0] if in_place else read[0].clone()
-    counts = function.__name__ in ("add_", "__iadd__") and not kwargs and type(args[1]) is int
-    return read[0] if counts else None
+        return first.mul_(1) if in_place else first.clone()
+    counts = function.__name__ == "add_" and first.dtype == torch.int64 and not first.ndim and args[1:] == (1,)
+    return first if counts and not kwargs else None
 
 
 def _is_pooling(source: tuple[torch.Size, int | None] | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

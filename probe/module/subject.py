@@ -192,11 +192,11 @@ class Subject:
         if self._on_shapes:
             try:
                 two, three = (torch.empty(count, *shape, device="meta") for count in (2, 3))
-                return self._record(two), self._record(three, modules=False)
+                return self._record(two), self._record(three)
             except Exception:  # whatever a network does that takes values
                 self._on_shapes = False
         try:
-            return self._record(self._some(2, shape)), self._record(self._some(3, shape), modules=False)
+            return self._record(self._some(2, shape)), self._record(self._some(3, shape))
         except Recomputed as error:
             raise BadInput(f"{self.called} {error}") from error
         except Exception as error:
@@ -213,27 +213,26 @@ class Subject:
             return self._images[torch.arange(count) % len(self._images)]
         return torch.randn(count, *shape, generator=torch.Generator().manual_seed(0)).to(self.untouched.placed)
 
-    def _record(self, images: torch.Tensor, modules: bool = True) -> Recording:
-        """A run of the network, and what its modules read and put out, if that is asked for."""
+    def _record(self, images: torch.Tensor) -> Recording:
         images, held = self._placed(images)
         # copies, for a network that writes into its weights; in a graph, so that what was computed unseen is noticed
         held = {name: one.clone().requires_grad_(one.is_floating_point()) for name, one in held.items()}
         recorder = Recorder(images, held)
-        ran: dict[str, list[tuple[int | None, int | None]]] = {}
+        modules: dict[str, list[tuple[int | None, int | None]]] = {}
         entered: list[int | None] = []
 
         def enter(_module: nn.Module, args: Any, kwargs: Any) -> None:
             entered.append(recorder.number((args, kwargs)))
 
         def leave(name: str, _module: nn.Module, _args: Any, output: Any) -> None:
-            ran.setdefault(name, []).append((entered.pop(), recorder.number(output)))
+            modules.setdefault(name, []).append((entered.pop(), recorder.number(output)))
 
         with ExitStack() as hooks, torch.enable_grad():
-            for name, module in self.network.named_modules() if modules else ():
+            for name, module in self.network.named_modules():
                 hooks.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
                 hooks.callback(module.register_forward_hook(partial(leave, name)).remove)
             returned = self.untouched(images, held, training=self._training, watch=recorder)
-        return Recording(recorder, returned, ran)
+        return Recording(recorder, returned, modules)
 
     @cached_property
     def roles(self) -> dict[str, Role]:
@@ -317,7 +316,14 @@ class Subject:
     def _counted(self, images: torch.Tensor) -> int:
         counter = Counter()
         images, held = self._placed(images)
-        self.untouched(images, self.for_a_pass(held), training=False, watch=counter)
+        try:
+            self.untouched(images, self.for_a_pass(held), training=False, watch=counter)
+        except NotApplicable:
+            raise
+        except Exception as error:
+            if ran_out_of_memory(error):
+                raise
+            raise NotApplicable(f"the network does not run in evaluation: {one_line(error)}") from error
         return counter.multiply_adds
 
     def _placed(self, images: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -332,6 +338,18 @@ class Subject:
         if init not in self._drawn:
             self._drawn[init] = redrawn(self.parameters, self.roles, self.seed, init), restarted(self.network)
         return self._drawn[init]
+
+    def _why_other_calls(self, known: Survey) -> str:
+        if known.loops:
+            return (
+                "the network calls other functions for other numbers of images, as one does that loops over them: "
+                "have it compute with all images at once"
+            )
+        if any(module._backward_hooks or module._backward_pre_hooks for module in self.network.modules()):
+            return (
+                "the network has backward hooks, and calls other functions where nothing is differentiated: remove them"
+            )
+        return "the network calls other functions from run to run"
 
     def follow(
         self,
@@ -356,12 +374,7 @@ class Subject:
             raise
         except Strayed as strayed:
             if not self._on_shapes:
-                raise NotApplicable(
-                    "the network calls other functions for other numbers of images, as one does that loops over them: "
-                    "have it compute with all images at once"
-                    if known.loops
-                    else "the network calls other functions from run to run"
-                ) from strayed
+                raise NotApplicable(self._why_other_calls(known)) from strayed
             self._on_shapes = False  # what runs may hang on values, or on the device
             self._surveys.clear()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import weakref
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from common.errors import BadInput
 from images.base import Batch
 from probe.module.examples import CLASSES, SIZE
 from probe.module.probe import module_probe
@@ -153,6 +155,18 @@ class Closed(OrderedDict[str, Any]):
         raise TypeError("no update")
 
 
+class Stubborn(list[Any]):
+    """It refuses every change but by its base class, and says that it is empty."""
+
+    def _refuse(self, *_: Any, **__: Any) -> None:
+        raise TypeError("no change")
+
+    clear = extend = __setitem__ = _refuse  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return 0
+
+
 def more(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.add_(1)
 
@@ -187,6 +201,10 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "named tuple": (lambda: Pair(torch.ones(6, 1, 1), [1.0]), lambda held: more(held.scale) * longer(held.steps)),
     "tuple of generators": (lambda: ({"a": random.Random(1)},), lambda held: held[0]["a"].random()),
     "deque of arrays": (lambda: deque([np.ones(1)]), lambda held: float(np.add(held[0], 1, out=held[0])[0])),
+    "list that refuses": (
+        lambda: Stubborn([torch.ones(6, 1, 1), 1.0]),
+        lambda held: more(held[0]) * (held.append(2.0) or held[-1]),
+    ),
     "module in a list": (lambda: [nn.BatchNorm1d(2, affine=False)], lambda held: silent(held[0])),
 }
 
@@ -215,6 +233,33 @@ def test_what_a_network_holds_is_afterwards_what_it_was(name: str) -> None:
     assert shown(held) == before
     assert touch(held) is not None
     assert shown(held) != before  # so that it could have failed
+
+
+def test_what_is_held_by_a_weak_reference_is_put_back_too() -> None:
+    owner = nn.Module()
+    owner.steps, owner.scale = [1.0], torch.ones(6, 1, 1)
+
+    def touch(held: Any) -> torch.Tensor:
+        return more(held.scale) * longer(held.steps)
+
+    network, (snip,) = Holds(weakref.proxy(owner), touch), registry.create_all("snip")
+    assert len({score_module(snip, network, batch()).value for _ in range(3)}) == 1
+    assert (owner.steps, owner.scale.tolist()) == ([1.0], torch.ones(6, 1, 1).tolist())
+
+
+class Spent(random.Random):
+    """It cannot be set back."""
+
+    def setstate(self, state: object) -> None:
+        raise TypeError("no way back")
+
+
+def test_what_cannot_be_put_back_keeps_nothing_else_from_it() -> None:
+    network = Holds([Spent(1), [1.0]], lambda held: longer(held[1])).eval()
+    with pytest.raises(BadInput, match="no way back"):
+        score_module(registry.create("snip"), network, batch())
+    assert not network.training
+    assert network.held[1] == [1.0]
 
 
 def test_gradients_are_those_through_what_was_written_and_not_through_what_is_put_back() -> None:

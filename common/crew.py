@@ -23,6 +23,7 @@ from common.errors import one_line
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
+    from types import TracebackType
 
 START = 600.0
 """Seconds that a worker may take to start and to be set up, beside the limit of a task."""
@@ -51,7 +52,7 @@ def is_worker() -> bool:
 def prepare(*modules: str) -> None:
     """Start what workers are forked from, which imports these modules meanwhile; once, before there is any worker."""
     if FORKED:
-        _context().set_forkserver_preload(list(modules))
+        _context().set_forkserver_preload([*modules, __name__])
         resource_tracker.ensure_running()  # else it is started below, and then lets Ctrl-C in again
         with without_main(), _no_interrupt(), _own_modules():
             forkserver.ensure_running()
@@ -189,6 +190,16 @@ def without_main() -> Iterator[None]:
 
 
 # -- the worker's side
+
+
+def _unless_orphaned(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say nothing of a process that was to become a worker when its driver was killed: nobody told it its work."""
+    if kind is not EOFError:
+        sys.__excepthook__(kind, error, trace)
+
+
+if any("multiprocessing.forkserver" in word for word in sys.orig_argv):  # here, in what workers are forked from
+    sys.excepthook = _unless_orphaned
 
 
 def _serve(driver: Connection, environment: dict[str, str]) -> None:

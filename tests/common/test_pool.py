@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +33,15 @@ def square(state: int, task: int) -> int:
 def with_state(state: int, task: int) -> int:
     time.sleep(0.05)
     return state
+
+
+def orphaned(state: int, task: int) -> str:
+    """What is printed when a process learns that its driver is gone before it knew what to do, and of a real fault."""
+    said = io.StringIO()
+    with redirect_stderr(said):
+        sys.excepthook(EOFError, EOFError("Ran out of input"), None)
+        sys.excepthook(ValueError, ValueError("a fault"), None)
+    return said.getvalue()
 
 
 def refuse(state: int, task: int) -> int:
@@ -213,6 +224,12 @@ def test_work_that_ends_the_process_politely_does_not_end_the_driver() -> None:
 
 
 @pytest.mark.usefixtures("forked_pool")
+@pytest.mark.skipif(not FORKED, reason="workers are spawned here")
+def test_a_worker_to_be_whose_driver_is_killed_says_nothing() -> None:
+    (said,) = dict(run(Job(pid, orphaned), [0], 2)).values()
+    assert said == "ValueError: a fault\n"
+
+
 def test_whoever_loses_interest_leaves_no_process_behind(tmp_path: Path) -> None:
     results = run(Job(pid, partial(sleep_on_two, tmp_path)), range(4), 2, limit=60)
     task, result = next(results)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -23,6 +22,7 @@ from proxies.module import ModuleScore, observed_teacher, score_modules
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
 
 def score(
@@ -89,6 +89,8 @@ def score_all(
     is to be known of it. Proxies that rank networks among each other (`vkdnw_aggregate`) rank those handed in.
     `frame["score"].unstack()` is a table of networks and proxies.
     """
+    import pandas as pd  # a score alone needs no table
+
     if not isinstance(models, Mapping) or not models:
         raise BadUsage("score_all: hand in networks by name, {'a': network, ...}")
     chosen = _chosen(proxies)
@@ -179,6 +181,8 @@ def _ranked(
 
     One network has nothing to be ranked among.
     """
+    import pandas as pd
+
     labels = [part.label for part in registry.parts(population)]
     columns = pd.DataFrame({label: [rows[name, label]["score"] for name in names] for label in labels}, names)
     combined = population.combine(columns.dropna()).reindex(names)

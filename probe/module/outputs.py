@@ -17,8 +17,9 @@ PROBABILITIES = ("softmax", "softmin", "sigmoid", "expit", "logsigmoid", "log_so
 
 
 class Recording(NamedTuple):
-    """One run: the calls, what was returned, and for each module by name what its runs read and put out."""
+    """One run on so many images: the calls, what was returned, and what the runs of each module read and put out."""
 
+    images: int
     recorder: Recorder
     returned: Any
     modules: Mapping[str, Sequence[tuple[int | None, int | None]]]
@@ -58,13 +59,13 @@ def find_logits(network: nn.Module, run: Recording) -> tuple[int, int]:
         raise BadInput(f"{type(network).__name__} returns {type(run.returned).__name__} without a tensor: {wanted}")
     logits = logits_of(run.returned, choice)
     number = run.recorder.number(logits)
-    if logits.ndim == 2 and logits.shape[0] == 2 and number is None:
+    if logits.ndim == 2 and logits.shape[0] == run.images and number is None:
         raise BadInput(
             f"{type(network).__name__} returns class scores that no call of PyTorch makes from the images: let forward "
             "compute with tensors alone, without .numpy(), .tolist() or .item() on the way"
         )
-    if logits.ndim != 2 or logits.shape[0] != 2 or number is None or number == IMAGES:
-        raise BadInput(f"{type(network).__name__} returns {list(logits.shape)} for 2 images: {wanted}")
+    if logits.ndim != 2 or logits.shape[0] != run.images or number is None or number == IMAGES:
+        raise BadInput(f"{type(network).__name__} returns {list(logits.shape)} for {run.images} images: {wanted}")
     if len(made) > 1 and not scores:
         raise BadInput(f"{type(network).__name__} returns {len(made)} tensors that may be class scores: {wanted}")
     return choice, number

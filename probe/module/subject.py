@@ -21,7 +21,7 @@ from probe.module.door import check_names, check_seed
 from probe.module.outputs import Recording, logits_of
 from probe.module.recorder import Node, Recomputed, Recorder, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
-from probe.module.survey import Survey, survey
+from probe.module.survey import Survey, is_marked, prime_above, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
 from probe.needs import NotApplicable
 
@@ -187,12 +187,16 @@ class Subject:
             self._surveys[shape] = survey(self.network, *runs, self._stages, self._blocks)
         return self._surveys[shape]
 
-    def _look(self, shape: tuple[int, ...]) -> tuple[Recording, Recording]:
-        """Runs on two and on three images: of large ones on their shapes alone, unless the network looks at values."""
+    def _look(self, shape: tuple[int, ...]) -> tuple[Recording, Recording | None]:
+        """Runs on two and on three images; of large ones one on shapes alone, unless the network looks at values."""
         if self._on_shapes:
             try:
-                two, three = (torch.empty(count, *shape, device="meta") for count in (2, 3))
-                return self._record(two), self._record(three)
+                sizes = (*shape, *(size for one in self.untouched.parameters.values() for size in one.shape))
+                alone, two, three = (
+                    partial(self._record, torch.empty(count, *shape, device="meta"))
+                    for count in (prime_above(max(sizes)), 2, 3)
+                )
+                return (run, None) if is_marked(run := alone()) else (two(), three())
             except Exception:  # whatever a network does that takes values
                 self._on_shapes = False
         try:
@@ -232,7 +236,7 @@ class Subject:
                 hooks.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
                 hooks.callback(module.register_forward_hook(partial(leave, name)).remove)
             returned = self.untouched(images, held, training=self._training, watch=recorder)
-        return Recording(recorder, returned, modules)
+        return Recording(len(images), recorder, returned, modules)
 
     @cached_property
     def roles(self) -> dict[str, Role]:

@@ -1,6 +1,7 @@
 """What is known of a network before its images are looked at: layers, stages, blocks, where its class scores are.
 
-A network is recorded for two images and for three: the dimension that grows is that of the images.
+A network is recorded for two images and for three: the dimension that grows is that of the images. On shapes alone it
+is recorded once, for a prime number of images that is larger than any size in it: that is their dimension's mark.
 
 A *stage* ends where the pixels become half as many or fewer. Its map is the last one before that which everything
 behind is computed from, with no way around it: what a residual block puts out, not what is inside of it. What comes
@@ -9,6 +10,7 @@ behind a global pooling is no stage. Tokens [B, N, C] are the pixels of a map of
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,16 +98,18 @@ class Survey:
 
 def survey(
     network: nn.Module,
-    two: Recording,
-    three: Recording,
+    run: Recording,
+    again: Recording | None,
     stages: Sequence[str] | None = None,
     blocks: Sequence[str] | None = None,
 ) -> Survey:
-    """What runs on two and on three images say. Raises BadInput where there are no logits, or no module of a name."""
-    recorder = two.recorder
-    nodes = recorder.nodes
-    images = _images(nodes, three.recorder.nodes)
-    choice, logits = find_logits(network, two)
+    """What a run says, beside another with one image more or for a number of images that is found by itself.
+
+    Raises BadInput where there are no logits, or no module of a name.
+    """
+    nodes = run.recorder.nodes
+    images = _marked(nodes, run.images) if again is None else _images(nodes, again.recorder.nodes)
+    choice, logits = find_logits(network, run)
     live = _live(nodes, logits)
     mark_spelled(nodes)
     layers = [number for number, node in enumerate(nodes) if node.kind in LAYERS and number in live]
@@ -120,7 +124,7 @@ def survey(
     cuts = _cuts(nodes, live)
     maps = _maps(nodes, images, cuts, layers[0] if layers else len(nodes))
     said = (
-        _named_stages(nodes, two, maps, stages)
+        _named_stages(nodes, run, maps, stages)
         if stages is not None
         else _ends(nodes, _read(last, [maps[n] for n in cuts if n in maps]))
     )
@@ -132,14 +136,37 @@ def survey(
         shape[1],
         heads[-1] if heads else None,
         tuple(said),
-        tuple(_blocks(network, nodes, images, two, cuts, blocks)),
+        tuple(_blocks(network, nodes, images, run, cuts, blocks)),
         ends,
-        _names(nodes) != _names(three.recorder.nodes),
+        again is not None and _names(nodes) != _names(again.recorder.nodes),
     )
 
 
 def _names(nodes: Sequence[Node]) -> list[str]:
     return [node.name for node in nodes]
+
+
+def prime_above(number: int) -> int:
+    """The next prime number: so many images mark their dimension."""
+    return next(n for n in itertools.count(number + 1) if all(n % k for k in range(2, math.isqrt(n) + 1)))
+
+
+def is_marked(run: Recording) -> bool:
+    """Whether the number of images divides one dimension at most of what each call puts out."""
+    return all(len(_multiples(node, run.images)) < 2 for node in run.recorder.nodes)
+
+
+def _multiples(node: Node, images: int) -> list[int]:
+    return [dim for dim, size in enumerate(node.shape or ()) if size and size % images == 0]
+
+
+def _marked(nodes: Sequence[Node], images: int) -> list[int | None]:
+    """The dimension of the images in what each call puts out; None where they are folded into another, or in none."""
+    found: list[int | None] = []
+    for node in nodes:
+        dims = _multiples(node, images)
+        found.append(dims[0] if dims and node.shape is not None and node.shape[dims[0]] == images else None)
+    return found
 
 
 def _images(two: Sequence[Node], three: Sequence[Node]) -> list[int | None]:
@@ -262,7 +289,9 @@ def _named_stages(
         number = _put_out(run, "stage", name)
         if number not in maps:
             shape = nodes[number].shape
-            raise BadInput(f"stage '{name}' puts out {list(shape or [])} for 2 images, which is no map: name another")
+            raise BadInput(
+                f"stage '{name}' puts out {list(shape or [])} for {run.images} images, which is no map: name another"
+            )
         yield maps[number]
 
 

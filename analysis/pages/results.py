@@ -167,12 +167,13 @@ def _searches(results: Path) -> Iterator[str]:
     for path in sorted((results / "tables").glob("searches-*.csv")):
         name = path.stem.removeprefix("searches-")
         found = read_csv(path)
-        found = found[found["within"].isna()].sort_values("accuracy", ascending=False, kind="stable")
+        found = found[found["within"].isna() | (found["within"] == "labelled")]
+        found = found.sort_values("accuracy", ascending=False, kind="stable")
         best = ~found.duplicated("objective")
         beside = (found["objective"] == "diswot") & found["method"].isin(["evolve", "random"])
         rows = [
             [
-                one["objective"],
+                one["objective"] + ("" if pd.isna(one["within"]) else f", {one['within']}"),
                 one["method"],
                 f"{one['searches']}",
                 with_interval(one["accuracy"], one["accuracy_low"], one["accuracy_high"]),
@@ -185,7 +186,7 @@ def _searches(results: Path) -> Iterator[str]:
         caption = (
             f"`{name}`: distilled accuracy of the students that a search finds [95 %], points below the best labelled "
             "cell, rank, and seconds on one thread: the best method for each objective, and by `diswot` also "
-            "Algorithm 1 (`evolve`) and random search; "
+            "Algorithm 1 (`evolve`) and random search, over the whole space or among its labelled cells; "
             f"[all of them](../results/tables/{path.stem}.md), [how they were made](decisions/search.md)."
         )
         head = ["objective", "method", "searches", "accuracy, %", "regret", "rank", "seconds"]

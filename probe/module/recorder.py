@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -85,6 +86,10 @@ class Made(NamedTuple):
     """Whether a layer put it out, which read a parameter as it reads images."""
 
 
+class Repeated(Exception):
+    """A function is called more often than was allowed, as by a network that loops over its images."""
+
+
 class Recomputed(Exception):
     """A part of the network is run again in the backward pass, by then with other tensors in its places."""
 
@@ -102,9 +107,12 @@ def _check_run_once() -> None:
 
 
 class Recorder(Watch):
-    """Records the calls of a network that depend on its `images`, while it runs with `parameters`."""
+    """Records the calls of a network that depend on its `images`, while it runs with `parameters`.
 
-    def __init__(self, images: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> None:
+    Raises Repeated where one function is called more than `most` times.
+    """
+
+    def __init__(self, images: torch.Tensor, parameters: Mapping[str, torch.Tensor], most: float = math.inf) -> None:
         super().__init__(lambda call: call.run())
         self.nodes: list[Node] = []
         self.roles: dict[str, Role] = {}
@@ -122,6 +130,7 @@ class Recorder(Watch):
         self.stranger: torch.Size | None = None
         """The shape of a parameter that is read and is not one of `parameters`, if there is one."""
         self._parameters = parameters
+        self._most, self._times = most, Counter[str]()
         self._number = {id(images): IMAGES}
         self._made = {id(tensor): Made((name,), True) for name, tensor in parameters.items()}
         self._channels: dict[int, int | None] = {id(images): 1}
@@ -149,6 +158,9 @@ class Recorder(Watch):
         given = kwargs.get("exponent", args[1] if len(args) > 1 else None)
         node.exponent = float(given) if isinstance(given, int | float) else None
         if data:
+            self._times[node.name] += 1
+            if self._times[node.name] > self._most:
+                raise Repeated
             _check_run_once()
             self._classify(node, read, learned, args, kwargs)
             if node.name in _EXTREMES and not _is_pooling(source, args, kwargs):

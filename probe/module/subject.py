@@ -6,7 +6,7 @@ import gc
 import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from probe.calls import Call, Each, Kind, Watch, word
 from probe.module.counter import Counter
 from probe.module.door import check_names, check_seed
 from probe.module.outputs import Recording, logits_of
-from probe.module.recorder import Node, Recomputed, Recorder, tensors, written
+from probe.module.recorder import Node, Recomputed, Recorder, Repeated, tensors, written
 from probe.module.redraw import Role, redrawn, restarted
 from probe.module.survey import Survey, is_marked, prime_above, survey
 from probe.module.untouched import Untouched, one_line, ran_out_of_memory
@@ -27,6 +27,9 @@ from probe.needs import NotApplicable
 
 SMALL = 64 * 64
 """Images of more pixels are not computed with to get to know a network: for fewer it is faster."""
+
+OFTEN = 128
+"""So often a function may be called where a prime number of images is looked at: a loop over them would take long."""
 
 
 class Strayed(Exception):
@@ -192,11 +195,11 @@ class Subject:
         if self._on_shapes:
             try:
                 sizes = (*shape, *(size for one in self.untouched.parameters.values() for size in one.shape))
-                alone, two, three = (
-                    partial(self._record, torch.empty(count, *shape, device="meta"))
-                    for count in (prime_above(max(sizes)), 2, 3)
-                )
-                return (run, None) if is_marked(run := alone()) else (two(), three())
+                marks, two, three = (torch.empty(n, *shape, device="meta") for n in (prime_above(max(sizes)), 2, 3))
+                with suppress(Repeated):
+                    if is_marked(run := self._record(marks, OFTEN)):
+                        return run, None
+                return self._record(two), self._record(three)
             except Exception:  # whatever a network does that takes values
                 self._on_shapes = False
         try:
@@ -217,11 +220,11 @@ class Subject:
             return self._images[torch.arange(count) % len(self._images)]
         return torch.randn(count, *shape, generator=torch.Generator().manual_seed(0)).to(self.untouched.placed)
 
-    def _record(self, images: torch.Tensor) -> Recording:
+    def _record(self, images: torch.Tensor, most: float = math.inf) -> Recording:
         images, held = self._placed(images)
         # copies, for a network that writes into its weights; in a graph, so that what was computed unseen is noticed
         held = {name: one.clone().requires_grad_(one.is_floating_point()) for name, one in held.items()}
-        recorder = Recorder(images, held)
+        recorder = Recorder(images, held, most)
         modules: dict[str, list[tuple[int | None, int | None]]] = {}
         entered: list[int | None] = []
 
@@ -322,10 +325,8 @@ class Subject:
         images, held = self._placed(images)
         try:
             self.untouched(images, self.for_a_pass(held), training=False, watch=counter)
-        except NotApplicable:
-            raise
         except Exception as error:
-            if ran_out_of_memory(error):
+            if isinstance(error, NotApplicable) or ran_out_of_memory(error):
                 raise
             raise NotApplicable(f"the network does not run in evaluation: {one_line(error)}") from error
         return counter.multiply_adds

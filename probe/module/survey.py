@@ -1,7 +1,8 @@
 """What is known of a network before its images are looked at: layers, stages, blocks, where its class scores are.
 
 A network is recorded for two images and for three: the dimension that grows is that of the images. On shapes alone it
-is recorded once, for a prime number of images that is larger than any size in it: that is their dimension's mark.
+is recorded once, for a prime number of images that is larger than any size in it: that is their dimension's mark. Not
+where that number divides another dimension too, nor where one function is called so often that it may be a loop.
 
 A *stage* ends where the pixels become half as many or fewer. Its map is the last one before that which everything
 behind is computed from, with no way around it: what a residual block puts out, not what is inside of it. What comes

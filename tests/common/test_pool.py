@@ -223,13 +223,13 @@ def test_work_that_ends_the_process_politely_does_not_end_the_driver() -> None:
         list(run(Job(pid, leave), range(4), 2))
 
 
-@pytest.mark.usefixtures("forked_pool")
 @pytest.mark.skipif(not FORKED, reason="workers are spawned here")
 def test_a_worker_to_be_whose_driver_is_killed_says_nothing() -> None:
     (said,) = dict(run(Job(pid, orphaned), [0], 2)).values()
     assert said == "ValueError: a fault\n"
 
 
+@pytest.mark.usefixtures("forked_pool")
 def test_whoever_loses_interest_leaves_no_process_behind(tmp_path: Path) -> None:
     results = run(Job(pid, partial(sleep_on_two, tmp_path)), range(4), 2, limit=60)
     task, result = next(results)

@@ -78,6 +78,24 @@ def test_a_version_that_is_asked_for_counts_what_is_written(proxy: str) -> None:
     )
 
 
+def test_a_loop_over_images_is_not_run_for_the_many_that_mark_their_dimension() -> None:
+    runs = 0
+
+    def looped(_: Net, x: torch.Tensor) -> torch.Tensor:
+        nonlocal runs
+        parts = []
+        for image in x.split(1):
+            runs += 1
+            parts.append(F.relu(image))
+        return torch.cat(parts)
+
+    network = Net(looped)
+    network.fc = nn.Linear(8, 2000)
+    with pytest.raises(NotApplicable, match="loops over"):
+        score_module(registry.create("snip"), network, batch(LARGE))
+    assert runs < 200
+
+
 def test_a_weight_made_of_a_single_number_has_a_gradient() -> None:
     def scaled(net: Net, x: torch.Tensor) -> torch.Tensor:
         return F.relu(F.conv2d(x, net.share.expand(8, 8, 1, 1)))  # type: ignore[arg-type,operator]

@@ -131,7 +131,7 @@ TEST := env -u PYTHONDONTWRITEBYTECODE $(RUN)
 test: $(VENV)/.dev  ## the whole test suite
 	@$(TEST) -m pytest -n 2 --dist worksteal
 
-# those not marked `slow`: what takes more than 0.15 s of processor time by itself is; it names what should be marked
+# those not marked `slow`: what takes more than 0.1 s of processor time by itself is; it names what should be marked
 test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop
 	@$(TEST) -m pytest -n 2 --dist worksteal -m 'not slow'
 

@@ -32,7 +32,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-SLOW = 0.15
+SLOW = 0.1
 """Seconds of processor time, of this process and those that have ended below it, from which a test is marked `slow`."""
 _SPENT = "processor seconds"
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 FILES: dict[str, bytes | None] = {
@@ -50,7 +52,6 @@ GIVEN = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("reader", "what"), GIVEN)
 def test_bad_input_is_one_line(command: Command, tmp_path: Path, reader: str, what: str) -> None:
     name = "given.py" if reader == "a module" else "given"
@@ -118,7 +119,6 @@ WORDS: list[tuple[object, ...]] = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", WORDS, ids=[f"{number}-{words[1]}" for number, words in enumerate(WORDS)])
 def test_a_bad_word_is_one_line(command: Command, tmp_path: Path, words: tuple[object, ...]) -> None:
     ended = command(*words)

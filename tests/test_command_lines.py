@@ -27,6 +27,7 @@ Command = Callable[..., Any]
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -128,6 +129,7 @@ def test_options_and_arguments_that_do_not_exist_end_with_2_and_a_line(
     assert ended.error.endswith(f"{of} --help` tells what there is" if of else said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["bench", "analysis", "distill"])
 def test_a_command_without_a_word_shows_its_help_and_ends_with_2(command: Command, package: str) -> None:
     ended = command(package)
@@ -198,6 +200,7 @@ BAD_STORES: list[tuple[Callable[[Path], Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "expected"), BAD_STORES)
 @pytest.mark.parametrize(
     "words", [["status"], ["run", "params", "--limit", "2", "--workers", "1"], ["show", "3"], ["verify", "params"]]
@@ -216,6 +219,7 @@ def test_a_store_that_cannot_be_used_ends_with_1(
 # -- data
 
 
+@pytest.mark.slow
 def test_a_truncated_parquet_file_ends_with_1(command: Command, tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     from PIL import Image
@@ -246,6 +250,7 @@ def test_a_truncated_parquet_file_ends_with_1(command: Command, tmp_path: Path) 
 # -- proxies in files of the user's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -281,6 +286,7 @@ def labels(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "code", "expected"),
     [
@@ -309,6 +315,7 @@ def test_labels_that_cannot_be_used_are_refused(
     assert ended.code == code
 
 
+@pytest.mark.slow
 def test_without_scores_the_command_that_makes_them_is_named(command: Command, tmp_path: Path, labels: Path) -> None:
     ended = command("analysis", "correlate", "diswot", "--against", labels)
     assert "no store at" in ended.error
@@ -318,6 +325,7 @@ def test_without_scores_the_command_that_makes_them_is_named(command: Command, t
     assert ended.code == 1
 
 
+@pytest.mark.slow
 def test_an_unknown_name_ends_analysis_with_2(command: Command, labels: Path) -> None:
     for words in (["diswott"], ["params", "--benchmark", "digit"], ["params", "--cells", "functoins"]):
         ended = command("analysis", "correlate", *words, "--against", labels)
@@ -378,6 +386,7 @@ def test_status_and_correlate_are_one_json_array_each(command: Command, tmp_path
     assert len(shown["scores"]) == 4
 
 
+@pytest.mark.slow
 def test_tables_for_people_name_everything(command: Command, tmp_path: Path) -> None:
     a_store(tmp_path / "s.sqlite")
     listed, status = command("bench", "list"), command("bench", "status", "--store", "s.sqlite")

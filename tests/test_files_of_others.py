@@ -55,6 +55,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mark", [b"", MARK], ids=["plain", "marked"])
 @pytest.mark.parametrize("ending", PACKED)
 def test_a_table_is_read_however_it_is_packed(command: Command, tmp_path: Path, ending: str, mark: bytes) -> None:
@@ -75,6 +76,7 @@ def damaged(ending: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", "turned", "other", "empty"])
 @pytest.mark.parametrize("ending", [*list(PACKED)[1:], "csv.zst"])
 def test_a_damaged_archive_is_told_in_one_line(command: Command, tmp_path: Path, ending: str, how: str) -> None:
@@ -93,6 +95,7 @@ MARKED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("format", MARKED)
 def test_every_importer_reads_what_has_a_mark(command: Command, tmp_path: Path, format: str, encoding: str) -> None:
@@ -110,6 +113,7 @@ def test_a_file_of_cells_may_have_the_mark(command: Command, tmp_path: Path, enc
 NO_MARK = {"latin-1": "no text in UTF-8", "utf-16-le": "as UTF-16 does that lacks its byte-order mark"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", NO_MARK)
 @pytest.mark.parametrize("format", MARKED)
 def test_text_of_another_encoding_is_told(command: Command, tmp_path: Path, format: str, encoding: str) -> None:
@@ -121,6 +125,7 @@ def test_text_of_another_encoding_is_told(command: Command, tmp_path: Path, form
     assert ended.code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["cell,accuracy\n", "cell,accuracy", "cell,accuracy\n\n\n"])
 def test_a_heading_without_rows_is_told(command: Command, tmp_path: Path, text: str) -> None:
     (tmp_path / "labels.csv").write_text(text)
@@ -133,6 +138,7 @@ def test_a_heading_without_rows_is_told(command: Command, tmp_path: Path, text: 
         assert ended.code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -71,12 +71,14 @@ def test_every_relative_link_of_a_page_resolves() -> None:
     assert not {page: links for page, links in found.items() if links}
 
 
+@pytest.mark.slow
 def test_every_anchor_of_a_link_is_a_heading() -> None:
     pages = files(".md")
     found = {str(page.relative_to(ROOT)): missing_anchors(page, page.read_text(encoding="utf-8")) for page in pages}
     assert not {page: links for page, links in found.items() if links}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".py", ".md", ".cfg", ".toml", "Makefile"])
 def test_every_page_that_a_file_names_exists(ending: str) -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in files(ending) if path != Path(__file__)}

@@ -73,6 +73,7 @@ def test_other_targets_need_the_python_that_help_does_without(folder: Path) -> N
     assert "/nonexistent/python" in ended.stderr
 
 
+@pytest.mark.slow
 @with_make
 def test_a_python_that_is_too_old_leaves_nothing_in_the_way_of_a_newer_one(folder: Path) -> None:
     for name in ("setup.cfg", "pyproject.toml", "constraints.txt"):

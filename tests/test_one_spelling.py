@@ -16,6 +16,8 @@ from diswot_bench.app import app as whole
 from search.cli import app as search
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 ROOMS = {"analysis": analysis, "bench": bench, "distill": distill, "diswot-bench": whole, "search": search}
 
 

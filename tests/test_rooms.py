@@ -72,6 +72,7 @@ LAYERS = {"analysis": ("stats", "read", "importers", "studies", "tables", "figur
 """Folders of a room from bottom to top: one imports from those in front of it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", LAYERS)
 def test_a_folder_imports_only_from_those_below_it(room: str) -> None:
     order = LAYERS[room]
@@ -131,6 +132,7 @@ def test_files_and_folders_stay_small_enough_to_be_looked_through(room: str) -> 
     assert set(crowded) <= {"proxies", "figures"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["bench", "search", "analysis"])
 def test_no_default_argument_names_a_space(room: str) -> None:
     for path in modules(room):
@@ -146,6 +148,7 @@ def test_every_package_is_a_room() -> None:
     assert {"common", "images", "spaces", "distill", "proxies", "bench", "search", "analysis"} <= packages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", PRESENT)
 def test_no_module_imports_torchvision(room: str) -> None:
     for path in modules(room):

@@ -253,6 +253,7 @@ def test_the_advice_about_rows_that_belong_to_nothing_makes_the_store_sound(tmp_
     assert len(sound.rows(1, 0)) == LEFT.get(case, 0)
 
 
+@pytest.mark.slow
 def test_a_request_that_no_run_makes_is_told(command: Command, tmp_path: Path) -> None:
     spoiled(tmp_path / "s.sqlite", lambda database: database.execute("UPDATE request SET cells = x'00'"))
     for words in (["status", "--store", "s.sqlite"], ["merge", "s.sqlite", "--store", "ours.sqlite"]):
@@ -309,6 +310,7 @@ def copied(published: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
     return place, json.loads((place / "manifest.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LINES)
 def test_no_published_row_that_no_run_writes_is_restored_or_tabled(
     command: Command, tmp_path: Path, published: Path, case: str
@@ -396,6 +398,7 @@ def test_no_manifest_that_no_export_writes_is_restored_or_tabled(
             _tabled(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_sound_is_restored_and_tabled(command: Command, tmp_path: Path, published: Path) -> None:
     copied(published, tmp_path)
     assert command("bench", "merge", "scores/digits", "--store", "ours.sqlite").code == 0

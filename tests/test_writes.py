@@ -24,6 +24,8 @@ from distill.store import AccuracyStore
 from images import digits
 from proxies import registry
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 OUT = "OUT"
@@ -137,7 +139,6 @@ def prepared(what: str, command: Command, tmp_path: Path, kept: Path) -> None:
 PLACES = {"a file in the place of a folder": "labels.csv/new", "too long a name": "new/" + "x" * 300}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("what", "fault"), each(WRITING, *PLACES))
 def test_where_nothing_can_be_written(command: Command, tmp_path: Path, prepared: None, what: str, fault: str) -> None:
     before = tree(tmp_path)
@@ -147,7 +148,6 @@ def test_where_nothing_can_be_written(command: Command, tmp_path: Path, prepared
     assert tree(tmp_path) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("what", "size"), each(WRITING, "20"))
 def test_where_there_is_no_room(command: Command, tmp_path: Path, prepared: None, what: str, size: str) -> None:
     before = tree(tmp_path)
@@ -158,7 +158,6 @@ def test_where_there_is_no_room(command: Command, tmp_path: Path, prepared: None
     assert tree(tmp_path) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("what", "fault"), each(WRITING, "output full"))
 def test_where_the_output_is_full(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: None, what: str, fault: str
@@ -189,7 +188,6 @@ READING: list[tuple[object, ...]] = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", READING, ids=lambda words: " ".join(map(str, words[:3])))
 def test_a_full_output_is_told(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
@@ -204,7 +202,6 @@ def test_a_full_output_is_told(
     assert tree(tmp_path) == before
 
 
-@pytest.mark.slow
 def test_a_new_proxy_that_cannot_be_written(command: Command, tmp_path: Path) -> None:
     before = tree(tmp_path)
     with files_of_at_most(20):
@@ -242,7 +239,6 @@ def test_a_page_that_cannot_be_written_stays_as_it_was(command: Command, tmp_pat
     assert tree(tmp_path) == before
 
 
-@pytest.mark.slow
 def test_trainings_that_could_be_written_are_kept(command: Command, tmp_path: Path) -> None:
     """In the store, for the next try."""
     words = WRITING["trainings"]

@@ -57,6 +57,7 @@ def test_the_mean_over_seeds_and_the_seeds_one_by_one(tmp_path: Path) -> None:
     assert (row.seeds, row.n, row.failed) == (3, 30, 0)
 
 
+@pytest.mark.slow
 def test_all_rows_are_of_the_cells_that_all_rows_score(tmp_path: Path) -> None:
     gap = noisy(4) | {CELLS[0]: None, CELLS[1]: None}
     fewer = {cell: value for cell, value in noisy(5).items() if cell in CELLS[:20]}
@@ -78,6 +79,7 @@ def test_rows_come_by_term_and_distance_and_released_has_one_initialisation(tmp_
     assert math.isnan(released.reported)
 
 
+@pytest.mark.slow
 def test_every_number_of_the_paper_has_a_row(tmp_path: Path) -> None:
     found = table(tmp_path, {name: {0: noisy(n)} for n, name in enumerate(DISWOT_ABLATION)})
     assert found.keys() == DISWOT_ABLATION.keys()
@@ -89,6 +91,7 @@ def test_without_a_variant_there_is_no_ablation(tmp_path: Path) -> None:
     assert ablation(folder, DIGITS, LABELS, "functions") == []
 
 
+@pytest.mark.slow
 def test_the_table_says_reported_and_measured_apart(tmp_path: Path) -> None:
     found = list(table(tmp_path, {"fitnet": {0: noisy(0), 1: noisy(1)}, PAPER: {0: noisy(2)}}).values())
     paths = tables.table(tables.frame(found), "digits").write(tmp_path / "ablation-digits")

@@ -19,6 +19,8 @@ from spaces.nb201.equivalence import representatives
 from spaces.nb201.sets import SETS, cell_set
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 STANDS_FOR = np.array(representatives("function"))
 FUNCTIONS = select("functions", NB201, 30)
 LABELS = Labels(
@@ -28,7 +30,6 @@ MEMBERS = np.flatnonzero(np.isin(STANDS_FOR, FUNCTIONS))
 SCORES = {int(cell): float(np.sin(cell)) for cell in MEMBERS}
 
 
-@pytest.mark.slow
 def test_each_set_is_judged_on_its_own_labelled_cells(tmp_path: Path) -> None:
     publish_scores(tmp_path, {"nwot": {0: SCORES}, "snip": {0: {cell: SCORES[cell] for cell in FUNCTIONS}}})
     found = {one.proxy: one.on for one in on_sets(tmp_path, benchmark("digits"), LABELS)}
@@ -42,7 +43,6 @@ def test_each_set_is_judged_on_its_own_labelled_cells(tmp_path: Path) -> None:
     assert len({found["nwot"][which].n for which in SETS}) > 2
 
 
-@pytest.mark.slow
 def test_the_table_names_the_sizes(tmp_path: Path) -> None:
     publish_scores(tmp_path, {"nwot": {0: SCORES}})
     found = on_sets(tmp_path, benchmark("digits"), LABELS)

@@ -17,6 +17,8 @@ from distill.runs import visiting_order
 from distill.tables import AccuracyTable, table_path, write_table
 from spaces.nb201.equivalence import representatives
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 3
 
 
@@ -64,7 +66,6 @@ def test_the_numbers_are_those_of_a_one_way_analysis_of_variance(tmp_path: Path)
         assert found.low < found.mean < found.high
 
 
-@pytest.mark.slow
 def test_members_that_differ_by_more_than_their_seeds_are_told_from_those_that_do_not(tmp_path: Path) -> None:
     first, second = pairs(30)
     for name, spread in (("same", 0.0), ("other", 3.0)):
@@ -75,7 +76,6 @@ def test_members_that_differ_by_more_than_their_seeds_are_told_from_those_that_d
     assert all(found.p_value < 1e-6 for found in compare("digits", tmp_path / "other"))
 
 
-@pytest.mark.slow
 def test_rows_are_paired_by_class_whatever_their_order_and_others_are_left_out(tmp_path: Path) -> None:
     own, other = accuracies(np.random.default_rng(2), 10)
     first, second = pairs(10)
@@ -104,7 +104,6 @@ def test_too_few_classes_or_no_tables_are_bad_input(tmp_path: Path) -> None:
         compare("digits", tmp_path)
 
 
-@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_mode(tmp_path: Path, command: Command) -> None:
     own, other = accuracies(np.random.default_rng(5), 8)
     first, second = pairs(8)
@@ -116,7 +115,6 @@ def test_the_command_prints_a_line_for_each_mode(tmp_path: Path, command: Comman
     assert command("analysis", "class-pairs", "--tables", tmp_path / "none").code == 1
 
 
-@pytest.mark.slow
 def test_representatives_that_were_chosen_count_as_those_of_the_sample_do(tmp_path: Path) -> None:
     own, other = accuracies(np.random.default_rng(3), 12)
     first, second = pairs(12)

@@ -49,12 +49,14 @@ def brute_holm(p: list[float]) -> list[float]:
     return [max(min(1.0, len(s) * min(p[j] for j in s)) for s in subsets if i in s) for i in others]
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
 @settings(max_examples=100)
 def test_holm_is_closed_testing_with_bonferroni(p: list[float]) -> None:
     assert holm(np.array(p)).tolist() == pytest.approx(brute_holm(p), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 @settings(max_examples=50)
 def test_corrected_values_keep_their_order_and_are_no_smaller(p: list[float]) -> None:
@@ -127,6 +129,7 @@ def test_test_and_interval_agree(seed: int) -> None:
         assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
 
 
+@pytest.mark.slow
 def test_proxies_that_differ_clearly_survive_correction_for_hundreds_of_pairs() -> None:
     scores, labels, groups = table(300, {"a": 0.5, "b": 2.0})
     (found,) = compare(scores, labels, groups)
@@ -175,6 +178,7 @@ def test_proxies_that_rank_alike_do_not_differ() -> None:
     assert (found.difference, found.low, found.high, found.p_value, found.p_holm) == (0, 0, 0, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_resamples")
 def test_pairing_sees_what_two_intervals_one_by_one_do_not() -> None:
     scores, labels, groups = table(1000, {"a": 1.0})
@@ -229,12 +233,14 @@ def test_equal_proxies_are_told_apart_in_about_one_test_of_twenty(monkeypatch: p
     assert 0.4 <= np.mean([each.p_value < 0.5 for each in found]) <= 0.6
 
 
+@pytest.mark.slow
 def test_a_better_proxy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
     found = [compare(*table(100, {"a": 0.7, "b": 1.4}, seed))[0] for seed in range(20)]
     assert np.mean([each.p_value < 0.05 for each in found]) > 0.9
 
 
+@pytest.mark.slow
 def test_over_a_baseline_is_one_comparison_a_column_on_its_own_cells() -> None:
     rng = np.random.default_rng(7)
     labels = pd.Series(rng.normal(size=60))

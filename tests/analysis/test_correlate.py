@@ -26,6 +26,7 @@ def test_where_nothing_failed_there_is_one_judgement() -> None:
     assert found.correlation.spearman == pytest.approx(stats.spearmanr([3, 4, 1, 2], [70, 75, 60, 90]).statistic)
 
 
+@pytest.mark.slow
 def test_failed_cells_are_left_out_and_ranked_last_and_untried_ones_in_neither() -> None:
     scores = pd.Series({3: 3.0, 8: 4.0, 21: 1.0, 40: NAN, 55: NAN})  # 60 was not tried
     found = judge("p", [0], scores, LABELS, NB201)

@@ -34,6 +34,7 @@ def test_a_row_a_loss_best_first_with_paired_differences() -> None:
     assert found.loc["at", ["seeds", "failed"]].tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_it_is_written_three_times_and_says_what_is_not_there(tmp_path: Path) -> None:
     paths = tables.table(tables.frame([*ROWS, DIVERGED]), "pair").write(tmp_path / "distillation-pair")
     assert [path.suffix for path in paths] == [".csv", ".md", ".tex"]

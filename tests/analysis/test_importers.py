@@ -28,6 +28,8 @@ from common.errors import BadInput
 from distill.tables import read_table, recipe_path
 from spaces.nb201.cell import cell_at, cells
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 
@@ -151,7 +153,6 @@ def through_the_api(api: Any, dataset: str, epochs: int) -> Found:
 # benchmark files
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [12, 200])
 @pytest.mark.parametrize("dataset", DATA_SETS)
 @pytest.mark.parametrize("kind", ["pth", "pbz2", "simple"])
@@ -174,7 +175,6 @@ def test_every_accuracy_of_every_seed_is_what_the_official_api_answers(
         assert row.seconds == pytest.approx(trial.get_times()["T-train@total"], abs=0.0051)
 
 
-@pytest.mark.slow
 def test_a_seed_without_a_validation_accuracy_keeps_its_test_accuracy(files: dict[str, Path], tmp_path: Path) -> None:
     path, _ = import_table("nas-bench-201", files["pth"], "cifar10", output=tmp_path)
     val, test = stored(path)[0, 999]
@@ -182,13 +182,11 @@ def test_a_seed_without_a_validation_accuracy_keeps_its_test_accuracy(files: dic
     assert test > 0
 
 
-@pytest.mark.slow
 def test_the_files_of_the_first_version_are_read_as_plain_data_too(files: dict[str, Path], tmp_path: Path) -> None:
     path, _ = import_table("nas-bench-201", files["legacy"], "cifar100", output=tmp_path)
     same(stored(path), through_the_api(api_of("legacy", files["legacy"]), "cifar100", 200))
 
 
-@pytest.mark.slow
 def test_numbers_that_an_older_numpy_pickled_are_plain_data(files: dict[str, Path], tmp_path: Path) -> None:
     file = tmp_path / "old.pth"
     content = files["legacy"].read_bytes()
@@ -198,7 +196,6 @@ def test_numbers_that_an_older_numpy_pickled_are_plain_data(files: dict[str, Pat
     same(stored(path), through_the_api(api_of("pth", files["pth"]), "cifar100", 200))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pth", "pbz2", "simple"])
 def test_the_recipe_says_where_a_table_came_from(kind: str, files: dict[str, Path], tmp_path: Path) -> None:
     path, _ = import_table(FORMAT[kind], files[kind], "cifar10", output=tmp_path, name="mine", trust_pickle=True)
@@ -226,14 +223,12 @@ def test_the_recipe_says_where_a_table_came_from(kind: str, files: dict[str, Pat
     assert "ori-test of the training cifar10," in told["columns"]["test"]
 
 
-@pytest.mark.slow
 def test_importing_again_gives_equal_bytes(files: dict[str, Path], tmp_path: Path) -> None:
     written = [import_table("nas-bench-201", files["pth"], "cifar100", output=tmp_path / way)[0] for way in "ab"]
     assert written[0].read_bytes() == written[1].read_bytes()
     assert recipe_path(written[0]).read_bytes() == recipe_path(written[1]).read_bytes()
 
 
-@pytest.mark.slow
 def test_the_packages_print_nothing(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Command
 ) -> None:
@@ -273,7 +268,6 @@ def armed(kind: str, folder: Path) -> Path:
     return simple
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pth", "legacy", "pbz2", "simple"])
 def test_what_a_pickle_asks_for_is_not_run_unless_it_is_trusted(kind: str, tmp_path: Path, command: Command) -> None:
     file = armed(kind, tmp_path)
@@ -303,7 +297,6 @@ def test_a_path_in_place_of_results_is_not_loaded(tmp_path: Path) -> None:
 NOT_A_PERCENTAGE = (math.inf, math.nan, -0.5, 100.5, "x", None, True)
 
 
-@pytest.mark.slow
 def test_index_and_string_must_agree_everywhere(tmp_path: Path) -> None:
     def refused(format: str, file: Path, message: str) -> None:
         with pytest.raises(BadInput, match=message):
@@ -341,7 +334,6 @@ def test_a_schedule_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
         import_table("nas-bench-201", file, "cifar100", output=tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("value", NOT_A_PERCENTAGE)
 def test_an_accuracy_of_a_benchmark_file_is_a_percentage(value: object, tmp_path: Path) -> None:
     content = official(nas_201_api, FEW)
@@ -371,7 +363,6 @@ def damaged(data: bytes) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("trust", [(), ("--trust-pickle",)])
 @pytest.mark.parametrize("kind", list(damaged(b"")))
 @pytest.mark.parametrize("format", FORMATS)
@@ -396,7 +387,6 @@ def test_a_damaged_file_ends_in_one_line_and_writes_nothing(
     assert not recwarn.list
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_file_of_one_format_is_not_another(
     format: str, files: dict[str, Path], tmp_path: Path, command: Command
@@ -467,7 +457,6 @@ def test_the_data_set_is_asked_for(command: Command) -> None:
     assert "--dataset" in ended.err
 
 
-@pytest.mark.slow
 def test_words_cost_no_heavy_import(tmp_path: Path, environment: dict[str, str]) -> None:
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom analysis.cli import app\n"
@@ -487,7 +476,6 @@ def test_words_cost_no_heavy_import(tmp_path: Path, environment: dict[str, str])
 # judging by what was imported
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("benchmark", ["digits", "cifar100"])
 def test_scores_are_judged_by_an_imported_table_and_its_seeds_set_the_ceiling(
     benchmark: str, files: dict[str, Path], tmp_path: Path, command: Command
@@ -504,7 +492,6 @@ def test_scores_are_judged_by_an_imported_table_and_its_seeds_set_the_ceiling(
     assert [entry["n"] for entry in entries] == [4, 4]
 
 
-@pytest.mark.slow
 def test_seeds_of_an_imported_table_are_columns(tmp_path: Path, command: Command) -> None:
     rows = [f"{cell},{seed},{50 + cell + seed / 1000}" for cell in range(9) for seed in (777, 888)]
     (tmp_path / "f.csv").write_text("index,seed,accuracy\n" + "\n".join(rows))

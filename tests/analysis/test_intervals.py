@@ -23,6 +23,7 @@ from analysis.stats.correlation import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_resamples")
 def test_the_interval_is_the_same_every_time_and_holds_the_estimate() -> None:
     for seed in range(3):
@@ -33,6 +34,7 @@ def test_the_interval_is_the_same_every_time_and_holds_the_estimate() -> None:
         assert first.spearman_high - first.spearman_low < 0.5
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_middle_95_percent_of_redrawn_correlations() -> None:
     """Drawn again here, from other random numbers; a quantile of 2,000 draws moves by about .01."""
     x, y = sample(8, 60, ties=False)
@@ -114,6 +116,7 @@ def test_the_interval_covers_the_truth_in_95_of_100_experiments(members: int, mo
     assert alone_covered / 100 < 0.8
 
 
+@pytest.mark.slow
 def test_one_class_alone_has_an_interval_without_width() -> None:
     x, y = sample(4, 12, ties=False)
     found = correlate(x, y, np.zeros(12, dtype=int))
@@ -138,6 +141,7 @@ def mean_of(values: np.ndarray) -> Callable[[np.ndarray], float]:
     return lambda drawn: float(values[drawn].mean())
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
     values = rng(3).normal(2, 5, size=400)
     low, high = interval(mean_of(values), alone(values))
@@ -194,6 +198,7 @@ def test_every_draw_has_the_correlation_of_its_observations_counted_one_by_one(d
             assert row == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_correlations_computed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
     x, y = sample(4, 400, ties=True)
@@ -272,6 +277,7 @@ def test_seeds_that_agree_leave_the_interval_of_the_cells() -> None:
     assert seeds_interval(same, labels, alone(labels)) == spearman_interval(scores[:, 0], labels, alone(labels))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_resamples")
 def test_seeds_that_disagree_widen_it() -> None:
     scores, labels = seeded(2000, 2, 0.0)
@@ -281,6 +287,7 @@ def test_seeds_that_disagree_widen_it() -> None:
     assert low < 0.75 < held[0] < held[1] < 0.97 < high
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_a_single_seed_says_nothing_of_seeds() -> None:
     scores, labels = seeded(20, 1, 1.0)

@@ -16,7 +16,7 @@ DIGITS = benchmark("digits")
 CELLS = select_of(LABELLED, DIGITS)[:60]
 SIZES = {cell: float(DIGITS.skeleton.count_parameters(DIGITS.space.at(cell))) for cell in CELLS}
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_resamples")]
 
 
 def without_label(count: int) -> list[int]:
@@ -24,7 +24,6 @@ def without_label(count: int) -> list[int]:
     return [cell for cell in select_of("all", DIGITS) if cell not in labelled][:count]
 
 
-@pytest.mark.slow
 def test_json_holds_all_that_the_text_holds(tmp_path: Path, command: Command) -> None:
     scores: dict[int, float | None] = {cell: size**0.5 + cell % 7 * 20 for cell, size in SIZES.items()}
     scores[CELLS[0]] = None
@@ -51,7 +50,6 @@ def test_json_holds_all_that_the_text_holds(tmp_path: Path, command: Command) ->
     assert (params["over_params"], params["figure"], params["failed_last"]) == (None, None, None)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "backwards"), [(1, False), (-1, True)], ids=["forwards", "backwards"])
 def test_a_score_that_ranks_backwards_is_told_what_is_better(
     sign: int, backwards: bool, tmp_path: Path, command: Command
@@ -71,7 +69,6 @@ def test_a_score_that_ranks_nothing_is_told(tmp_path: Path, command: Command) ->
     assert "note: nwot gives all 60 cells the score 2, which ranks nothing" in ended.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("others", "few"), [(10, False), (700, True)], ids=["most", "few"])
 def test_how_many_scored_cells_have_a_label(others: int, few: bool, tmp_path: Path, command: Command) -> None:
     scores = SIZES | {cell: 1.0 + cell for cell in without_label(others)}
@@ -81,7 +78,6 @@ def test_how_many_scored_cells_have_a_label(others: int, few: bool, tmp_path: Pa
     assert ("`--cells labelled` scores those that have one" in ended.out) == few
 
 
-@pytest.mark.slow
 def test_a_run_says_so_before_it_begins(command: Command) -> None:
     words = ("bench", "run", "params", "--workers", 1, "--limit")
     few = command(*words, 20).err.splitlines()[0]

@@ -22,6 +22,8 @@ from common.errors import BadInput
 from spaces.nb201.sets import cell_set
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 CELLS = list(cell_set("functions")[:80])
 rng = np.random.default_rng
 ALONE = pd.Series(rng(0).normal(70, 5, 80), CELLS)
@@ -77,7 +79,6 @@ def test_who_knows_the_network_loses_by_distillation_and_who_knows_the_teacher_w
     assert found["snip"].over_vanilla.p_holm < 0.05 <= found["params"].over_vanilla.p_holm
 
 
-@pytest.mark.slow
 def test_the_interval_of_the_difference_is_paired(tmp_path: Path) -> None:
     """Narrower than the intervals of its sides allow: both labels share what the network learns alone."""
     one = judged(tmp_path)["nwot"]

@@ -150,6 +150,7 @@ def test_three_seeds_tell_what_the_mean_of_any_number_reaches(noise: float) -> N
     assert (found.reliability, found.ceiling) == (found.of_mean(3), found.ceiling_of_mean(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 2, 3, 5, 10])
 def test_split_halves_agree_as_the_reliability_of_their_means_says(k: int) -> None:
     """Means of k seeds against means of k others, over random halves of 20."""
@@ -169,6 +170,7 @@ EXPONENTIAL = -rng(0).exponential(size=CELLS)
 GROUPS = np.where(rng(1).random(CELLS) < 0.2, -20.0, 0.0) + rng(0).normal(size=CELLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("truth", "noise", "single", "off"),
     [
@@ -251,6 +253,7 @@ def test_the_true_correlation_is_unknown_where_a_label_does_not_agree_with_itsel
 # corrected for the labels' noise
 
 
+@pytest.mark.slow
 def test_the_corrected_correlation_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 50)
     _, frame = noisy(45, 3, 0.7)
@@ -272,6 +275,7 @@ def test_the_corrected_correlation_by_hand(monkeypatch: pytest.MonkeyPatch) -> N
     assert found.spearman == pytest.approx(found.observed / known.ceiling, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_resamples")
 @pytest.mark.parametrize("noise", [0.5, 1.0])
 def test_the_correlation_with_the_truth_is_found_behind_noisy_labels(noise: float) -> None:

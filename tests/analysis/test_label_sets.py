@@ -35,7 +35,7 @@ PAIRS = [
 rng = np.random.default_rng
 TRUTH = 60 + 5 * rng(0).normal(size=40)
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_resamples")]
 
 
 def accuracies(name: str, mode: str) -> np.ndarray:
@@ -147,7 +147,6 @@ def stored(tmp_path: Path) -> Path:
     return tmp_path / "scores"
 
 
-@pytest.mark.slow
 def test_proxies_stand_where_their_own_benchmarks_scores_put_them(folder: Path, published: Path, stored: Path) -> None:
     labels = label_sets(folder, {"published": published})
     found = standings(labels, stored)
@@ -166,7 +165,6 @@ def test_proxies_stand_where_their_own_benchmarks_scores_put_them(folder: Path, 
     assert list(lacking) == ["snip"], "three of 25 functions are more than a tenth"
 
 
-@pytest.mark.slow
 def test_two_missing_functions_are_left_out_and_the_proxy_stays(folder: Path, published: Path, tmp_path: Path) -> None:
     some = scores(ONE)
     some["snip"][0] |= dict.fromkeys(CELLS[10:12])
@@ -192,7 +190,6 @@ def test_the_order_of_proxies_is_of_those_that_both_sets_have(folder: Path) -> N
 # pages and the command
 
 
-@pytest.mark.slow
 def test_pages_hold_what_was_found(folder: Path, published: Path, stored: Path, tmp_path: Path) -> None:
     labels = label_sets(folder, {"published": published})
     standing = standings(labels, stored)
@@ -212,7 +209,6 @@ def test_pages_hold_what_was_found(folder: Path, published: Path, stored: Path, 
     assert "nan" not in page.read_text()
 
 
-@pytest.mark.slow
 def test_the_command_writes_the_same_bytes_again(
     command: Command, folder: Path, published: Path, stored: Path, tmp_path: Path
 ) -> None:

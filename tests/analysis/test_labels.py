@@ -64,6 +64,7 @@ def as_dict(labels: Labels) -> dict[tuple[int, int], float]:
 # tables
 
 
+@pytest.mark.slow
 def test_a_tables_test_accuracies_are_labels_by_cell_and_seed(folder: Path) -> None:
     labels = load_labels("distilled", "digits", folder)
     assert as_dict(labels) == {(5, 0): 80.0, (5, 1): 82.0, (2, 0): 70.0, (9, 0): 60.0}
@@ -74,6 +75,7 @@ def test_a_tables_test_accuracies_are_labels_by_cell_and_seed(folder: Path) -> N
     assert as_dict(load_labels("vanilla", "digits", folder))[2, 1] == 72.0
 
 
+@pytest.mark.slow
 def test_the_gain_is_distilled_minus_vanilla_seed_by_seed_where_both_trained(folder: Path) -> None:
     labels = load_labels("gain", "digits", folder)
     assert as_dict(labels) == {(5, 0): 5.0, (5, 1): 2.5, (2, 0): -1.0}
@@ -81,10 +83,12 @@ def test_the_gain_is_distilled_minus_vanilla_seed_by_seed_where_both_trained(fol
     assert labels.quantity == "gain of distillation, points"
 
 
+@pytest.mark.slow
 def test_the_source_names_steps_and_teacher(folder: Path) -> None:
     assert load_labels("distilled", "digits", folder).source == "7 steps, teacher 01234567"
 
 
+@pytest.mark.slow
 def test_rows_that_did_not_finish_are_dropped_even_where_they_hold_numbers(tmp_path: Path) -> None:
     write(tmp_path, "vanilla", VANILLA)
     for status in ("diverged", "error"):
@@ -103,6 +107,7 @@ def test_a_table_survives_writing_and_reading(tmp_path: Path) -> None:
             assert a == b or (b is None and math.isnan(a))
 
 
+@pytest.mark.slow
 def test_equal_rows_in_another_order_give_equal_bytes(tmp_path: Path) -> None:
     first = write(tmp_path / "a", "distilled", DISTILLED)
     second = write(tmp_path / "b", "distilled", DISTILLED[::-1])
@@ -121,6 +126,7 @@ def test_a_missing_table_says_how_to_make_it(against: str, tmp_path: Path) -> No
         load_labels(against, "digits", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_table_without_its_recipe_is_a_missing_table(folder: Path) -> None:
     recipe_path(table_path("digits", "distilled", folder)).unlink()
     with pytest.raises(BadInput, match=r"has no digits-distilled\.json beside it: restore that"):
@@ -143,6 +149,7 @@ def test_a_damaged_table_is_bad_input_that_names_it(kind: str, tmp_path: Path) -
         load_labels("distilled", "digits", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["{", "{}", '{"other": 1}', ""])
 def test_a_damaged_recipe_is_bad_input(text: str, folder: Path) -> None:
     recipe_path(table_path("digits", "distilled", folder)).write_text(text)
@@ -202,6 +209,7 @@ def test_networks_of_another_space_are_no_cells(folder: Path) -> None:
 # files
 
 
+@pytest.mark.slow
 def test_a_table_by_its_path_is_what_it_is_by_its_name(folder: Path) -> None:
     by_name = load_labels("distilled", "digits", folder)
     by_path = load_labels(str(table_path("digits", "distilled", folder)), "digits")
@@ -210,6 +218,7 @@ def test_a_table_by_its_path_is_what_it_is_by_its_name(folder: Path) -> None:
     assert by_path.quantity == "accuracy, % (digits-distilled)"
 
 
+@pytest.mark.slow
 def test_rows_of_a_table_by_its_path_that_did_not_finish_are_dropped(tmp_path: Path) -> None:
     path = write(tmp_path, "distilled", [*DISTILLED, (3, 0, 10.0, 10.0, "diverged")])
     assert 3 not in load_labels(str(path), "digits").by_seed.index
@@ -218,12 +227,14 @@ def test_rows_of_a_table_by_its_path_that_did_not_finish_are_dropped(tmp_path: P
     assert 3 not in load_labels(str(path), "digits").by_seed.index
 
 
+@pytest.mark.slow
 def test_an_imported_table_by_its_path_labels_the_cells_themselves(tmp_path: Path) -> None:
     labels = load_labels(str(write(tmp_path, "distilled", DISTILLED, IMPORTED)), "digits")
     assert not labels.of_functions
     assert labels.source == "theirs.csv, cifar100, 200 epochs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["{}", "[]", '{"recipe": 3}', '{"other": 1}'])
 def test_a_json_without_a_recipe_is_somebody_elses(text: str, folder: Path) -> None:
     path = table_path("digits", "distilled", folder)
@@ -262,6 +273,7 @@ def csv(folder: Path, text: str, name: str = "labels.csv") -> str:
 CELLS = (9930, 0, 15624)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["accuracy", "test"])
 @pytest.mark.parametrize("key", ["cell", "index", "arch"])
 def test_a_file_names_cells_in_three_ways_and_accuracies_in_two(key: str, value: str, tmp_path: Path) -> None:
@@ -273,6 +285,7 @@ def test_a_file_names_cells_in_three_ways_and_accuracies_in_two(key: str, value:
     assert not labels.of_functions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["cell", "index", "arch"])
 def test_official_strings_and_indices_may_be_mixed_in_any_key_column(key: str, tmp_path: Path) -> None:
     labels = load_labels(csv(tmp_path, f"{key},accuracy\n{cell_at(3)},1\n4,2\n {cell_at(5)} ,3\n"), "digits")
@@ -288,6 +301,7 @@ def test_a_compressed_file_is_read_and_empty_accuracies_are_left_out(tmp_path: P
 MALFORMED = "|nor_conv_3x3~0|+|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -383,6 +397,7 @@ def two_classes() -> tuple[int, int]:
     return several, next(r for r, cells in members("function").items() if len(cells) == 1)
 
 
+@pytest.mark.slow
 def test_a_functions_label_holds_for_every_cell_of_its_class_in_all() -> None:
     several, single = two_classes()
     found = label_cells(of_functions({several: 7.0, single: 8.0}), "all")
@@ -402,6 +417,7 @@ def test_in_valid_it_holds_for_the_valid_members() -> None:
     assert 0 < len(found) < len(members("function")[several])
 
 
+@pytest.mark.slow
 def test_a_table_of_every_function_labels_every_cell() -> None:
     labels = of_functions({index: float(index) for index in cell_set("functions")})
     found = label_cells(labels, "all")
@@ -409,6 +425,7 @@ def test_a_table_of_every_function_labels_every_cell() -> None:
     assert np.array_equal(found.to_numpy(), np.array(representatives("function"), dtype=float))
 
 
+@pytest.mark.slow
 def test_labels_of_single_cells_hold_for_those_cells_alone(tmp_path: Path) -> None:
     several, _ = two_classes()
     other = members("function")[several][1]

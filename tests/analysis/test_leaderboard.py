@@ -30,6 +30,8 @@ from spaces.nb201.cell import cell_at
 from spaces.nb201.skeleton import count_multiply_adds, count_parameters
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 DIGITS = benchmark("digits")
 CELLS = select("functions", NB201, 40)
 RNG = np.random.default_rng(5)
@@ -70,7 +72,6 @@ def by_name(found: list[Line]) -> dict[str, Line]:
     return {line.proxy: line for line in found}
 
 
-@pytest.mark.slow
 def test_a_line_is_the_correlation_of_the_mean_over_seeds(tmp_path: Path) -> None:
     seeds = {seed: noisy(4, seed) for seed in range(3)}
     found = by_name(lines(publish(tmp_path, {"nwot": seeds}), DIGITS, LABELS, "functions"))
@@ -116,7 +117,6 @@ def test_the_best_stands_first_and_counting_parameters_is_always_there(tmp_path:
     assert [line.spearman for line in found] == sorted((line.spearman for line in found), reverse=True)
 
 
-@pytest.mark.slow
 def test_a_population_is_there_when_all_its_parts_are(tmp_path: Path) -> None:
     one = {"diswot_semantic": {0: noisy(3, 0)}}
     assert "diswot_rank" not in by_name(lines(publish(tmp_path / "one", one), DIGITS, LABELS, "functions"))
@@ -135,7 +135,6 @@ def test_a_population_ranks_the_cells_asked_about_and_no_others() -> None:
     assert list(found.index[found.isna()]) == [4]  # a part failed there; on 99 none was tried
 
 
-@pytest.mark.slow
 def test_the_file_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
     folder = publish(tmp_path, {"nwot": {0: noisy(4, 0)}})
     found = (lines(folder, DIGITS, LABELS, "functions") for _ in range(2))
@@ -176,7 +175,6 @@ def test_every_statistic_of_a_line_is_of_its_own_labelled_cells(tmp_path: Path) 
     assert found.over_params_low < found.over_params < found.over_params_high
 
 
-@pytest.mark.slow
 def test_beside_vanilla_a_line_says_what_seeds_add(tmp_path: Path) -> None:
     by_seed = pd.DataFrame({seed: noisy(2, 20 + seed) for seed in range(3)})
     labels = Labels("distilled", by_seed, True, "made up", NB201)
@@ -205,7 +203,6 @@ def test_a_line_has_its_cost_where_one_was_measured(tmp_path: Path) -> None:
     assert rows["| snip"].endswith(" | 1 | – |")
 
 
-@pytest.mark.slow
 def test_given_vanilla_a_copy_of_vanilla_says_nothing_and_what_distillation_adds_everything(tmp_path: Path) -> None:
     gain = pd.Series(np.random.default_rng(9).normal(0, 2, len(CELLS)), index=CELLS)
     vanilla = Labels("vanilla", (ACCURACY - gain).to_frame(0), True, "made up", NB201)
@@ -216,7 +213,6 @@ def test_given_vanilla_a_copy_of_vanilla_says_nothing_and_what_distillation_adds
     assert found["snip"].spearman < 0.6
 
 
-@pytest.mark.slow
 def test_p_values_are_corrected_over_the_whole_board_and_params_is_not_tested_against_itself(tmp_path: Path) -> None:
     scores = {name: {0: noisy(spread, seed)} for seed, (name, spread) in enumerate([("nwot", 1.0), ("snip", 20.0)])}
     found = by_name(lines(publish(tmp_path, scores), DIGITS, LABELS, "functions"))

@@ -33,6 +33,7 @@ def test_it_says_what_scipy_says_of_the_cells_with_both() -> None:
     assert said.endswith(", n = 100")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.5, 1.0, 5.0])
 def test_the_interval_is_nearly_that_of_the_bootstrap(noise: float) -> None:
     labels, scores = drawn(500, noise)

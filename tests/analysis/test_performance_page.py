@@ -36,6 +36,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_tables_are_of_the_files(results: Path) -> None:
     said = block(results)
     lines = said.splitlines()
@@ -50,6 +51,7 @@ def test_the_tables_are_of_the_files(results: Path) -> None:
     assert "a Ray cluster, cpu, torch 2.13.0+cpu, commit 0123456." in said
 
 
+@pytest.mark.slow
 def test_of_costs_the_dearest_are_shown(results: Path) -> None:
     said = block(results)
     assert [line.split(" | ")[0] for line in said.splitlines() if line.startswith("| p")][-10:] == [
@@ -66,6 +68,7 @@ def test_a_sentence_says_how_much_faster_the_first_is(results: Path) -> None:
     assert "a sweep of diswot over all 15,625 cells takes 5.0 minutes, 50 times less than" in said
 
 
+@pytest.mark.slow
 def test_only_what_is_between_the_marks_changes(results: Path) -> None:
     begin, end = MARKS
     once = whole_page(f"# Title\n{begin}\nold\n{end}\nafter\n", results)

@@ -13,6 +13,8 @@ from distill.process.pathways import between
 from distill.process.process import Process
 from distill.process.stages import STAGES
 
+pytestmark = pytest.mark.slow
+
 NAMES = tuple(map(str, between(STAGES[1:], ["T4"])))
 LAST = np.linspace(0.9, 0.0, len(NAMES))
 PROCESS = Process(NAMES, (0.0, 0.4, 1.0), (tuple([0.1] * 10), tuple([0.2] * 10), tuple(LAST.tolist())))
@@ -36,7 +38,6 @@ def test_the_heaviest_have_a_name_and_a_look_of_their_own() -> None:
     assert equal.get_ydata()[0] == pytest.approx(np.mean(PROCESS.averages))
 
 
-@pytest.mark.slow
 def test_every_process_of_a_folder_is_drawn_to_the_same_bytes(tmp_path: Path) -> None:
     PROCESS.write(tmp_path / "processes/a.json")
     PROCESS.variant("mean").write(tmp_path / "processes/b.json")

@@ -13,6 +13,7 @@ from proxies import registry
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_committed_page_is_not_stale() -> None:
     made = proxy_docs.page(ROOT / "results/tables", ROOT / "results/costs")
     assert (ROOT / proxy_docs.PAGE).read_text(encoding="utf-8") == made, "run `python -m analysis proxy-docs`"
@@ -32,6 +33,7 @@ def test_every_proxy_has_a_section_with_formula_source_and_bibtex(name: str) -> 
         assert cls.reference.entry in text
 
 
+@pytest.mark.slow
 def test_a_changed_table_changes_the_page(tmp_path: Path) -> None:
     row = {
         "proxy": "nwot", "kendall": 0.5, "spearman": 0.666, "spearman_low": 0.6, "spearman_high": 0.7,

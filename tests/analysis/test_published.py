@@ -20,6 +20,7 @@ COLUMN = {cell: float(cell) for cell in CELLS}
 NAMES = ("nwot", "nwot:init=kaiming", "kd@best", "diswot:init=gaussian:variant=paper@13835")
 
 
+@pytest.mark.slow
 def test_variants_and_other_teachers_are_no_rows_of_a_leaderboard(tmp_path: Path) -> None:
     folder = publish_scores(tmp_path, {name: {0: COLUMN} for name in NAMES})
     assert list(published(folder, "digits")) == ["nwot"]

@@ -132,6 +132,7 @@ def test_precision_and_regret_by_hand() -> None:
     assert regret_at(s, a, 2) == pytest.approx(9 - (8 + 5 + 2) / 3)
 
 
+@pytest.mark.slow
 def test_a_large_tie_is_as_good_as_chance() -> None:
     """The expected best of k of n places drawn without replacement is k (n + 1) / (k + 1)."""
     n, k = 15_625, 10
@@ -239,6 +240,7 @@ def test_covariates_that_fit_anything_leave_nothing() -> None:
 # what all have in common
 
 
+@pytest.mark.slow
 @by_name
 @given(seed=st.integers(0, 10_000), ties=st.booleans())
 @settings(max_examples=15)
@@ -251,6 +253,7 @@ def test_neither_a_monotone_map_nor_the_scale_of_scores_matters(name: str, seed:
         assert STATISTICS[name](s, np.exp(a / 20)) == pytest.approx(expected, abs=1e-10, nan_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in STATISTICS if name != "partial"])
 @given(seed=st.integers(0, 10_000), ties=st.booleans())
 @settings(max_examples=15)

@@ -68,16 +68,19 @@ def test_the_page_is_what_the_tables_say() -> None:
     assert text == whole_page(text, ROOT), "stale: run `python -m analysis readme`"
 
 
+@pytest.mark.slow
 def test_the_page_of_results_is_what_the_tables_say() -> None:
     made = results_page.page(ROOT / "results")
     assert (ROOT / results_page.PAGE).read_text(encoding="utf-8") == made, "stale: run `python -m analysis readme`"
 
 
+@pytest.mark.slow
 def test_the_page_of_performance_is_what_was_measured() -> None:
     text = (ROOT / performance.PAGE).read_text(encoding="utf-8")
     assert text == performance.whole_page(text, ROOT / "results"), "stale: run `python -m analysis readme`"
 
 
+@pytest.mark.slow
 def test_the_label_card_is_what_the_tables_say() -> None:
     text = (ROOT / label_card.PAGE).read_text(encoding="utf-8")
     assert text == label_card.whole_page(text, ROOT / "results"), "stale: run `python -m analysis readme`"
@@ -98,6 +101,7 @@ def test_its_figures_are_there() -> None:
         assert (ROOT / "results" / "figures" / f"digits-distilled-{name}.png").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("made", "first"), [(block, 4), (results_page.page, 10)])
 def test_it_shows_the_first_and_those_that_are_always_shown(
     made: Callable[[Path], str], first: int, results: Path
@@ -109,6 +113,7 @@ def test_it_shows_the_first_and_those_that_are_always_shown(
     assert shown["diswot"] == "16"
 
 
+@pytest.mark.slow
 def test_a_row_has_what_its_page_has_room_for(results: Path) -> None:
     lines = [line for line in results_page.page(results).splitlines() if line.startswith("| ")][1:]
     assert lines[0] == "| meco | 1 | 0.80 | 0.70 to 0.90 | 0.40 | +0.04* | 2.2 | 60 | 3 |"
@@ -116,6 +121,7 @@ def test_a_row_has_what_its_page_has_room_for(results: Path) -> None:
     assert "| meco | 1 | 0.80 | 0.70 to 0.90 | +0.04* |" in block(results).splitlines()
 
 
+@pytest.mark.slow
 def test_the_readme_says_a_sentence_of_the_ceiling_of_params_of_diswot_and_of_the_gain(results: Path) -> None:
     said = block(results)
     assert "17 scores" in said

@@ -20,6 +20,8 @@ from distill.recipes import MODES, STUDIED
 from distill.tables import COLUMNS, AccuracyTable, table_path, write_table
 from spaces.nb201.cell import cell_at
 
+pytestmark = pytest.mark.slow
+
 BENCHMARK = "cifar10-16px"
 FIRST, SECOND, THIRD = STUDIED[BENCHMARK][:3]
 CELLS = [7, 81, 402, 1462, 5000]
@@ -35,7 +37,6 @@ def _few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.slow
 def test_the_recipe_that_labels_follow_has_its_tables_among_accuracies(folder: Path, published: Path) -> None:
     before = study(BENCHMARK, folder, published)
     Path("results/accuracies").mkdir(parents=True)
@@ -79,7 +80,6 @@ def published(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_means_gain_and_cost_by_hand(folder: Path) -> None:
     first, second = study(BENCHMARK, folder)
     assert [first.recipe, second.recipe] == [FIRST, SECOND]
@@ -93,7 +93,6 @@ def test_means_gain_and_cost_by_hand(folder: Path) -> None:
     assert all(map(math.isnan, (first.published, first.published_low, first.published_high)))
 
 
-@pytest.mark.slow
 def test_kendall_is_of_the_means_over_seeds(folder: Path) -> None:
     """Vanilla 51, 61, 44, 70, 53, distilled 52, 64, 43, 75, 62: all ten pairs alike."""
     first, second = study(BENCHMARK, folder)
@@ -103,7 +102,6 @@ def test_kendall_is_of_the_means_over_seeds(folder: Path) -> None:
     assert study(BENCHMARK, folder)[0].kendall == pytest.approx((9 - 1) / 10)
 
 
-@pytest.mark.slow
 def test_one_seed_agrees_with_another_as_scipy_says(folder: Path) -> None:
     (first, _), a, g = study(BENCHMARK, folder), np.array(VANILLA), np.array(GAIN)
     for kind, columns in {"vanilla": a, "distilled": a + g, "gain": g, "log_likelihood": np.array(SAID)}.items():
@@ -115,7 +113,6 @@ def test_one_seed_agrees_with_another_as_scipy_says(folder: Path) -> None:
     assert tuple(first.repeats) == ("vanilla", "distilled", "gain", "log_likelihood")
 
 
-@pytest.mark.slow
 def test_a_cell_that_diverged_in_a_seed_is_left_out_of_everything_but_the_cost(folder: Path) -> None:
     plant(folder, FIRST, without=(81,))
     first = study(BENCHMARK, folder)[0]
@@ -127,7 +124,6 @@ def test_a_cell_that_diverged_in_a_seed_is_left_out_of_everything_but_the_cost(f
     assert first.repeats["log_likelihood"].one == pytest.approx(np.mean(pairs))
 
 
-@pytest.mark.slow
 def test_agreement_with_published_accuracies_is_of_the_cells_that_both_have(folder: Path, published: Path) -> None:
     """Distilled 52, 64, 43, 75, 62, published 62, 72, 55, 91, 93: ranks 2 4 1 5 3 and 2 3 1 4 5."""
     first = study(BENCHMARK, folder, published)[0]
@@ -139,7 +135,6 @@ def test_agreement_with_published_accuracies_is_of_the_cells_that_both_have(fold
     assert study(BENCHMARK, folder, published)[0].published == pytest.approx(1 - 6 * (1 + 1 + 1 + 1 + 4) / (5 * 24))
 
 
-@pytest.mark.slow
 def test_recipes_come_in_the_order_of_the_study_whichever_have_tables(folder: Path, tmp_path: Path) -> None:
     plant(folder, THIRD)
     assert [one.recipe for one in study(BENCHMARK, folder)] == [FIRST, SECOND, THIRD]
@@ -152,7 +147,6 @@ def test_of_a_single_seed_nothing_is_known_about_repeating() -> None:
     assert math.isnan(Repeats(math.nan, math.nan, math.nan).of_three)
 
 
-@pytest.mark.slow
 def test_the_page_has_a_row_a_recipe_and_the_csv_every_number(folder: Path, published: Path, tmp_path: Path) -> None:
     found = study(BENCHMARK, folder, published)
     csv, page, _ = tables.table(tables.frame(found), BENCHMARK).write(tmp_path / "recipes-x")
@@ -181,7 +175,6 @@ def test_what_is_not_known_is_a_dash(tmp_path: Path) -> None:
 # the command
 
 
-@pytest.mark.slow
 def test_the_command_writes_the_same_bytes_again(command: Command, folder: Path, published: Path) -> None:
     words = ("analysis", "recipes", "--tables", folder, "--published", published, "--output", "out")
     ended = command(*words)

@@ -75,6 +75,7 @@ def stored(path: Path, name: str, columns: dict[str, dict[int, pd.Series]]) -> P
     return path
 
 
+@pytest.mark.slow
 def test_agreement_is_of_one_seed_cell_by_cell_and_leaves_out_what_the_reference_lacks(
     tmp_path: Path, data: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_agreement_is_of_one_seed_cell_by_cell_and_leaves_out_what_the_reference
     assert found.verdict == ("agrees" if found.agreement.value >= 0.97 else "differs")
 
 
+@pytest.mark.slow
 def test_the_correlation_is_with_the_published_accuracy_beside_its_band(tmp_path: Path, data: Path) -> None:
     ours = noisy(0.8, 1)
     store = stored(tmp_path / "s.sqlite", "cifar100", {"nwot": {0: ours}})
@@ -135,6 +137,7 @@ def test_verdicts(agreement: float | None, asked: float | None, correlation: flo
     assert (row["reported_low"], row["reported_high"]) == (0.77, 0.82)
 
 
+@pytest.mark.slow
 def test_without_the_published_files_or_without_scores_it_is_bad_input(tmp_path: Path, data: Path) -> None:
     with pytest.raises(BadInput, match="nb201"):
         reference_scores(tmp_path)

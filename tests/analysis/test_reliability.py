@@ -26,6 +26,8 @@ from spaces.nb201.cell import cell_at
 from spaces.nb201.equivalence import representatives
 from spaces.nb201.skeleton import count_parameters
 
+pytestmark = pytest.mark.slow
+
 SETTING = benchmark("digits")
 CELLS = sorted(set(representatives("function")))
 RECIPE = {"steps": 7, "teacher_hash": "0123456789abcdef"}
@@ -76,7 +78,6 @@ def told(tmp_path: Path) -> Planted:
 # complete tables
 
 
-@pytest.mark.slow
 def test_planted_noise_is_found_in_tables(told: Planted) -> None:
     """2,000 classes, 2 seeds: truth of standard deviation 5, noise of 2 in vanilla; the ceiling is what is reached."""
     n = 2000
@@ -91,7 +92,6 @@ def test_planted_noise_is_found_in_tables(told: Planted) -> None:
         assert means["reliability"] == pytest.approx(25 / (25 + 4 / k), abs=0.025)
 
 
-@pytest.mark.slow
 def test_the_report_is_what_pandas_says_of_the_tables(told: Planted) -> None:
     vanilla, distilled = planted()
     found = told(vanilla, distilled)
@@ -122,14 +122,12 @@ def test_the_report_is_what_pandas_says_of_the_tables(told: Planted) -> None:
         assert (ours.cells, ours.seeds, ours.spearman) == pytest.approx((60, 3, np.mean(pairs)))
 
 
-@pytest.mark.slow
 def test_the_true_correlation_lies_above_the_observed_one_where_noise_is_not_shared(told: Planted) -> None:
     found = told(*planted(n=400, noise=4.0)).agreement
     assert found.observed.spearman < found.true_low < found.true < found.true_high
     assert found.true == pytest.approx(0.98, abs=0.04)  # 5 of truth beside 1 of gain
 
 
-@pytest.mark.slow
 def test_noise_that_a_seed_brings_to_both_tables_does_not_pass_for_agreement(told: Planted) -> None:
     n = 400
     luck = 3 * rng(5).normal(size=(n, 3))
@@ -139,7 +137,6 @@ def test_noise_that_a_seed_brings_to_both_tables_does_not_pass_for_agreement(tol
     assert found.true_low < 0 < found.true_high
 
 
-@pytest.mark.slow
 def test_classes_are_drawn_for_the_intervals_however_many_of_their_cells_are_labelled(told: Planted) -> None:
     class_of = representatives("function")
     chosen = [cell for cell in range(3000) if class_of[cell] in CELLS[:40]]
@@ -158,7 +155,6 @@ def test_classes_are_drawn_for_the_intervals_however_many_of_their_cells_are_lab
 # incomplete tables
 
 
-@pytest.mark.slow
 def test_what_diverged_or_was_not_trained_is_counted_by_seed(told: Planted) -> None:
     vanilla, distilled = planted(n=20, seeds=2)
     distilled.iloc[0, 1] = distilled.iloc[1, 0] = distilled.iloc[1, 1] = np.nan
@@ -175,7 +171,6 @@ def test_what_diverged_or_was_not_trained_is_counted_by_seed(told: Planted) -> N
     assert reliabilities == {"vanilla": 20, "distilled": 15, "gain": 15}
 
 
-@pytest.mark.slow
 def test_means_are_over_the_seeds_that_both_tables_have(told: Planted) -> None:
     vanilla, distilled = planted(n=30, seeds=2)
     distilled.iloc[3, 1] = np.nan
@@ -186,7 +181,6 @@ def test_means_are_over_the_seeds_that_both_tables_have(told: Planted) -> None:
     assert found.gain.mean == pytest.approx((b - a).mean())
 
 
-@pytest.mark.slow
 def test_a_seed_of_one_table_alone_is_no_seed_of_the_gain(told: Planted) -> None:
     vanilla, distilled = planted(n=30, seeds=3)
     found, expected = told(vanilla, distilled[[0, 1]]), told(vanilla[[0, 1]], distilled[[0, 1]])
@@ -207,7 +201,6 @@ def test_one_seed_has_a_gain_but_no_reliability(told: Planted) -> None:
     assert written["agreement"]["true"] is None
 
 
-@pytest.mark.slow
 def test_constant_accuracies_have_no_correlations_and_a_gain_without_spread(told: Planted) -> None:
     constant = pd.DataFrame(50.0, index=CELLS[:10], columns=[0, 1])
     found = told(constant, constant + 1.5)
@@ -256,7 +249,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "tables"
 
 
-@pytest.mark.slow
 def test_json_is_one_array_and_nothing_else(command: Command, folder: Path) -> None:
     ended = command("analysis", "reliability", "--tables", folder, "--json")
     assert (ended.code, ended.err) == (0, "")
@@ -273,7 +265,6 @@ def test_json_is_one_array_and_nothing_else(command: Command, folder: Path) -> N
     }
 
 
-@pytest.mark.slow
 def test_the_printed_report_has_the_numbers(command: Command, folder: Path) -> None:
     ended = command("analysis", "reliability", "--tables", folder)
     assert (ended.code, ended.err) == (0, "")
@@ -330,7 +321,6 @@ def test_an_unknown_benchmark_is_bad_usage(command: Command) -> None:
     assert "did you mean 'digits'?" in ended.error
 
 
-@pytest.mark.slow
 def test_the_committed_tables_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(__file__).parents[2] / "results" / "accuracies"
     found = report(SETTING, folder)

@@ -14,6 +14,8 @@ from test_reliability import write as write_accuracies
 from analysis.studies.labels.reliability import Report, report
 from analysis.tables import reliability as tables
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["few_resamples"]  # holds here too
 
 
@@ -24,7 +26,6 @@ def told(tmp_path: Path) -> Report:
     return report(SETTING, tmp_path)
 
 
-@pytest.mark.slow
 def test_a_row_a_kind_with_the_facts_of_that_kind(told: Report) -> None:
     frame = tables.frame(told).set_index("labels")
     assert list(frame.index) == ["vanilla", "distilled", "gain"]
@@ -40,7 +41,6 @@ def test_a_row_a_kind_with_the_facts_of_that_kind(told: Report) -> None:
     assert frame["kendall_vanilla"].isna().to_list() == [True, False, True]
 
 
-@pytest.mark.slow
 def test_the_page_has_a_line_a_fact(told: Report, tmp_path: Path) -> None:
     paths = tables.table(tables.frame(told), "digits").write(tmp_path / "reliability-digits")
     lines = paths[1].read_text().splitlines()

@@ -23,6 +23,8 @@ from spaces.nb201.skeleton import count_parameters
 from spaces.nb201.space import NB201
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 DIGITS = benchmark("digits")
 SHARED = next(same for same in members("function").values() if len(same) > 5)
 A, B, C = CELLS[0], CELLS[1], SHARED[0]
@@ -92,7 +94,6 @@ def test_regret_and_rank_are_among_what_the_limits_allow(tmp_path: Path) -> None
     assert one.rank.mean == 1 + (DISTILLED[middle] > DISTILLED[small])
 
 
-@pytest.mark.slow
 def test_a_limit_on_latency_is_that_of_the_table_in_the_settings(tmp_path: Path) -> None:
     """Here an operation costs nothing and all cells the same: a limit below that leaves none, one above leaves all."""
     free = {name: 0.0 for name in OPERATIONS}
@@ -170,7 +171,6 @@ def test_a_folder_without_searches_and_a_damaged_file_are_bad_input(tmp_path: Pa
         judge(DIGITS, labels(), folder)
 
 
-@pytest.mark.slow
 def test_the_command_says_it_all(command: Command, tmp_path: Path) -> None:
     small_results(tmp_path / "results")
     best = int(accuracies()["distilled"].mean(axis=1).idxmax())

@@ -7,11 +7,14 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from test_search_judged import DIGITS, A, B, judged, labels, record
 
 from analysis.read.reported import DISWOT_SEARCHES
 from analysis.studies.searches import finished, judge
 from analysis.tables import searches as tables
+
+pytestmark = pytest.mark.slow
 
 
 def test_measured_stands_in_the_order_of_accuracy_and_reported_behind_it(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from analysis.studies.labels.reliability import entry, report
 from analysis.tables import reliability as tables
 from spaces.nb201.equivalence import representatives
 
+pytestmark = pytest.mark.slow
+
 rng = np.random.default_rng
 
 
@@ -42,7 +44,6 @@ def mean_spearman(columns: np.ndarray) -> float:
 # the interval
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 3])
 def test_the_interval_is_that_of_the_mean_spearman_over_draws_of_classes(k: int) -> None:
     labels, groups = noisy(40, k, 0.8), np.arange(40) // 3
@@ -52,7 +53,6 @@ def test_the_interval_is_that_of_the_mean_spearman_over_draws_of_classes(k: int)
     assert found[0] < mean_spearman(columns) < found[1]
 
 
-@pytest.mark.slow
 def test_rows_of_one_class_are_one_observation() -> None:
     """Every row four times: as classes of four the interval is that of the rows, as rows it is half as wide."""
     labels = noisy(60, 2, 1.0)
@@ -137,7 +137,6 @@ def test_p_is_the_share_of_all_permutations_that_agree_as_well(
     assert (round(found * 4000, 6)).is_integer()
 
 
-@pytest.mark.slow
 def test_without_agreement_p_is_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
     """300 tables in which each seed ranks anew, 99 permutations: p is one of 100 values, all equally likely."""
     monkeypatch.setattr(seeds, "PERMUTATIONS", 99)
@@ -175,7 +174,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_the_report_has_the_certainty_of_every_label(folder: Path) -> None:
     vanilla, distilled = planted(noise=2.0)
     found = report(SETTING, folder)
@@ -188,7 +186,6 @@ def test_the_report_has_the_certainty_of_every_label(folder: Path) -> None:
     assert written["gain"] == {name: getattr(found.certainty["gain"], name) for name in ("low", "high", "p")}
 
 
-@pytest.mark.slow
 def test_members_of_a_class_count_once_in_the_certainty(folder: Path) -> None:
     class_of = representatives("function")
     vanilla, distilled = planted(n=40)
@@ -201,7 +198,6 @@ def test_members_of_a_class_count_once_in_the_certainty(folder: Path) -> None:
     assert sure.high - sure.low > 1.1 * (high - low)
 
 
-@pytest.mark.slow
 def test_the_table_has_the_interval_and_a_row_of_p(folder: Path, tmp_path: Path) -> None:
     found = report(SETTING, folder)
     frame = tables.frame(found).set_index("labels")
@@ -215,7 +211,6 @@ def test_the_table_has_the_interval_and_a_row_of_p(folder: Path, tmp_path: Path)
         assert each.endswith(f"[{sure.low:.2f}, {sure.high:.2f}]")
 
 
-@pytest.mark.slow
 def test_one_seed_has_no_row_of_p(tmp_path: Path, command: Command) -> None:
     for mode, frame in zip(("vanilla", "distilled"), planted(seeds=1), strict=True):
         write_accuracies(tmp_path, mode, frame)

@@ -89,6 +89,7 @@ def through_the_api(path: Path, dataset: str, epochs: int) -> Found:
     }
 
 
+@pytest.mark.slow
 def test_the_order_is_that_of_the_published_list() -> None:
     assert [str(SIZES.at(index)) for index in range(len(SIZES))] == ARCHS
 
@@ -107,6 +108,7 @@ def test_every_accuracy_of_every_seed_is_what_the_official_api_answers(
     assert set(told.rows["epochs"]) == {epochs}
 
 
+@pytest.mark.slow
 def test_the_longest_training_is_the_default_and_another_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
     path, _ = import_table("nats-bench-size", files["simple"], "cifar100", output=tmp_path, trust_pickle=True)
     assert path.name == "cifar100-nats-bench-size-90.csv.gz"
@@ -114,6 +116,7 @@ def test_the_longest_training_is_the_default_and_another_is_refused(files: dict[
         import_table("nats-bench-size", files["simple"], "cifar100", epochs=200)
 
 
+@pytest.mark.slow
 def test_it_is_not_unpickled_unless_trusted_nor_read_as_the_topology_space(
     files: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ from common.errors import BadInput
 from proxies.registry import create
 from spaces.nb201.sets import cell_set
 
+pytestmark = pytest.mark.slow
+
 DIGITS = benchmark("digits")
 DISWOT = create("diswot")
 CELLS = cell_set("functions")[:20]
@@ -117,7 +119,6 @@ def test_teachers_are_compared_seed_by_seed_and_seeds_teacher_by_teacher(tmp_pat
     assert other.between_seeds.kendall == pytest.approx(tau(TWO["resnet56", 0], TWO["resnet56", 1]))
 
 
-@pytest.mark.slow
 def test_published_scores_give_the_study_of_the_store(tmp_path: Path) -> None:
     scores: Scores = {**TWO, ("trained", 0): [None] * 20}
     against = labels(tmp_path, column(9))
@@ -269,7 +270,6 @@ def test_with_fewer_than_two_teachers_one_line_says_what_to_run(
     assert ended.error
 
 
-@pytest.mark.slow
 def test_the_line_that_says_what_to_run_runs(tmp_path: Path, command: Command) -> None:
     for _ in range(2):
         ended = command("analysis", "teachers", "diswot_relation", "--store", "s.sqlite")

@@ -65,6 +65,7 @@ def rho(name: str) -> float:
     return float(stats.spearmanr(np.mean([values(name, seed) for seed in SCORES[name]], axis=0), TRUTH).statistic)
 
 
+@pytest.mark.slow
 def test_rows_are_the_proxies_that_have_two_teachers(tmp_path: Path) -> None:
     assert [(row.proxy, row.teacher) for row in table(tmp_path)] == [
         ("diswot", "default"), ("diswot", "best"), ("diswot", "2201"), ("diswot", "trained-f011e277"),
@@ -72,6 +73,7 @@ def test_rows_are_the_proxies_that_have_two_teachers(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_numbers_are_scipys(tmp_path: Path) -> None:
     own, best, reverse, trained, *_ = table(tmp_path)
     assert [row.spearman for row in (own, best, reverse)] == pytest.approx(

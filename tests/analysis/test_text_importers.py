@@ -43,6 +43,7 @@ def test_a_json_of_accuracies_is_a_table_of_one_seed(tmp_path: Path) -> None:
     assert labels.source == "dist_nb201_bench.json, cifar100"
 
 
+@pytest.mark.slow
 def test_a_name_of_a_file_becomes_a_name_of_a_table(tmp_path: Path) -> None:
     for file, name in (("a b.v2.csv.gz", "cifar10-a_b.v2"), ("größe", "cifar10-gr_e"), ("x.txt", "cifar10-x")):
         (tmp_path / file).write_bytes(b"index,accuracy\n3,71.5\n")
@@ -127,6 +128,7 @@ def test_a_text_that_is_something_else_is_refused(text: str, message: str, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["f.txt"]
 
 
+@pytest.mark.slow
 def test_networks_of_another_space_label_no_cells(tmp_path: Path, command: Command) -> None:
     (tmp_path / "f.txt").write_text("713 71.01\n111 60.2\n333 70.76\n")
     for name in ("depths", "digits-vanilla"):
@@ -158,6 +160,7 @@ def test_diswots_own_depth_files_are_read(tmp_path: Path) -> None:
 # CSV
 
 
+@pytest.mark.slow
 def test_a_csv_file_keeps_its_seeds(tmp_path: Path) -> None:
     lines = ["arch,seed,val,accuracy", f"{cell_at(7)},5,60,70", f"{cell_at(7)},6,,71", f"{cell_at(3)},5,50,51.25"]
     (tmp_path / "mine.csv").write_text("\n".join(lines))
@@ -167,6 +170,7 @@ def test_a_csv_file_keeps_its_seeds(tmp_path: Path) -> None:
     assert load_labels(str(path), "cifar10").by_seed.columns.tolist() == [5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [

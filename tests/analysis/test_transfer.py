@@ -20,6 +20,8 @@ from bench.benchmarks import benchmark
 from spaces.nb201.sets import cell_set
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 CELLS = list(cell_set("functions")[:80])
 FAR = list(cell_set("functions")[80:200])
 rng = np.random.default_rng

@@ -64,6 +64,7 @@ def test_markdown_shows_what_was_said(table: Typeset) -> None:
     assert sum(token.type == "tr_open" for token in tokens) == len(table.rows) + 1
 
 
+@pytest.mark.slow
 @given(text)
 def test_a_caption_is_one_paragraph_without_tags_and_links(caption: str) -> None:
     tokens = READER.parse(Typeset(caption, ["a"], [["1"]]).markdown())

@@ -24,6 +24,8 @@ from spaces.nb201.space import CellSpace
 from spaces.output import Output
 from spaces.space import Build
 
+pytestmark = pytest.mark.slow
+
 DIGITS = replace(benchmark("digits"), batch=16)
 CELLS = visiting_order(DIGITS.space)[:12]
 OTHERS = tuple(map(create, ("params", "nwot", "kd")))
@@ -107,7 +109,6 @@ def alone() -> dict[int, dict[str, list[Outcome]]]:
     return {together: outcomes(OTHERS, together) for together in (1, 4)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", WHY)
 @pytest.mark.parametrize("together", [1, 4])
 def test_who_draws_has_no_score_and_the_others_have_theirs(
@@ -121,7 +122,6 @@ def test_who_draws_has_no_score_and_the_others_have_theirs(
     assert found == alone[together]
 
 
-@pytest.mark.slow
 def test_each_of_several_culprits_is_looked_at_whoever_was_before() -> None:
     culprits = tuple(Drawer(how=how) for how in ("fresh", "torch", "numpy", "Python"))
     found = outcomes((*culprits, *OTHERS), 1)
@@ -139,7 +139,6 @@ def test_what_is_seeded_is_no_chance(how: str) -> None:
     assert {row.status for row in rows} == {"ok"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 4])
 def test_who_draws_late_is_noticed_when_nobody_looks_closely(together: int) -> None:
     rows = outcomes((*OTHERS, Drawer(how="late")), together)["drawer:how=late"]
@@ -174,7 +173,6 @@ class Own(CellSpace):
         return self.network
 
 
-@pytest.mark.slow
 def test_networks_that_drop_features_at_random_have_no_scores() -> None:
     found = outcomes((create("params"), create("plain"), create("kd")), 1, replace(DIGITS, space=Own(Dropped)))
     assert {row.status for row in found["params"]} == {"ok"}
@@ -186,7 +184,6 @@ def test_networks_that_drop_features_at_random_have_no_scores() -> None:
     }
 
 
-@pytest.mark.slow
 def test_weights_that_are_drawn_and_replaced_change_nothing() -> None:
     found = outcomes(OTHERS, 1, replace(DIGITS, space=Own(Overwritten)))
     assert found == outcomes(OTHERS, 1, replace(DIGITS, space=Own(CellNetwork)))

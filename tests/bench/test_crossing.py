@@ -20,6 +20,8 @@ from proxies import registry
 from proxies.registry import create
 from spaces.nb201.space import NB201
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("nwot", "zen")
 
 
@@ -32,7 +34,6 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cross(benchmark("digits"), _proxies(), 2, 2, tmp_path_factory.mktemp("crossings"))
 
 
-@pytest.mark.slow
 def test_every_combination_has_a_score(crossed: Path) -> None:
     rows, made = read(crossed)
     assert list(rows) == COLUMNS
@@ -43,7 +44,6 @@ def test_every_combination_has_a_score(crossed: Path) -> None:
     assert made["sample"] == made["draws"] == 2
 
 
-@pytest.mark.slow
 def test_equal_seeds_give_the_benchmarks_own_scores(crossed: Path) -> None:
     rows, _ = read(crossed)
     worker = Setup(benchmark("digits"), tuple(map(create, NAMES)), (), None, "cpu")()
@@ -63,7 +63,6 @@ def test_each_seed_moves_what_it_draws(crossed: Path) -> None:
         assert len({own[cell, weights, images] for weights in (0, 1) for images in (0, 1)}) == 4
 
 
-@pytest.mark.slow
 def test_a_stopped_crossing_goes_on_where_it_was(
     crossed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

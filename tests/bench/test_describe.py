@@ -14,6 +14,8 @@ from bench.measure.describe import described, lines
 from proxies import registry
 from tests.conftest import ROOT, Command
 
+pytestmark = pytest.mark.slow
+
 ALL = [*registry.known(), *registry.populations()]
 
 
@@ -42,7 +44,6 @@ def test_formula_paper_cost_and_ranking_are_those_of_the_tree(command: Command) 
     assert (found["needs"], found["sees"], found["fields"]) == (["relu_kernel"], "relus", {"init": "default"})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_every_proxy_has_a_description_that_is_json(name: str) -> None:
     (one,) = registry.choose(name)

@@ -70,6 +70,7 @@ def test_nothing_in_common_is_said(tmp_path: Path) -> None:
         between(one, elsewhere, "nwot")
 
 
+@pytest.mark.slow
 def test_without_names_what_both_stores_hold_is_compared(tmp_path: Path, command: Command) -> None:
     one = fill(tmp_path / "one.sqlite", "nwot", 0, {1: 1.0, 2: 2.0})
     fill(one, "params", 0, {1: 1.0}, "2026-01-02")
@@ -88,6 +89,7 @@ def test_without_names_what_both_stores_hold_is_compared(tmp_path: Path, command
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_json(tmp_path: Path, command: Command) -> None:
     one = fill(tmp_path / "one.sqlite", "nwot", 0, {1: 1.0, 2: 2.0})
     other = fill(tmp_path / "other.sqlite", "nwot", 0, {1: 2.0, 2: 1.0})

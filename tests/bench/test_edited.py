@@ -48,6 +48,7 @@ def scores(path: Path) -> dict[float | None, int]:
         return dict(database.execute("SELECT score, COUNT(*) FROM score GROUP BY score").fetchall())
 
 
+@pytest.mark.slow
 def test_an_edited_formula_stops_the_run_and_stores_nothing(mine: Path, tmp_path: Path, command: Command) -> None:
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5).code == 0
     mine.write_text(EDITED)
@@ -59,6 +60,7 @@ def test_an_edited_formula_stops_the_run_and_stores_nothing(mine: Path, tmp_path
     assert scores(tmp_path / "s.sqlite") == {1.5: 5}
 
 
+@pytest.mark.slow
 def test_rescore_replaces_all_of_the_old_formula(mine: Path, tmp_path: Path, command: Command) -> None:
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5, "--seeds", "0-1").code == 0
     mine.write_text(EDITED)
@@ -69,6 +71,7 @@ def test_rescore_replaces_all_of_the_old_formula(mine: Path, tmp_path: Path, com
     assert ", 0 passes" in ended.out, "what is of today's formula stays"
 
 
+@pytest.mark.slow
 def test_scores_of_another_batch_are_found_too(mine: Path, tmp_path: Path, command: Command) -> None:
     mine.write_text(FILE.replace('("weights",)', '("forward",)'))  # a setting of its own for each seed
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 2, "--seeds", "0-1").code == 0
@@ -78,6 +81,7 @@ def test_scores_of_another_batch_are_found_too(mine: Path, tmp_path: Path, comma
     assert scores(tmp_path / "s.sqlite") == {2.5: 2}
 
 
+@pytest.mark.slow
 def test_a_raised_version_keeps_both(mine: Path, tmp_path: Path, command: Command) -> None:
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5).code == 0
     mine.write_text(EDITED.replace("version = 1", "version = 2"))
@@ -85,6 +89,7 @@ def test_a_raised_version_keeps_both(mine: Path, tmp_path: Path, command: Comman
     assert scores(tmp_path / "s.sqlite") == {1.5: 5, 2.5: 10}
 
 
+@pytest.mark.slow
 def test_comments_and_titles_change_no_formula(mine: Path, tmp_path: Path, command: Command) -> None:
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5).code == 0
     mine.write_text(FILE.replace("return 1.5", "return (1.5)  # as ever").replace("A title", "Another title"))
@@ -92,6 +97,7 @@ def test_comments_and_titles_change_no_formula(mine: Path, tmp_path: Path, comma
     assert scores(tmp_path / "s.sqlite") == {1.5: 10}
 
 
+@pytest.mark.slow
 def test_errors_from_before_it_was_mended_hold_nobody_up(mine: Path, tmp_path: Path, command: Command) -> None:
     mine.write_text(FILE.replace("return 1.5", "raise ValueError('half done')"))
     command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5)
@@ -100,6 +106,7 @@ def test_errors_from_before_it_was_mended_hold_nobody_up(mine: Path, tmp_path: P
     assert scores(tmp_path / "s.sqlite") == {1.5: 3}
 
 
+@pytest.mark.slow
 def test_not_applicable_is_a_formulas_word(mine: Path, command: Command) -> None:
     mine.write_text(FILE.replace("return 1.5", "raise NotApplicable('no')"))
     command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5)
@@ -121,6 +128,7 @@ def test_rows_of_an_older_store_are_vouched_for(mine: Path, tmp_path: Path, comm
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 6).code == 1, "from then on it is known"
 
 
+@pytest.mark.slow
 def test_a_built_in_formula_counts_as_well(tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command("bench", "run", "params", "--limit", 5, "--workers", 1, *STORE).code == 0
     monkeypatch.setattr("bench.identity.source_hash", lambda *_: "another")
@@ -128,6 +136,7 @@ def test_a_built_in_formula_counts_as_well(tmp_path: Path, command: Command, mon
     assert "the formula of params changed since the 5 scores" in ended.error
 
 
+@pytest.mark.slow
 def test_stores_of_two_formulas_are_not_merged(mine: Path, tmp_path: Path, command: Command) -> None:
     assert command("bench", "run", "mine", *WORDS, *STORE, "--limit", 5).code == 0
     assert command("bench", "export", "mine", "--module", "mine.py", *STORE, "--output", "old").code == 0
@@ -201,6 +210,7 @@ def test_a_teacher_in_another_mode_is_another(tmp_path: Path, command: Command) 
     assert "2 passes" in ended.out, "its mode is part of its identity, and so of a score's"
 
 
+@pytest.mark.slow
 def test_a_space_whose_networks_are_built_otherwise_is_another(tmp_path: Path, command: Command) -> None:
     from test_modules import MINE
 

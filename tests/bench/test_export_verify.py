@@ -28,6 +28,8 @@ from common.errors import BadInput
 from proxies.base import Proxy
 from proxies.registry import create
 
+pytestmark = pytest.mark.slow
+
 DIGITS = benchmark("digits")
 
 
@@ -70,7 +72,6 @@ def table(path: Path) -> list[dict[str, str]]:
 # -- export
 
 
-@pytest.mark.slow
 def test_the_published_rows_are_the_stored_ones_and_floats_survive(store: ScoreStore, tmp_path: Path) -> None:
     (path,) = export(store, "digits", proxies("diswot"), tmp_path / "out")
     assert path == tmp_path / "out" / "digits" / "diswot.csv.gz"
@@ -96,7 +97,6 @@ def test_every_float_reads_back_as_itself(tmp_path: Path, value: float) -> None:
     store.close()
 
 
-@pytest.mark.slow
 def test_a_row_without_a_score_has_none_and_says_why(store: ScoreStore, tmp_path: Path) -> None:
     entry = store.scores("digits", create("diswot"))[0]
     free = next(cell for cell in range(100) if cell not in {row.cell for row in entry.rows})
@@ -109,7 +109,6 @@ def test_a_row_without_a_score_has_none_and_says_why(store: ScoreStore, tmp_path
     assert (entry["rows"], entry["ok"]) == (17, 16)
 
 
-@pytest.mark.slow
 def test_equal_rows_give_equal_bytes_however_they_came_to_be_stored(store: ScoreStore, tmp_path: Path) -> None:
     other = ScoreStore(tmp_path / "other.sqlite")
     score(other, "nwot:init=kaiming")
@@ -168,7 +167,6 @@ def test_a_damaged_manifest_is_not_overwritten(store: ScoreStore, tmp_path: Path
 # -- verify
 
 
-@pytest.mark.slow
 def test_a_good_store_is_verified_row_by_row(store: ScoreStore) -> None:
     verdicts = check(store, "diswot", "params", "nwot:init=kaiming")
     assert [(verdict.proxy, verdict.compared) for verdict in verdicts] == [
@@ -188,7 +186,6 @@ def tamper(store: ScoreStore, statement: str) -> None:
         assert database.execute(statement).rowcount == 1
 
 
-@pytest.mark.slow
 def test_one_bit_is_found(store: ScoreStore) -> None:
     row = store.scores("digits", create("diswot"))[1].rows[3]
     assert row.score is not None
@@ -200,7 +197,6 @@ def test_one_bit_is_found(store: ScoreStore) -> None:
     assert (difference.seed, difference.cell, difference.stored, difference.again) == (1, row.cell, changed, row.score)
 
 
-@pytest.mark.slow
 def test_a_score_that_was_made_a_failure_is_found(store: ScoreStore) -> None:
     entry = store.scores("digits", create("diswot"))[0]
     cell = entry.rows[0].cell
@@ -210,7 +206,6 @@ def test_a_score_that_was_made_a_failure_is_found(store: ScoreStore) -> None:
     assert [(difference.cell, difference.stored) for difference in verdict.differences] == [(cell, None)]
 
 
-@pytest.mark.slow
 def test_a_difference_ends_the_command_with_1_and_is_told(store: ScoreStore, command, tmp_path: Path) -> None:
     words = ("verify", "diswot,params", "--store", store.path, "--sample", 8, "--device", "cpu")
     good = command("bench", *words)

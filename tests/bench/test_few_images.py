@@ -12,6 +12,8 @@ from bench.runner import Request, execute
 from bench.store import ScoreStore
 from proxies import registry
 
+pytestmark = pytest.mark.slow
+
 COMPARE = {
     1: "cc cka dextr diswot diswot_relation epe_nas epsilon gradsign gradsign_mean jacov ntk ntk_alignment "
     "ntk_distance nwot pkt rkd sp swap swap_regularised wrcor zen",
@@ -34,7 +36,6 @@ def scored(folder: Path, images: int, *labels: str) -> dict[str, set[tuple[str, 
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("images", COMPARE)
 def test_every_proxy_says_whether_so_few_images_mean_anything(tmp_path: Path, images: int) -> None:
     found = scored(tmp_path, images, *registry.known())
@@ -43,7 +44,6 @@ def test_every_proxy_says_whether_so_few_images_mean_anything(tmp_path: Path, im
     assert all(status in ("ok", "not_applicable", "nonfinite") for rows in found.values() for status, _ in rows)
 
 
-@pytest.mark.slow
 def test_a_field_that_takes_fewer_images_counts_as_the_batch(tmp_path: Path) -> None:
     for label in ("swap:images=1", "ntk:images=1", "ntk_alignment:images=2"):
         ((status, reason),) = scored(tmp_path, 64, label)[label]

@@ -29,7 +29,7 @@ class Mine(Proxy):
 """
 WORDS = ("--module", "mine.py", "--workers", 1, "--store", "s.sqlite")
 
-pytestmark = pytest.mark.usefixtures("forked_pool")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_pool")]
 
 
 def count(folder: Path) -> int:
@@ -41,7 +41,6 @@ def write(folder: Path, does: str) -> None:
     (folder / "mine.py").write_text(FILE.replace("{does}", does))
 
 
-@pytest.mark.slow
 def test_a_proxy_whose_first_passes_all_fail_ends_the_run(tmp_path: Path, command: Command) -> None:
     write(tmp_path, "return student.logits @ student.pooled")
     ended = command("bench", "run", "mine", *WORDS, "--limit", 100)
@@ -56,7 +55,6 @@ def test_a_proxy_whose_first_passes_all_fail_ends_the_run(tmp_path: Path, comman
     assert "mine.py:6" in found.out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("does", ["raise NotApplicable('never')", "return float('nan')"])
 def test_what_a_formula_says_of_all_cells_ends_no_run(does: str, tmp_path: Path, command: Command) -> None:
     write(tmp_path, does)
@@ -90,7 +88,6 @@ def test_the_last_line_names_a_cell_and_the_commonest_reason(tmp_path: Path, com
     assert cell in ("3", "4", "5")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("does", "status"), [("os.kill(os.getpid(), 9)", "error"), ("time.sleep(10**6)", "timeout")])
 def test_a_proxy_that_costs_a_worker_each_time_is_given_up_after_a_few(
@@ -105,7 +102,6 @@ def test_a_proxy_that_costs_a_worker_each_time_is_given_up_after_a_few(
     assert tries <= 24, "in company, apart, and alone"
 
 
-@pytest.mark.slow
 def test_who_kills_its_worker_at_one_cell_costs_that_cell_alone(tmp_path: Path, command: Command) -> None:
     write(tmp_path, "import os; return os.kill(os.getpid(), 9) if student.cell.index == 3 else 1.0")
     (tmp_path / "cells.txt").write_text("".join(f"{cell}\n" for cell in range(20)))

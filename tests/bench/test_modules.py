@@ -154,6 +154,7 @@ def test_a_file_of_ones_own_is_run_in_workers_and_judged(mine: Path, tmp_path: P
     assert process("bench", "verify", "nwot", *words).code == 0
 
 
+@pytest.mark.slow
 def test_what_a_worker_scores_is_what_this_process_scores(mine: Path, tmp_path: Path, command: Command) -> None:
     for workers in (1, 2):
         words = ("--benchmark", "mine", "--module", mine, "--store", f"{workers}.sqlite", "--workers", workers)
@@ -189,6 +190,7 @@ def test_a_skeleton_without_a_size_is_bad_usage_that_names_it() -> None:
         Benchmark("bare", cast("Any", Bare()), digits.teacher, digits.space)
 
 
+@pytest.mark.slow
 def test_an_unknown_name_is_suggested_from_the_users_file_too(mine: Path, command: Command) -> None:
     ended = command("bench", "run", "nwot", "--benchmark", "mines", "--module", mine)
     assert (ended.code, ended.error) == (2, "unknown benchmark 'mines': did you mean 'mine'?")

@@ -26,6 +26,7 @@ def test_the_written_file_is_a_proxy_that_keeps_the_contract(tmp_path: Path) -> 
     assert create_proxy("written_by_test:power=2", (path,)) == cls(power=2.0)  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_the_written_file_needs_no_linting(tmp_path: Path) -> None:
     pytest.importorskip("ruff", reason="ruff comes with the dev extra")
     path = create("linted", 2026, tmp_path)

@@ -70,6 +70,7 @@ def test_passes_are_grouped_by_seed_and_name_proxies_in_order(wants: list[Want])
     assert all(list(task.proxies) == sorted(task.proxies) for task in tasks)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(some_cells, st.sampled_from(range(len(PROXIES))))
 def test_passes_of_one_proxy_come_in_the_order_of_the_cells(wanted: list[int], number: int) -> None:
@@ -97,11 +98,13 @@ def test_the_visiting_order_is_a_permutation_that_never_changes() -> None:
     assert order[:8] == (9785, 821, 5370, 8740, 7301, 10320, 5277, 3655), "stored prefixes would no longer be prefixes"
 
 
+@pytest.mark.slow
 def test_a_prefix_of_the_visiting_order_is_no_special_part_of_the_space() -> None:
     share = sum(cell in set(cell_set("valid")) for cell in visiting_order(NB201)[:1000]) / 1000
     assert share == pytest.approx(9445 / 15625, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_a_named_set_is_visited_in_order_and_a_limit_is_a_prefix(name: str) -> None:
     chosen = select(name, NB201)

@@ -98,6 +98,7 @@ def test_what_these_networks_lack_is_told_in_one_line(
     assert message in ended.error
 
 
+@pytest.mark.slow
 def test_the_conventional_loop_and_latencies_are_of_cells(command: Command) -> None:
     ended = command("bench", "speed", "--benchmark", "resnet-cifar100")
     assert (ended.code, "the conventional loop is that of NAS-Bench-201's cells" in ended.error) == (2, True)
@@ -164,6 +165,7 @@ def test_the_report_shows_them_with_and_without_labels(command: Command, tmp_pat
         assert ("No accuracy tables of this benchmark are stored" in page) != labelled
 
 
+@pytest.mark.slow
 def test_a_search_ends_at_a_depth_code_within_the_limit(command: Command, tmp_path: Path) -> None:
     counts = {code: SETTING.skeleton.count_parameters(code) for code in codes()}
     words = ("search", "evolve:population=8,rank", "--benchmark", "resnet-cifar100", "--proxy", "params")
@@ -224,6 +226,7 @@ def test_imported_labels_judge_scores_and_say_that_no_ceiling_is_known(command: 
     assert "unknown: needs two seeds of three classes" in ended.out
 
 
+@pytest.mark.slow
 def test_a_csv_file_may_name_codes_or_indices(command: Command, tmp_path: Path) -> None:
     lines = [f"{code},{code.index},{50 + code.index / 4}" for code in codes()]
     (tmp_path / "mine.csv").write_text("\n".join(["arch,index,accuracy", *lines]))
@@ -235,6 +238,7 @@ def test_a_csv_file_may_name_codes_or_indices(command: Command, tmp_path: Path) 
         load_labels(str(tmp_path / "mine.csv"), "resnet-cifar100")
 
 
+@pytest.mark.slow
 def test_labels_of_one_space_judge_no_scores_of_another(command: Command, tmp_path: Path) -> None:
     (tmp_path / "cells.csv").write_text("index,accuracy\n3,50\n4,60\n5,70\n")
     command("analysis", "import", "csv", "cells.csv", "--dataset", "cifar100", "--name", "resnet-cifar100-distilled")
@@ -248,6 +252,7 @@ def test_labels_of_one_space_judge_no_scores_of_another(command: Command, tmp_pa
 # beside params
 
 
+@pytest.mark.slow
 def test_difference_and_partial_correlation_are_those_of_the_formulas() -> None:
     rng = np.random.default_rng(0)
     labels = pd.Series(rng.normal(size=64), index=range(64))

@@ -17,6 +17,8 @@ from common.errors import BadInput
 from proxies.registry import create
 from tests.conftest import ROOT, Command
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = ROOT / "results" / "scores"
 DIGITS = benchmark("digits")
 
@@ -45,7 +47,6 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "theirs" / "digits"))
 
 
-@pytest.mark.slow
 def test_what_is_published_in_this_tree_comes_back_to_the_byte(store: ScoreStore, tmp_path: Path) -> None:
     name = "resnet-cifar100"
     manifest = read_manifest(PUBLISHED / name)
@@ -78,7 +79,6 @@ def test_another_teacher_and_fields_come_back_as_they_were(store: ScoreStore, tm
         assert (tmp_path / "digits" / file).read_bytes() == (folder / file).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_from_them(store: ScoreStore, folder: Path) -> None:
     restore(store, folder)
     request = Request(benchmark=DIGITS, proxies=(create("diswot"), create("params")), seeds=(0, 1), limit=6)
@@ -87,7 +87,6 @@ def test_a_run_goes_on_from_them(store: ScoreStore, folder: Path) -> None:
     assert execute(more, store).passes == 6
 
 
-@pytest.mark.slow
 def test_twice_adds_nothing_and_the_own_scores_stay(store: ScoreStore, folder: Path) -> None:
     assert restore(store, folder) == (34, 2, 0)  # kaiming nwot of a cell without a path is not finite
     assert restore(store, folder) == (0, 0, 0)

@@ -212,6 +212,7 @@ def test_a_class_is_scored_once_and_every_member_gets_its_row(tmp_path: Path, ne
     assert stored(store)["diswot", 0] == [representative._replace(cell=cell) for cell in FAMILY]
 
 
+@pytest.mark.slow
 def test_a_member_is_scored_on_the_representative_even_if_that_is_not_wanted(
     tmp_path: Path, new_store: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_member_is_scored_on_the_representative_even_if_that_is_not_wanted(
     assert [row.cell for row in stored(store)["diswot", 0]] == [FAMILY[3]]
 
 
+@pytest.mark.slow
 def test_a_member_of_a_stored_class_is_copied_without_a_pass(tmp_path: Path, new_store: New) -> None:
     path = tmp_path / "cells.txt"
     path.write_text(str(FAMILY[2]))
@@ -385,6 +387,7 @@ def test_only_what_failed_is_tried_again_and_only_when_asked(
     store.close()
 
 
+@pytest.mark.slow
 def test_a_failure_is_copied_to_its_class_and_tried_again_for_all_of_it(
     tmp_path: Path, new_store: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -456,6 +459,7 @@ def test_counting_needs_no_data(new_store: New) -> None:
     assert summary == Summary(20, summary.seconds, 40, 40, 0)
 
 
+@pytest.mark.slow
 def test_the_batch_is_not_read_where_no_proxy_needs_it(new_store: New, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the data set was opened")
@@ -466,6 +470,7 @@ def test_the_batch_is_not_read_where_no_proxy_needs_it(new_store: New, monkeypat
         execute(ask("nwot", "all", limit=3), new_store())
 
 
+@pytest.mark.slow
 def test_a_worker_scores_a_pass_in_the_order_of_its_proxies() -> None:
     worker = Setup(DIGITS, tuple(map(create, ("params", "diswot", "nwot"))), (), None, "cpu")()
     outcomes = worker.score(Pass(0, "default", 9930, (0, 2)))

@@ -23,6 +23,7 @@ def found(path: Path, proxy: str) -> dict[int, dict[int, float | None]]:
     return {entry.seed: {row.cell: row.score for row in entry.rows} for entry in stored}
 
 
+@pytest.mark.slow
 def test_settings_seeds_and_cells_come_together(tmp_path: Path) -> None:
     ours = fill(tmp_path / "ours.sqlite", "nwot", 0, {1: 1.0, 2: None})
     fill(ours, "snip", 0, {1: 5.0}, "2026-01-02")
@@ -56,6 +57,7 @@ def _runs(path: Path) -> list[dict[str, Any]]:
         return [json.loads(text) for (text,) in database.execute("SELECT provenance FROM run ORDER BY id")]
 
 
+@pytest.mark.slow
 def test_our_own_scores_stay_and_others_are_reported(tmp_path: Path, command: Command) -> None:
     ours = fill(tmp_path / "ours.sqlite", "nwot", 0, {1: 1.0, 2: 2.0})
     theirs = fill(tmp_path / "theirs.sqlite", "nwot", 0, {1: 1.000001, 2: 2.1, 3: 3.0})

@@ -270,6 +270,7 @@ def test_status_and_show_tell_teachers_apart(store: ScoreStore, command: Command
     assert "diswot@resnet20" in shown.out
 
 
+@pytest.mark.slow
 def test_a_second_run_has_nothing_to_do_and_the_default_is_not_scored_again(store: ScoreStore) -> None:
     for name in ("default", "resnet20", "best", "1462", "9930"):
         assert score(store, name, ("diswot", "nwot")).passes == 0
@@ -328,6 +329,7 @@ def test_verify_scores_again_with_the_teacher_that_is_named(store: ScoreStore) -
         verify(store, with_teacher(DIGITS, "median"), [create("diswot")], 4, "cpu", None, ())
 
 
+@pytest.mark.slow
 def test_an_export_of_another_teacher_leaves_that_of_the_default_as_it_is(
     store: ScoreStore, tmp_path: Path, command: Command
 ) -> None:
@@ -434,6 +436,7 @@ def test_a_resnets_probe_shows_what_a_cells_does() -> None:
     torch.testing.assert_close(teacher.logits, teacher.pooled @ teacher.classifier_weight.T + network.classifier.bias)
 
 
+@pytest.mark.slow
 def test_an_untrained_teacher_is_drawn_by_seed_and_init_and_observing_leaves_it_as_it_is() -> None:
     made = worker("resnet20", "kd", "kd:init=kaiming")
     hashes = set()
@@ -461,6 +464,7 @@ def test_the_trained_teacher_says_what_it_says_in_distillation_whatever_seed_and
         assert (probe.logits.argmax(1) == probe.labels).float().mean() > 0.85
 
 
+@pytest.mark.slow
 def test_a_teacher_trained_anew_in_between_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     made = worker("trained", "kd")
     changed = dataclasses.replace(load_teacher("digits"), hash="0" * 64)
@@ -503,6 +507,7 @@ def test_a_teacher_before_noise_is_the_same_network_on_images_that_are_none_of_t
     assert teacher_name("digits", BlindTeacher(with_teacher(DIGITS, "best").teacher).record()) == "noise-best"
 
 
+@pytest.mark.slow
 def test_a_benchmark_of_another_teacher_pickles() -> None:
     import pickle
 

@@ -77,6 +77,7 @@ def test_all_that_a_probe_hands_out_has_needs_that_are_asked_for() -> None:
     assert shown - READS.keys() - kept == {"second", "noise", "large", "small", "thin"}
 
 
+@pytest.mark.slow
 def test_who_reads_it_may_read_it_again_afterwards() -> None:
     watched = Watched(make_probe(ORDINARY[0], make_batch(6), ("forward", "gradients")))
     with watched.read_by(("forward",)), pytest.raises(LookupError, match="'gradients'"):

@@ -21,6 +21,8 @@ from probe.watched import Watched
 from proxies.base import Proxy, Reference
 from proxies.registry import create
 
+pytestmark = pytest.mark.slow
+
 DIGITS = replace(benchmark("digits"), batch=16)
 CELLS = visiting_order(DIGITS.space)[:3]
 OTHERS = tuple(map(create, ("l2_norm", "nwot", "kd", "snip", "vkdnw")))
@@ -86,7 +88,6 @@ def alone() -> dict[int, dict[str, list[Outcome]]]:
     return {together: outcomes(OTHERS, together) for together in (1, 3)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", WRITTEN)
 @pytest.mark.parametrize("together", [1, 3])
 def test_what_a_writer_does_harms_nobody_else(
@@ -125,7 +126,6 @@ class Setter(Writer):
         return 1.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", SET)
 @pytest.mark.parametrize("together", [1, 3])
 def test_nor_does_who_changes_a_setting_of_the_process(
@@ -139,7 +139,6 @@ def test_nor_does_who_changes_a_setting_of_the_process(
     assert torch.as_tensor(torch.zeros(1, device="meta")).is_meta, "no mode is left that would bring it to the CPU"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", ["images", "labels"])
 def test_nor_does_who_writes_into_what_the_runner_has_drawn(
     what: str, alone: dict[int, dict[str, list[Outcome]]]
@@ -164,7 +163,6 @@ def teacher():
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", ["teacher.pooled", "teacher.weights"])
 @pytest.mark.parametrize("kind", ["own", "trained", "resnet20"])
 def test_a_teacher_of_any_kind_is_as_it_was_for_the_next(what: str, kind: str, tmp_path: Path) -> None:
@@ -188,7 +186,6 @@ class NowAndThen(Writer):
         return student.logits.sum().item()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 3])
 def test_where_it_does_not_write_it_has_its_score(together: int) -> None:
     rows = outcomes((NowAndThen(), *OTHERS), together)["now_and_then"]
@@ -208,7 +205,6 @@ class WritesItsOwn(Writer):
         return student.relu_kernel.add_(1).sum().item() + student.logits.clone().zero_().sum().item()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 3])
 def test_copies_may_be_written_into(together: int) -> None:
     assert {row.status for row in outcomes((WritesItsOwn(), *OTHERS), together)["writes_its_own"]} == {"ok"}

@@ -90,6 +90,7 @@ def test_a_table_is_no_larger_than_tables_are(ending: str, tmp_path: Path, monke
     assert "more than 6,001 values" in line(path, read_csv)
 
 
+@pytest.mark.slow
 def test_records_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 3000))

@@ -279,6 +279,7 @@ def in_use(path: Path, pid: int) -> str:
     return f"the store {path} is in use by {who}: wait until it ends, or stop it, and repeat the command"
 
 
+@pytest.mark.slow
 def test_a_locked_store_names_who_holds_it_and_is_not_to_be_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: int
 ) -> None:
@@ -290,6 +291,7 @@ def test_a_locked_store_names_who_holds_it_and_is_not_to_be_moved(
     assert read(path) == [5], "who reads waits for nobody"
 
 
+@pytest.mark.slow
 def test_a_lock_in_the_middle_of_a_run_is_told_of_the_store_that_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +308,7 @@ def test_a_lock_in_the_middle_of_a_run_is_told_of_the_store_that_is_locked(
         assert told(error.value).startswith(f"the store {path} is in use by another run: wait until it ends")
 
 
+@pytest.mark.slow
 def test_who_is_waited_for_is_told_while_it_is_waited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], holder: int
 ) -> None:
@@ -318,6 +321,7 @@ def test_who_is_waited_for_is_told_while_it_is_waited(
     assert capsys.readouterr().err == f"note: {refused}: waiting 1 s for it\n"
 
 
+@pytest.mark.slow
 def test_who_is_waited_for_may_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], holder: int
 ) -> None:

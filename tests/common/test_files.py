@@ -153,6 +153,7 @@ def killed(tmp_path: Path, environment: dict[str, str]) -> Killed:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_who_is_killed_in_between_leaves_no_marker(tmp_path: Path, killed: Killed, number: int) -> None:
     for name in ("data", "marker"):
@@ -165,6 +166,7 @@ def test_who_is_killed_in_between_leaves_no_marker(tmp_path: Path, killed: Kille
     assert (tmp_path / "marker").read_bytes() == b"new"
 
 
+@pytest.mark.slow
 def test_a_kill_in_front_of_the_last_file_leaves_it_as_it_was(tmp_path: Path, killed: Killed) -> None:
     (tmp_path / "rows").write_bytes(b"old")
     program = "with together(): [write_whole(Path(name), b'new') for name in ('about', 'rows')]"

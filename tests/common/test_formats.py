@@ -58,6 +58,7 @@ def test_records_are_what_the_csv_module_writes_and_reads(tmp_path: Path) -> Non
     assert content == write_records(tmp_path / "b.csv.gz", ROWS), "neither time nor name is in it"
 
 
+@pytest.mark.slow
 def test_records_need_no_pandas(tmp_path: Path) -> None:
     script = f"""
 import sys

@@ -21,6 +21,8 @@ from common.crew import FORKED, alive
 from common.errors import BadInput, BadUsage
 from common.pool import SUSPECTS, Died, Job, TimedOut, cores, run
 
+pytestmark = pytest.mark.slow
+
 
 def pid() -> int:
     return os.getpid()
@@ -81,7 +83,6 @@ def sleep_long(folder: Path, state: int, task: int) -> int:
     return task
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_do_not_depend_on_the_number_of_workers(workers: int) -> None:
     found = list(run(Job(pid, square), range(12), workers))
@@ -93,7 +94,6 @@ def test_one_worker_is_this_process_and_takes_tasks_in_order() -> None:
     assert found == [(task, os.getpid()) for task in range(3)]
 
 
-@pytest.mark.slow
 def test_setup_is_done_in_each_process_of_its_own() -> None:
     states = {state for _, state in run(Job(pid, with_state), range(8), 2)}
     assert 1 <= len(states) <= 2
@@ -104,7 +104,6 @@ def test_no_tasks_start_no_process() -> None:
     assert list(run(Job(refuse_setup, square), [], 2)) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_exceptions_of_work_and_setup_are_raised_in_the_driver(workers: int) -> None:
     with pytest.raises(BadUsage, match="task 2 means nothing"):
@@ -114,14 +113,12 @@ def test_exceptions_of_work_and_setup_are_raised_in_the_driver(workers: int) -> 
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_task_done_again(tmp_path: Path) -> None:
     found = list(run(Job(pid, partial(die_once, tmp_path, 0.0)), range(9), 2))
     assert (tmp_path / "died").exists()
     assert sorted(found) == [(task, task) for task in range(9)]
 
 
-@pytest.mark.slow
 def test_no_task_is_lost_when_a_worker_dies_while_the_driver_is_busy(tmp_path: Path) -> None:
     found = []
     for number, pair in enumerate(run(Job(pid, partial(die_once, tmp_path, 0.3)), range(9), 2)):
@@ -135,7 +132,6 @@ def test_no_task_is_lost_when_a_worker_dies_while_the_driver_is_busy(tmp_path: P
     assert sorted(found) == [(task, task) for task in range(9)]
 
 
-@pytest.mark.slow
 def test_a_task_that_always_kills_its_worker_has_died_and_all_others_finish(tmp_path: Path) -> None:
     found = dict(run(Job(pid, partial(die_always, tmp_path)), range(7), 2))
     assert isinstance(found.pop(3), Died)
@@ -194,7 +190,6 @@ def leave(state: int, task: int) -> int:
     sys.exit(0)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("forked_pool")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_task_that_does_not_come_back_has_timed_out_and_all_others_finish(tmp_path: Path, workers: int) -> None:
@@ -256,7 +251,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "busy").mkdir()
     (tmp_path / "driver.py").write_text(_DRIVER)
@@ -277,7 +271,6 @@ def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path, environment: dic
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.slow
 def test_a_process_that_is_a_child_itself_ends_after_its_pool() -> None:
     """Of multiprocessing, which stops the threads of the pool before the workers have heard that there is no more."""
     child = multiprocessing.get_context("spawn").Process(target=squares_of_a_pool)
@@ -290,7 +283,6 @@ def test_a_process_that_is_a_child_itself_ends_after_its_pool() -> None:
     assert child.exitcode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not FORKED, reason="workers are forked on Linux alone")
 def test_what_workers_are_forked_from_is_deaf_to_ctrl_c_from_its_start() -> None:
     """Without a resource tracker before, Python starts one there, which unblocks the signal."""

@@ -60,6 +60,7 @@ def set_up() -> None:
     print(torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
 
 
+@pytest.mark.slow
 def test_one_thread_and_no_tf32(fork: Fork) -> None:
     code, said, _ = fork(set_up).end()
     assert (code, said.split()) == (0, ["1", "False", "False"])

@@ -213,6 +213,7 @@ def test_one_value_of_an_optional_column_is_enough_to_write_it(tmp_path: Path, c
     assert read_table(path).rows[column].isna().tolist() == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda path: path.name.removesuffix(".csv.gz"))
 def test_a_published_table_goes_through_a_store_and_is_written_again_to_the_same_bytes(
     tmp_path: Path, published: Path

@@ -16,6 +16,8 @@ from distill.recipes import Recipe
 from distill.training import Group, Lockstep, Trained, remembered
 from spaces.nb201.cell import cell_at
 
+pytestmark = pytest.mark.slow
+
 VAL, TEST = held_out("val"), held_out("test")
 PLAN = replace(TINY, epochs=4, epoch_steps=2, learning_rate=0.3)
 WEIGHTS = (0.0, 0.9, 0.0, 0.9)
@@ -67,7 +69,6 @@ def undisturbed() -> tuple[Lockstep, list[Trained]]:
     return lockstep, lockstep.run(VAL, TEST)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("last", [2, 3, 4, 5, 6, 7])
 def test_cut_off_anywhere_it_goes_on_to_the_results_of_an_undisturbed_training(
     tmp_path: Path, undisturbed: tuple[Lockstep, list[Trained]], last: int
@@ -83,7 +84,6 @@ def test_cut_off_anywhere_it_goes_on_to_the_results_of_an_undisturbed_training(
     assert_same(resumed, finished)
 
 
-@pytest.mark.slow
 def test_cut_off_after_every_epoch_in_turn_it_comes_to_the_same_end(
     tmp_path: Path, undisturbed: tuple[Lockstep, list[Trained]]
 ) -> None:
@@ -95,7 +95,6 @@ def test_cut_off_after_every_epoch_in_turn_it_comes_to_the_same_end(
     assert_same(resumed, finished)
 
 
-@pytest.mark.slow
 def test_of_a_finished_training_the_checkpoint_gives_the_results_without_a_step(tmp_path: Path) -> None:
     expected = begin().run(VAL, TEST, tmp_path / "a.pt", every=0)
     steps: list[int] = []
@@ -103,7 +102,6 @@ def test_of_a_finished_training_the_checkpoint_gives_the_results_without_a_step(
     assert steps == []
 
 
-@pytest.mark.slow
 def test_what_was_best_and_what_was_not_finite_before_the_checkpoint_is_remembered(tmp_path: Path) -> None:
     cut_off = begin()
     run_until(cut_off, tmp_path / "a.pt", 2)
@@ -115,7 +113,6 @@ def test_what_was_best_and_what_was_not_finite_before_the_checkpoint_is_remember
     assert [result.status for result in results] == ["ok"] * 5 + ["diverged"] + ["ok"] * 2
 
 
-@pytest.mark.slow
 def test_a_checkpoint_is_written_when_the_time_has_come_and_not_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +129,6 @@ def test_a_checkpoint_is_written_when_the_time_has_come_and_not_before(
     assert saved == [4, 8]
 
 
-@pytest.mark.slow
 def test_students_that_are_not_trained_have_no_momentum_and_resume_all_the_same(tmp_path: Path) -> None:
     """The stem of a cell without operations is out of reach."""
 
@@ -212,7 +208,6 @@ OTHERS: dict[str, Callable[[], Lockstep]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_checkpoint_of_another_training_is_bad_input_in_one_line_and_left_alone(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.pt"
@@ -237,7 +232,6 @@ def test_a_checkpoint_of_older_code_is_another_trainings(tmp_path: Path) -> None
     assert path.read_bytes() == before
 
 
-@pytest.mark.slow
 def test_what_was_measured_is_remembered_student_by_student(tmp_path: Path) -> None:
     """Of a finished training it is what the checkpoint says: nothing is measured anew on the test images."""
     finished = begin()
@@ -265,7 +259,6 @@ def test_the_images_of_a_stream_are_part_of_what_a_checkpoint_is_of(tmp_path: Pa
         brighter.run(VAL, TEST, path)
 
 
-@pytest.mark.slow
 def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.pt"
     run_until(begin(), path, 2)
@@ -283,7 +276,6 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == ["a.pt"]
 
 
-@pytest.mark.slow
 def test_results_are_plain_numbers() -> None:
     for result in begin().run(VAL, TEST):
         assert isinstance(result, Trained)

@@ -138,6 +138,7 @@ def test_ccs_embeddings_are_linear_in_both_networks_and_128_wide() -> None:
         )
 
 
+@pytest.mark.slow
 def test_vids_variance_starts_as_five() -> None:
     _, (_, log_variances) = made("vid")((maps(TEACHER, 1),), (maps(STUDENT, 2),))
     assert [values.shape for values in log_variances] == [(1, 5, 1, 1), (1, 6, 1, 1), (1, 7, 1, 1)]
@@ -201,6 +202,7 @@ def test_the_semantic_projection_maps_pooled_features_and_leaves_logits() -> Non
     np.testing.assert_allclose(pooled.detach().numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ALWAYS, *WHERE_WIDTHS_DIFFER])
 def test_training_the_connector_alone_lowers_the_loss(name: str) -> None:
     connector = made(name)

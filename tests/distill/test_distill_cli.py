@@ -14,6 +14,8 @@ from distill.runs import visiting_order
 from distill.tables import read_table
 from images import digits
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -87,7 +89,6 @@ def test_what_is_not_there_ends_with_1_and_leaves_nothing_behind(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_a_rehearsal_trains_tells_exports_and_merges(command: Command, tmp_path: Path) -> None:
     ran = command("distill", "run", *REHEARSAL, "--limit", 2, "--seeds", "1", "--workers", 1, "--device", "cpu")
     assert ran.code == 0, ran.err

@@ -37,6 +37,8 @@ from spaces.nb201.network import CellNetwork
 from spaces.nb201.sets import cell_set
 from spaces.nb201.skeleton import CellSkeleton
 
+pytestmark = pytest.mark.slow
+
 SKELETON = CellSkeleton(channels=4, cells_per_stage=1, classes=10, size=16)
 CELL = "|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 
@@ -162,7 +164,6 @@ def test_without_a_limit_every_function_is_wanted(tmp_path: Path) -> None:
     assert sorted(to_train("digits", None, None, tmp_path)) == list(cell_set("functions"))
 
 
-@pytest.mark.slow
 def test_chosen_cells_are_trained_as_their_representatives_less_those_of_the_sample(tmp_path: Path, tiny: None) -> None:
     sample = train(tmp_path, limit=1)
     stands_for = representatives("function")
@@ -183,7 +184,6 @@ def test_chosen_cells_are_trained_as_their_representatives_less_those_of_the_sam
         run_missing("digits", [0], None, 1, store, output, None, chosen=[labelled])
 
 
-@pytest.mark.slow
 def test_a_chosen_cell_is_trained_to_the_numbers_that_the_sample_would_have(tmp_path: Path, tiny: None) -> None:
     sample = train(tmp_path / "sample", limit=1)
     folder = tmp_path / "chosen"
@@ -197,7 +197,6 @@ def test_a_chosen_cell_is_trained_to_the_numbers_that_the_sample_would_have(tmp_
 # -- training
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_both_tables_have_the_same_cells_and_seeds(tmp_path: Path) -> None:
     paths = train(tmp_path)
@@ -218,7 +217,6 @@ def test_both_tables_have_the_same_cells_and_seeds(tmp_path: Path) -> None:
     assert not found["vanilla"][["val", "test"]].equals(found["distilled"][["val", "test"]])
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_the_recipe_beside_a_table_is_that_of_its_mode(tmp_path: Path) -> None:
     for mode, path in train(tmp_path, limit=1, seeds=(0,)).items():
@@ -231,7 +229,6 @@ def test_the_recipe_beside_a_table_is_that_of_its_mode(tmp_path: Path) -> None:
     assert record["recipe"]["teacher_hash"] == tiny_teacher("").hash
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_smaller_run_is_part_of_a_larger_one(tmp_path: Path) -> None:
     small, large = rows(train(tmp_path / "a", limit=1, seeds=(4,))), rows(train(tmp_path / "b", limit=2, seeds=(0, 4)))
@@ -242,14 +239,12 @@ def test_a_smaller_run_is_part_of_a_larger_one(tmp_path: Path) -> None:
             assert (joined[column] == joined[f"{column}_large"]).all()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("seeds", [(1,), (0, 2)])
 def test_any_seed_of_a_block_trains_the_block(tmp_path: Path, undisturbed: Path, seeds: tuple[int, ...]) -> None:
     assert_equal(tables(undisturbed), train(tmp_path, seeds=seeds))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_alone_is_the_distilled_student_of_each_seed_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same start, images and teacher as side by side with others: only sums are rounded otherwise."""
@@ -268,7 +263,6 @@ def test_alone_is_the_distilled_student_of_each_seed_by_itself(tmp_path: Path, m
         train(tmp_path / "beside", limit=2)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_cells_are_trained_to_the_same_numbers_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = train(tmp_path / "a", limit=2, seeds=(0, 3))
@@ -279,7 +273,6 @@ def test_cells_are_trained_to_the_same_numbers_in_any_order(tmp_path: Path, monk
     assert_equal(straight, backwards)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_what_is_trained_is_not_trained_again(tmp_path: Path, trained: list[Run]) -> None:
     train(tmp_path, limit=2, seeds=(0, 3))
@@ -289,7 +282,6 @@ def test_what_is_trained_is_not_trained_again(tmp_path: Path, trained: list[Run]
     assert trained == [Run(visiting_order()[2], 0), Run(visiting_order()[2], 1)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_of_which_one_training_is_missing_is_done_again(
     tmp_path: Path, whole: dict[str, Path], trained: list[Run], mode: str
@@ -307,7 +299,6 @@ def test_a_run_of_which_one_training_is_missing_is_done_again(
         pd.testing.assert_frame_equal(again[each], before[each], check_exact=True)
 
 
-@pytest.mark.slow
 def test_what_stands_in_a_table_is_not_trained_again_without_the_store(
     tmp_path: Path, whole: dict[str, Path], trained: list[Run]
 ) -> None:
@@ -319,7 +310,6 @@ def test_what_stands_in_a_table_is_not_trained_again_without_the_store(
     assert {mode: path.read_bytes() for mode, path in second.items()} == before
 
 
-@pytest.mark.slow
 def test_what_was_shipped_is_in_the_table_that_comes_to_stand_before_it(
     tmp_path: Path, whole: dict[str, Path], trained: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,7 +351,6 @@ def test_tables_are_byte_stable(tmp_path: Path, whole: dict[str, Path]) -> None:
 # -- stopped and killed
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_stopped_run_goes_on_to_the_tables_of_an_undisturbed_one(
@@ -408,7 +397,6 @@ def train_until_killed(folder: Path, runs: int, epochs: int) -> None:
     train(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_killed_process_goes_on_to_the_tables_of_an_undisturbed_one(
     tmp_path: Path, undisturbed: Path, trained: list[Run], fork: Fork, monkeypatch: pytest.MonkeyPatch
@@ -441,7 +429,6 @@ def set_up_small(recipe: Recipe, data: Path | None, device: str, scratch: Path) 
     return REAL_SET_UP(recipe, data, device, scratch)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny", "forked_pool")
 def test_two_workers_train_to_the_tables_of_one(
     tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
@@ -453,7 +440,6 @@ def test_two_workers_train_to_the_tables_of_one(
 # -- what may not be mixed
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_table_of_another_recipe_is_refused_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = train(tmp_path, limit=1, seeds=(0,))
@@ -479,7 +465,6 @@ def test_another_teacher_is_another_recipe_for_distilled_tables_only(
     assert before["distilled"] != after["distilled"]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_table_without_its_recipe_is_refused(tmp_path: Path) -> None:
     paths = train(tmp_path, limit=1, seeds=(0,))
@@ -491,7 +476,6 @@ def test_a_table_without_its_recipe_is_refused(tmp_path: Path) -> None:
 # -- what did not work out
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_diverged_training_keeps_its_status_and_has_no_accuracy(
     tmp_path: Path, trained: list[Run], monkeypatch: pytest.MonkeyPatch
@@ -522,7 +506,6 @@ def test_a_diverged_training_keeps_its_status_and_has_no_accuracy(
     assert {mode: path.read_bytes() for mode, path in paths.items()} == before
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_training_that_kills_its_worker_leaves_no_row_and_is_tried_again(
     tmp_path: Path, trained: list[Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -554,7 +537,6 @@ def test_export_never_replaces_a_table_by_one_with_fewer_rows(tmp_path: Path, wh
     assert {mode: path.read_bytes() for mode, path in whole.items()} == before
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_teacher_logits_of_other_images_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(tmp_path, limit=1, seeds=(0,))

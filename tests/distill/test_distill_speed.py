@@ -17,6 +17,8 @@ from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.stack import Stack, unstack
 
+pytestmark = pytest.mark.slow
+
 TINY = replace(distill.speed.recipe("digits"), skeleton=CellSkeleton(4, 1, 10, 8), batch=8, epochs=1, epoch_steps=2)
 CELL = cell_at(9930)
 
@@ -25,7 +27,6 @@ def draws(count: int) -> list[Draw]:
     return [Draw(number, TINY.init) for number in range(count)]
 
 
-@pytest.mark.slow
 def test_a_stack_trains_as_networks_alone_do() -> None:
     stream = _stream(TINY, torch.device("cpu"))
     teacher = CellNetwork(CELL, TINY.skeleton, Draw(9)).eval()
@@ -46,7 +47,6 @@ def test_a_stack_trains_as_networks_alone_do() -> None:
         torch.testing.assert_close(apart[number], expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_ratios_are_to_separate_runs_of_the_same_students(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distill.speed, "recipe", lambda name: TINY)
     ways = measure("digits", students=2, device="cpu", rounds=1)

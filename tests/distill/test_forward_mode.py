@@ -14,6 +14,8 @@ from torch import nn
 
 from distill.process.forward_mode import Rules
 
+pytestmark = pytest.mark.slow
+
 DRAW = torch.Generator().manual_seed(3)
 
 
@@ -47,7 +49,6 @@ def along(function: Callable[..., torch.Tensor], values: list[torch.Tensor], mov
         return forward.unpack_dual(function(*duals))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_tangents_are_those_of_pytorch_whatever_is_constant(name: str) -> None:
     function, values = CASES[name]

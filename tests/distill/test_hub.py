@@ -52,6 +52,7 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path, engine="pyarrow")
 
 
+@pytest.mark.slow
 def test_parquet_holds_what_the_table_holds_and_the_cells_names(folder: Path, tmp_path: Path) -> None:
     written = write_hub("digits", folder, tmp_path / "hub")
     assert written == [tmp_path / "hub" / name for name in ("vanilla.parquet", "distilled.parquet", "README.md")]
@@ -81,6 +82,7 @@ def test_columns_that_a_table_lacks_are_not_made_up(tmp_path: Path) -> None:
     assert set(read(parquet)) == {"arch", *COLUMNS} - {"best", "log_likelihood"}
 
 
+@pytest.mark.slow
 def test_the_card_says_what_every_column_means(folder: Path, tmp_path: Path) -> None:
     *parquets, card = write_hub("digits", folder, tmp_path / "hub")
     rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", card.read_text(), re.MULTILINE)
@@ -132,6 +134,7 @@ def test_a_damaged_table_writes_nothing(folder: Path, tmp_path: Path) -> None:
 # the command
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_bytes_again(command: Command, folder: Path, tmp_path: Path) -> None:
     words = ("distill", "export", "--format", "hub", "--output", folder)
     ended = command(*words)
@@ -148,6 +151,7 @@ def test_the_command_writes_the_same_bytes_again(command: Command, folder: Path,
     }
 
 
+@pytest.mark.slow
 def test_rows_that_lie_in_another_order_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     before = write_hub("digits", folder, tmp_path / "hub")[0].read_bytes()
     path = table_path("digits", "vanilla", folder)

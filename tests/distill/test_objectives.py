@@ -57,6 +57,7 @@ def test_without_a_teacher_and_with_no_weight_on_any_pathway_a_training_is_the_v
         assert equal(state(network), state(label))
 
 
+@pytest.mark.slow
 def test_kd_is_the_distilled_label() -> None:
     label, teacher = student(), wide()
     plan = replace(TINY, epochs=1, epoch_steps=2)
@@ -71,6 +72,7 @@ def test_kd_is_the_distilled_label() -> None:
         torch.testing.assert_close(value, dict(label.named_parameters())[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_reaches_the_student_and_what_is_learned_with_it(name: str) -> None:
     teacher, network = wide(), student().train()
@@ -85,6 +87,7 @@ def test_every_objective_reaches_the_student_and_what_is_learned_with_it(name: s
     assert not any(parameter.requires_grad and parameter.grad is not None for parameter in teacher.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_a_published_loss_is_weighted_as_published(name: str) -> None:
     teacher, network = wide(4), student().train()
@@ -97,6 +100,7 @@ def test_a_published_loss_is_weighted_as_published(name: str) -> None:
     torch.testing.assert_close(what(of_teacher, own, LABELS, 0.3), expected)
 
 
+@pytest.mark.slow
 def test_a_process_weighs_the_distances_of_its_pathways_by_time() -> None:
     teacher, network = wide(), student().train()
     what = made("replay", teacher, network)
@@ -121,6 +125,7 @@ def test_the_replay_of_a_constant_process_is_the_constant_run() -> None:
     assert equal(state(networks[0]), state(networks[2]))
 
 
+@pytest.mark.slow
 def test_a_variant_names_its_process_and_starts_from_the_same_transforms() -> None:
     teacher, network = wide(), student().train()
     own, other = made("replay", teacher, network), made("replay@other", teacher, network)
@@ -213,6 +218,7 @@ def test_unequal_widths_need_a_projection() -> None:
         diswot_plus.Terms(_seen(generator, 6), _seen(generator, 4), None)
 
 
+@pytest.mark.slow
 def test_the_smooth_form_is_its_four_terms() -> None:
     teacher, network = wide(4), student().train()
     of_teacher, own = teacher.look(IMAGES), Tapped(network)(IMAGES)

@@ -110,6 +110,7 @@ def test_levels_that_are_not_smaller_are_left_out(size: int, weights: list[float
         torch.testing.assert_close(distance(torch.zeros_like(only_fine), only_fine), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("teacher", [wide_cell(), resnet(8)], ids=["cell", "resnet"])
 @pytest.mark.parametrize("own", [student(), resnet(6)], ids=["cell", "resnet"])
 def test_every_pathway_joins_any_two_networks(teacher: CellNetwork | ResNet, own: CellNetwork | ResNet) -> None:

@@ -19,6 +19,8 @@ from images.cifar import Cifar
 from proxies.registry import create
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 RUN = ("--limit", 2, "--seeds", "1", "--workers", 1, "--device", "cpu", "--data", "data", "--output", "tables")
 RUN = (*RUN, "--store", "a.sqlite")
 
@@ -31,7 +33,6 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("benchmark", ["cifar10-16px", "cifar100-16px"])
 def test_a_rehearsal_and_a_variant_of_it_train_and_share_their_vanilla_students(
@@ -67,7 +68,6 @@ def test_a_rehearsal_and_a_variant_of_it_train_and_share_their_vanilla_students(
     assert {path: path.read_bytes() for path in variant.values()} == before
 
 
-@pytest.mark.slow
 def test_cells_are_scored_on_a_part_of_the_images_by_its_name(command: Command, tmp_path: Path, data: Path) -> None:
     words = ("--benchmark", "cifar10-16px-subset", "--data", "data", "--limit", 3, "--workers", 1, "--device", "cpu")
     ran = command("bench", "run", "params,nwot,diswot", *words)

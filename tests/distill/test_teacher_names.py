@@ -117,6 +117,7 @@ def test_what_is_no_teachers_name_ends_with_2_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_teacher_of_another_horizon_is_trained_kept_and_loaded_by_its_whole_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_teacher_of_another_horizon_is_trained_kept_and_loaded_by_its_whole_na
     assert {file.name for file in tmp_path.iterdir()} == {f"{name}.{end}" for name in found for end in ("pt", "json")}
 
 
+@pytest.mark.slow
 def test_the_horizon_changes_nothing_of_an_untrained_teacher() -> None:
     one, other = load_teacher("random:digits"), load_teacher("random:digits@3")
     assert one.hash == other.hash

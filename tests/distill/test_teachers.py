@@ -68,6 +68,7 @@ def test_a_name_is_a_benchmark_and_a_network(name: str, benchmark: str, network:
     assert spec(name, epochs=7).recipe == replace(found.recipe, epochs=7)
 
 
+@pytest.mark.slow
 def test_the_network_of_a_name_is_built_for_the_classes_of_its_benchmark() -> None:
     cell, resnet, wide = (spec(name).build() for name in ("digits-nb201-5", "cifar10-resnet20", "cifar100-wrn-16-2"))
     assert isinstance(cell, CellNetwork)
@@ -166,6 +167,7 @@ def test_a_loaded_teacher_is_in_evaluation_mode_and_learns_nothing() -> None:
     assert equal(state(teacher.network), state(load_teacher("digits").network))
 
 
+@pytest.mark.slow
 def test_the_hash_of_weights_sees_every_value_and_name_but_no_step_counter() -> None:
     network = student()
     before = weights_hash(network)
@@ -279,6 +281,7 @@ def test_a_trained_teacher_loads_with_the_hash_and_accuracies_of_its_record(tmp_
     assert longer["recipe"] == replace(SMALL, epochs=3).record()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_teacher_trains_without_a_teacher_on_images_that_no_student_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -306,6 +309,7 @@ def test_a_teacher_trains_without_a_teacher_on_images_that_no_student_is_given(
     assert teachers.TEACHER_STREAM >= 1_000_000
 
 
+@pytest.mark.slow
 def test_a_teacher_that_diverges_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shrink(monkeypatch, replace(SMALL, learning_rate=1e30))
     with pytest.raises(BadInput, match=f"'{NAME}' diverged: nothing was written"):

@@ -25,6 +25,8 @@ from spaces.nb201.cell import Cell, cell_at
 from spaces.nb201.equivalence import members
 from spaces.nb201.network import CellBlock, CellNetwork
 
+pytestmark = pytest.mark.slow
+
 PLAN = replace(TINY, skeleton=replace(TINY.skeleton, size=16), batch=6, epochs=2, epoch_steps=1)
 MODES = ("vanilla", "distilled")
 
@@ -61,7 +63,6 @@ def lockstep(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return begun
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("block", [0, 2])
 def test_vanilla_and_distilled_of_a_seed_share_initialisation_and_images(
     tmp_path: Path, lockstep: list[dict[str, Any]], block: int
@@ -83,7 +84,6 @@ def test_vanilla_and_distilled_of_a_seed_share_initialisation_and_images(
         assert torch.equal(found, images.load("digits").normalise(drawn.images))
 
 
-@pytest.mark.slow
 def test_results_are_those_of_the_students_in_their_places(tmp_path: Path, lockstep: list[dict[str, Any]]) -> None:
     worker = trainer(tmp_path)
     done = worker.train(Run(CELL.index, 0))
@@ -97,13 +97,11 @@ def test_results_are_those_of_the_students_in_their_places(tmp_path: Path, locks
     assert len(set(done.results.values())) > 1
 
 
-@pytest.mark.slow
 def test_a_worker_that_finds_the_teachers_answers_trains_to_the_same_results(tmp_path: Path) -> None:
     first, again = (trainer(tmp_path).train(Run(CELL.index, 1)) for _ in range(2))
     assert first.results == again.results
 
 
-@pytest.mark.slow
 def test_the_teacher_reads_a_seeds_images_once_for_all_workers(tmp_path: Path) -> None:
     worker = trainer(tmp_path)
     stream, _ = worker.material(3)
@@ -121,7 +119,6 @@ def test_the_teacher_reads_a_seeds_images_once_for_all_workers(tmp_path: Path) -
     assert answers_to(others, 3).any(), "another teacher is another"
 
 
-@pytest.mark.slow
 def test_a_checkpoint_is_of_one_recipe_teacher_cell_and_block_and_gone_at_the_end(
     tmp_path: Path, lockstep: list[dict[str, Any]]
 ) -> None:
@@ -137,7 +134,6 @@ def test_a_checkpoint_is_of_one_recipe_teacher_cell_and_block_and_gone_at_the_en
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.mark.slow
 def test_the_students_of_one_mode_are_a_network_of_their_own_with_a_checkpoint_of_its_own(
     tmp_path: Path, lockstep: list[dict[str, Any]]
 ) -> None:
@@ -155,7 +151,6 @@ def test_the_students_of_one_mode_are_a_network_of_their_own_with_a_checkpoint_o
     assert lockstep[0]["checkpoint"] != lockstep[1]["checkpoint"]
 
 
-@pytest.mark.slow
 def test_checkpoints_of_recipes_of_before_have_the_names_that_they_had(
     tmp_path: Path, lockstep: list[dict[str, Any]]
 ) -> None:
@@ -167,7 +162,6 @@ def test_checkpoints_of_recipes_of_before_have_the_names_that_they_had(
     assert lockstep[0]["checkpoint"].name == f"digits-{about}-{CELL.index}-1.pt"
 
 
-@pytest.mark.slow
 def test_what_is_trained_of_a_cell_is_what_the_recipe_sees(tmp_path: Path, lockstep: list[dict[str, Any]]) -> None:
     cell = Cell.parse("|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|")
     assert runs.has_fed_zeros(cell)
@@ -199,7 +193,6 @@ def gradient_of(parameter: torch.Tensor) -> torch.Tensor:
     return torch.zeros(()) if parameter.grad is None else parameter.grad
 
 
-@pytest.mark.slow
 def test_convolutions_fed_by_zeros_are_found() -> None:
     """Against the gradients of networks of cells drawn at random."""
     cells = [cell_at(number) for number in random.Random(5).sample(range(15625), 80)]
@@ -208,7 +201,6 @@ def test_convolutions_fed_by_zeros_are_found() -> None:
     assert 3 < sum(found) < 77
 
 
-@pytest.mark.slow
 def test_executed_cells_are_visited_one_of_each_class_that_has_one_in_the_order_of_the_classes() -> None:
     order, executed = runs.visiting_order(), runs.visiting_order("executed")
     classes = members("function")

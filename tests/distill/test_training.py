@@ -29,6 +29,8 @@ from images.stream import Stream
 from spaces.nb201.cell import cell_at
 from spaces.stack import unstack
 
+pytestmark = pytest.mark.slow
+
 VAL, TEST = held_out("val"), held_out("test")
 LONG = replace(TINY, epochs=4, epoch_steps=2)
 
@@ -88,7 +90,6 @@ def written_out(network: nn.Module, stream: Stream, said: torch.Tensor, weight: 
                 w.sub_(rate * (g + plan.momentum * v))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["cosine", "steps", "trapezoid"])
 def test_it_is_nesterovs_momentum_with_weight_decay_on_each_students_own_loss(schedule: str) -> None:
     """Two cells, two streams, weights 0, .9 and 1, eight steps, of which the last three have a lower rate each."""
@@ -120,7 +121,6 @@ def test_it_is_nesterovs_momentum_with_weight_decay_on_each_students_own_loss(sc
                 torch.testing.assert_close(found, value.reshape(-1), rtol=1e-5, atol=2e-6, msg=f"{number} {name}")
 
 
-@pytest.mark.slow
 def test_the_students_train_with_the_statistics_of_the_batch_whatever_mode_they_were_in() -> None:
     training, evaluating = student().train(), student().eval()
     train([Group(training, (0.0,))])
@@ -133,7 +133,6 @@ def test_the_students_train_with_the_statistics_of_the_batch_whatever_mode_they_
 # in lock-step
 
 
-@pytest.mark.slow
 def test_groups_in_lock_step_are_bit_for_bit_the_groups_alone() -> None:
     def groups() -> list[Group]:
         return [
@@ -149,7 +148,6 @@ def test_groups_in_lock_step_are_bit_for_bit_the_groups_alone() -> None:
         assert equal(state(one.network), state(other.network))
 
 
-@pytest.mark.slow
 def test_a_teacher_asked_at_every_step_says_what_it_would_be_remembered_for() -> None:
     teacher = student(cell=cell_at(1462), seed=9)
     stream = stream_of(1)
@@ -163,7 +161,6 @@ def test_a_teacher_asked_at_every_step_says_what_it_would_be_remembered_for() ->
     assert not any(parameter.grad is not None for parameter in teacher.parameters())
 
 
-@pytest.mark.slow
 def test_each_student_has_the_teachers_answers_to_the_images_of_its_own_stream() -> None:
     """With the answers of the two streams exchanged the distilled students change, the vanilla ones do not."""
     results = []
@@ -184,7 +181,6 @@ def test_without_weight_on_the_teacher_it_is_not_needed_and_not_read(teachers: l
     assert equal(state(alone), state(advised))
 
 
-@pytest.mark.slow
 def test_all_weight_on_the_teacher_leaves_the_labels_unread() -> None:
     found = []
     for turn in (0, 1):
@@ -205,7 +201,6 @@ def test_distillation_needs_a_teacher_for_every_stream() -> None:
         Lockstep([Group(stack_of([0, 1], 2), (0.0, 0.9))], streams, answers, TINY)
 
 
-@pytest.mark.slow
 def test_training_is_the_same_every_time_and_the_global_random_state_neither_read_nor_changed() -> None:
     found = []
     for seed in (0, 1):
@@ -223,7 +218,6 @@ def test_training_is_the_same_every_time_and_the_global_random_state_neither_rea
 # results
 
 
-@pytest.mark.slow
 def test_val_and_test_are_after_the_last_step_and_best_is_the_highest_test_of_all_epochs() -> None:
     plan = replace(LONG, learning_rate=0.4)
     stack = stack_of([0, 1, 2, 3], 2, plan=plan)
@@ -276,7 +270,6 @@ def log_probability(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return logits[range(len(labels)), labels] - highest - np.log(np.exp(logits - highest[:, None]).sum(1))
 
 
-@pytest.mark.slow
 def test_log_likelihood_is_the_mean_log_probability_of_the_test_labels_after_the_last_step() -> None:
     plan = replace(LONG, learning_rate=0.4)
     stack = stack_of([0, 1, 2, 3], 2, plan=plan)
@@ -308,7 +301,6 @@ def test_log_likelihood_does_not_overflow_and_is_nan_where_any_logit_is_not_fini
 # divergence
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("position", [0, 1, 2, 3])
 def test_one_that_diverges_is_recorded_and_leaves_the_others_as_they_would_be(position: int) -> None:
     def run(broken: bool) -> tuple[list[Trained], list[dict[str, torch.Tensor]]]:
@@ -355,7 +347,6 @@ def test_a_rate_too_high_is_diverged_also_where_only_the_last_step_ruins_the_net
 # precision
 
 
-@pytest.mark.slow
 def test_bfloat16_is_another_training_whose_losses_and_measures_stay_in_single_precision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_cells_network_scores_what_the_bench_stores(tmp_path: Path) -> None:
             assert found == pytest.approx(stored.loc[(cell, 0), proxy], rel=1e-5), (cell, proxy)
 
 
+@pytest.mark.slow
 def test_a_table_has_a_status_for_every_network_and_proxy(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     networks = {"a": network(4), "b": network(8), "smooth": network(8, nn.GELU())}
     table = db.score_all(["params", "nwot", "snip", "diswot", "kd"], networks, *batch, teacher=network(8))
@@ -88,6 +89,7 @@ def test_a_teacher_is_asked_for_and_populations_rank_what_is_handed_in(
     assert list(table.index.get_level_values("proxy").unique()) == ["az_nas"]
 
 
+@pytest.mark.slow
 def test_arrays_do_as_well_and_the_network_is_as_before(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     one = network(4)
     before = {name: value.clone() for name, value in one.state_dict().items()}
@@ -110,6 +112,7 @@ class Broken(nn.Module):
         raise RuntimeError("no such layer")
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_told_in_a_line(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     pixels, labels = batch
     with pytest.raises(db.BadInput, match=r"images are torch.uint8 \[8, 3, 12, 12\]: hand in floating point"):
@@ -154,6 +157,7 @@ def test_options_that_mean_nothing_are_told_in_a_line(
         db.score("nwot", network(4), **given)
 
 
+@pytest.mark.slow
 def test_labels_that_are_not_there_are_missed_by_who_reads_them(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     assert db.score("nwot", network(4), batch[0], None) == db.score("nwot", network(4), *batch)
     with pytest.raises(db.NotApplicable, match="labels"):
@@ -167,6 +171,7 @@ def test_one_network_is_ranked_among_nothing(batch: tuple[torch.Tensor, torch.Te
     assert "hand in more than one" in row["reason"] or "no score of its part" in row["reason"]
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_fails_alone(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     table = db.score_all("params,snip", {"good": network(4), "broken": Broken()}, *batch)
     assert table.loc["good", "status"].tolist() == ["ok", "ok"]

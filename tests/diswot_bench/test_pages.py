@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     notebook = json.loads((ROOT / "docs/tour.ipynb").read_text(encoding="utf-8"))
@@ -29,7 +30,6 @@ def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, t
     assert table.loc[("wide", "diswot"), "status"] == "ok"
 
 
-@pytest.mark.slow
 def test_the_blocks_of_the_page_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/python-api.md").read_text(encoding="utf-8")

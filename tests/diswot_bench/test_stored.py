@@ -22,6 +22,7 @@ from distill.tables import read_table, table_path
 from proxies.registry import known, populations
 
 
+@pytest.mark.slow
 def test_importing_the_library_loads_nothing_heavy(environment: dict[str, str], tmp_path: Path) -> None:
     code = "import sys, diswot_bench; print([name for name in ('torch', 'pandas', 'numpy') if name in sys.modules])"
     done = subprocess.run(
@@ -62,6 +63,7 @@ def test_what_a_file_adds_is_known_once_it_is_used(tmp_path: Path) -> None:
         db.use(tmp_path / "yours.py")
 
 
+@pytest.mark.slow
 def test_accuracies_are_those_of_the_table() -> None:
     rows = read_table(table_path("digits", "distilled", Path(__file__).parents[2] / "results/accuracies")).rows
     found = db.accuracies("digits")
@@ -71,6 +73,7 @@ def test_accuracies_are_those_of_the_table() -> None:
     assert np.allclose(db.accuracies("digits", "gain"), found - db.accuracies("digits", "vanilla"))
 
 
+@pytest.mark.slow
 def test_published_scores_are_found_from_any_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     found = db.scores("digits", "diswot:variant=paper, nwot")
@@ -84,6 +87,7 @@ def test_published_scores_are_found_from_any_folder(monkeypatch: pytest.MonkeyPa
         db.scores("digits", 3)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_scores_of_a_store_are_those_that_a_run_made(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite"
     store = ScoreStore(path)
@@ -108,6 +112,7 @@ def sample() -> tuple[pd.DataFrame, pd.DataFrame]:
     return db.scores("digits", "diswot,nwot"), few
 
 
+@pytest.mark.slow
 def test_correlations_are_scipys(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     scores, accuracies = sample
     found = db.correlate(scores, accuracies)
@@ -129,6 +134,7 @@ def test_correlations_are_scipys(sample: tuple[pd.DataFrame, pd.DataFrame]) -> N
     assert 0.9 < found.attrs["ceiling"] < 1
 
 
+@pytest.mark.slow
 def test_a_score_that_ranks_nothing_is_told(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     scores, accuracies = sample
     same = pd.Series(1.5, index=accuracies.index, name="same")
@@ -150,6 +156,7 @@ def test_a_score_of_ones_own_is_judged_by_cell(sample: tuple[pd.DataFrame, pd.Da
     assert db.correlate(db.scores("digits", "params"), accuracies).loc["params"].equals(counted)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_judged_is_told_in_a_line(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     scores, accuracies = sample
     with pytest.raises(db.BadInput, match="not indexed by cell"):
@@ -206,12 +213,14 @@ def test_accuracies_follow_the_rules_of_files(accuracies: Any, said: str) -> Non
         db.correlate(pd.Series([1.0, 2, 3], [3, 4, 5], name="mine"), accuracies)
 
 
+@pytest.mark.slow
 def test_differences_of_ones_own_are_judged_where_they_say_so(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     gain = sample[1].mean(axis=1) - 80
     gain.attrs["labels"] = {"quantity": "gain"}
     assert db.correlate({"itself": gain}, gain).loc["itself", "spearman"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_scores_that_are_not_finite_have_failed(sample: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     truth = sample[1].mean(axis=1)
     scores = truth.copy()
@@ -221,6 +230,7 @@ def test_scores_that_are_not_finite_have_failed(sample: tuple[pd.DataFrame, pd.D
     assert found["spearman"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_foreign_module_in_the_way_is_named(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "common.py").write_text("")
     code = "import diswot_bench as db\ntry:\n    db.proxies()\nexcept ImportError as error:\n    print(error)"

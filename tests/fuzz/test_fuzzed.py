@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from targets import good, targets, tried
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", sorted(targets()))
 def test_what_it_takes_is_taken(name: str, tmp_path: Path) -> None:
@@ -16,7 +18,6 @@ def test_what_it_takes_is_taken(name: str, tmp_path: Path) -> None:
         targets()[name].parse(data, tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(targets()))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -108,6 +108,7 @@ def test_classes_may_be_more_than_there_are_labels() -> None:
     assert made(classes=9).classes == 9
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(order=st.permutations(range(40)))
 def test_the_order_they_come_in_changes_nothing(order: list[int]) -> None:
@@ -116,6 +117,7 @@ def test_the_order_they_come_in_changes_nothing(order: list[int]) -> None:
     assert found.batch(8, 1).hash == same.batch(8, 1).hash
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(which=st.integers(0, 39), at=st.tuples(st.integers(0, 2), st.integers(0, 15), st.integers(0, 15)))
 def test_a_changed_pixel_changes_every_hash(which: int, at: tuple[int, int, int]) -> None:

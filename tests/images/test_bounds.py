@@ -106,6 +106,7 @@ def test_a_batch_without_images_is_one(tmp_path: Path) -> None:
     assert len(read_batch(tmp_path / "batch", "labels", 32, 9)) == 0
 
 
+@pytest.mark.slow
 def test_parquet_of_too_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = parquet_folder(tmp_path, "cifar10")
     monkeypatch.setattr(cifar, "MOST", 60)
@@ -115,6 +116,7 @@ def test_parquet_of_too_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "40 rows, and its data set at most 39" in one_line(path, lambda: Cifar("cifar10-subset", tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["NONE", "SNAPPY", "ZSTD", "GZIP"])
 @pytest.mark.parametrize("dictionary", [True, False])
 def test_parquet_of_too_large_rows(
@@ -130,6 +132,7 @@ def test_parquet_of_too_large_rows(
     assert "more than 8,192 bytes an image" in one_line(path, lambda: Cifar("cifar10-subset", tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["RLE_DICTIONARY", "DELTA_BYTE_ARRAY"])
 def test_one_large_image_that_stands_in_many_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
@@ -185,6 +188,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert "a pipe or a device" in one_line(tmp_path / "batch", lambda: read_pickle(tmp_path / "batch"))
 
 
+@pytest.mark.slow
 def test_honest_files_are_read_as_before(tmp_path: Path) -> None:
     """By both ways to pack them that programs have."""
     images, labels = pixels(20, 0)

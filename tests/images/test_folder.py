@@ -34,6 +34,7 @@ def rows(split: object) -> list[tuple[int, bytes]]:
     return sorted((label, image.tobytes()) for image, label in zip(split.images, split.labels, strict=True))  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_one_level_is_split_into_a_fifth_a_tenth_of_the_rest_and_the_rest_of_each_class(tmp_path: Path) -> None:
     made = write_folder(tmp_path / "own", {"cat": 50, "ant": 14})
     found = load("folder", tmp_path / "own")
@@ -47,6 +48,7 @@ def test_one_level_is_split_into_a_fifth_a_tenth_of_the_rest_and_the_rest_of_eac
     assert {part.labels.dtype for part in parts} == {np.dtype(np.int64)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("val", [False, True])
 def test_two_levels_are_split_as_they_are(tmp_path: Path, val: bool) -> None:
     made = {
@@ -76,6 +78,7 @@ def test_a_split_without_images_is_told_and_scores_need_none(tmp_path: Path) -> 
         found.split("valid")
 
 
+@pytest.mark.slow
 def test_constants_are_those_of_the_training_images_in_float64(tmp_path: Path) -> None:
     write_folder(tmp_path / "own", {"a": 30, "b": 30})
     found = ImageFolder(tmp_path / "own")
@@ -157,6 +160,7 @@ def test_neither_names_nor_the_order_of_files_nor_the_place_count(
         np.testing.assert_array_equal(one.split(part).images, other.split(part).images)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(which=st.integers(0, 23), at=st.tuples(st.integers(0, 2), st.integers(0, 15), st.integers(0, 15)))
 def test_a_changed_pixel_changes_the_hash_and_every_batch(
@@ -177,6 +181,7 @@ def test_a_changed_pixel_changes_the_hash_and_every_batch(
     assert (after.batch(2, 0).hash != hashes[1]) or not trains
 
 
+@pytest.mark.slow
 def test_an_image_outside_of_the_batch_changes_its_fingerprint(tmp_path: Path) -> None:
     write_folder(tmp_path / "own/train", {"a": 20, "b": 20})
     write_folder(tmp_path / "own/val", {"a": 2, "b": 2}, 1)
@@ -292,6 +297,7 @@ def test_a_benchmark_has_a_name_that_files_can_have(tmp_path: Path, name: str) -
         of_images(name, "folder:nowhere")
 
 
+@pytest.mark.slow
 def test_cells_are_scored_on_them_and_other_images_are_other_scores(tmp_path: Path) -> None:
     write_folder(tmp_path / "own", {"a": 12, "b": 12})
     setting = of_images("birds", "folder:own", channels=4, cells_per_stage=1, batch=8)
@@ -339,6 +345,7 @@ def again_in(own: Path, source: str, to: str) -> None:
         image.save(own / to, compress_level=0)
 
 
+@pytest.mark.slow
 def test_an_image_in_two_classes_is_told_once_and_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = tmp_path / "own"
     write_folder(own, {"ant": 12, "bee": 12, "cat": 12})

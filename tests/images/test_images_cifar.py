@@ -80,6 +80,7 @@ def test_torchvision(tmp_path: Path, name: str, inside: bool, keys: type, protoc
     check_content(Cifar(f"{name}-subset", folder if inside else tmp_path))
 
 
+@pytest.mark.slow
 def test_webp(tmp_path: Path) -> None:
     """The layout of lossless copies of the hub's files."""
     folder = parquet_folder(tmp_path, "cifar10")
@@ -118,6 +119,7 @@ def test_normalised_with_the_constants_of_the_benchmark(tmp_path: Path) -> None:
     np.testing.assert_allclose(white, [129.7 / 63.0, 132.0 / 62.1, 141.1 / 66.7], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_images_are_seeded_distinct_and_not_of_val(tmp_path: Path) -> None:
     parquet_folder(tmp_path, "cifar10")
     found = Cifar("cifar10-subset", tmp_path)
@@ -212,6 +214,7 @@ def test_hub(hub: Callable[..., tuple[Path, list]], datasets: ModuleType) -> Non
     assert found.batch(16, 3).hash == Cifar("cifar100-subset", folder).batch(16, 3).hash
 
 
+@pytest.mark.slow
 def test_hub_gives_the_rows_of_a_selection(hub: Callable[..., tuple[Path, list]], datasets: ModuleType) -> None:
     hub(lambda table: table.cast_column("img", datasets.Image()).select([5, 1, 3]))
     test = Cifar("cifar100-subset", None).split("test")
@@ -219,6 +222,7 @@ def test_hub_gives_the_rows_of_a_selection(hub: Callable[..., tuple[Path, list]]
     np.testing.assert_array_equal(test.labels, pixels(7, 1)[1][[5, 1, 3]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", ["pictures", "labels"])
 def test_hub_with_other_columns(hub: Callable[..., tuple[Path, list]], datasets: ModuleType, lacking: str) -> None:
     if lacking == "pictures":
@@ -243,6 +247,7 @@ def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, datasets: ModuleType,
     assert datasets.config.HF_HUB_OFFLINE is (os.environ.get("HF_HUB_OFFLINE", "0") == "1")
 
 
+@pytest.mark.slow
 def test_quiet(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, datasets: ModuleType
 ) -> None:

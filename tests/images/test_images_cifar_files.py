@@ -87,6 +87,7 @@ def test_truncated_test_parquet(tmp_path: Path) -> None:
     one_line(error, path)
 
 
+@pytest.mark.slow
 def test_overwritten_pages_and_damaged_images(tmp_path: Path) -> None:
     path = parquet_folder(tmp_path, "cifar10") / "train-00001-of-00002.parquet"
     good = path.read_bytes()
@@ -226,6 +227,7 @@ def test_a_part_in_the_layout_of_torchvision_is_refused_too(tmp_path: Path) -> N
     one_line(error, folder, "60 train images", "-subset")
 
 
+@pytest.mark.slow
 def test_a_part_draws_other_images_than_the_whole(tmp_path: Path) -> None:
     """By the same seed from the same files: equal numbers under the two names would be taken for each other."""
     rng = np.random.default_rng(0)

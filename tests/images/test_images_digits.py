@@ -38,12 +38,14 @@ def indices(split: str) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_every_original_is_in_exactly_one_split() -> None:
     parts = {name: indices(name) for name in SPLITS}
     assert {name: len(part) for name, part in parts.items()} == SPLITS
     assert Counter(k for part in parts.values() for k in part) == Counter(range(1797))
 
 
+@pytest.mark.slow
 def test_originals_are_shuffled_before_they_are_split() -> None:
     """scikit-learn's order is by writer, and neighbours look alike."""
     for name in SPLITS:
@@ -74,6 +76,7 @@ def test_scenes_are_composed_from_the_originals_of_their_own_split_alone(monkeyp
 # scenes
 
 
+@pytest.mark.slow
 def test_shapes_types_and_sizes(held_out: dict[str, Split]) -> None:
     parts = {**held_out, "training": Digits().training_images(3, 17)}
     for (name, part), count in zip(parts.items(), (2000, 4000, 17), strict=True):
@@ -118,6 +121,7 @@ def test_global_random_states_are_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), states[1])
 
 
+@pytest.mark.slow
 def test_seeds_counts_and_splits_each_give_other_scenes(held_out: dict[str, Split]) -> None:
     data = Digits()
     drawn = [data.training_images(seed, count).images[:10] for seed in (0, 1, 1_000_000) for count in (10, 11)]
@@ -127,12 +131,14 @@ def test_seeds_counts_and_splits_each_give_other_scenes(held_out: dict[str, Spli
     assert max(scenes.values()) == 1
 
 
+@pytest.mark.slow
 def test_held_out_splits_are_the_same_every_time(held_out: dict[str, Split]) -> None:
     again = Digits().split("val")
     assert np.array_equal(again.images, held_out["val"].images)
     assert np.array_equal(again.labels, held_out["val"].labels)
 
 
+@pytest.mark.slow
 def test_classes_are_about_equally_frequent(held_out: dict[str, Split]) -> None:
     for part, low, high in ((Digits().training_images(0, 4000), 0.075, 0.13), (held_out["test"], 0.06, 0.14)):
         shares = np.bincount(part.labels, minlength=10) / len(part)
@@ -140,6 +146,7 @@ def test_classes_are_about_equally_frequent(held_out: dict[str, Split]) -> None:
         assert shares.max() < high
 
 
+@pytest.mark.slow
 def test_mean_and_deviation_are_those_of_training_scenes() -> None:
     pixels = Digits().training_images(7, 4000).images / 255
     assert pixels.mean() == pytest.approx(Digits.mean[0], abs=0.02)

@@ -243,6 +243,7 @@ def test_the_mean_of_real_images_is_the_sources_and_the_deviation_a_tenth_smalle
     assert (smaller < 0.98).all()
 
 
+@pytest.mark.slow
 @needs_data
 def test_real_images_are_those_of_the_files_reduced_by_another_library() -> None:
     """Pillow's `reduce` sums four bytes and rounds halves up."""

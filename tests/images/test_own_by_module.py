@@ -49,6 +49,7 @@ def test_cells_are_scored(command: Command, tmp_path: Path, name: str, text: str
         assert load("noise").counts() == {"train": 36, "val": 4, "test": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [

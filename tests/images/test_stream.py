@@ -124,6 +124,7 @@ def test_every_image_is_cut_out_of_its_padded_self_and_keeps_its_label() -> None
     assert labels.tolist() == [TRAIN.labels[number] for number, *_ in found]
 
 
+@pytest.mark.slow
 def test_with_a_reflected_border_it_is_cut_out_of_the_mirrored_image_by_the_same_draws() -> None:
     known = renderings(mirrored)
     black_ones, stream = FEW.stream(1, 100, 8), Reflected().stream(1, 100, 8)
@@ -148,6 +149,7 @@ def test_the_values_are_those_of_normalising_the_rendered_bytes() -> None:
     assert torch.equal(images, FEW.normalise(pixels(images)))
 
 
+@pytest.mark.slow
 def test_shifts_and_mirrorings_are_about_equally_frequent_and_independent() -> None:
     found = seen(FEW.stream(7, 500, 8))
     total = len(found)

@@ -10,6 +10,8 @@ from torch import nn
 
 from diswot_bench import NotApplicable, score
 
+pytestmark = pytest.mark.slow
+
 TOKENS, WIDTH, HIDDEN = 16, 32, 24
 STEM = TOKENS * WIDTH * 3 * 4 * 4
 HEAD = WIDTH * 5
@@ -77,7 +79,6 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module, torch.Tenso
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", CASES)
 def test_products_of_whatever_runs_as_one_kernel_are_counted(name: str, training: bool) -> None:
@@ -89,7 +90,6 @@ def test_products_of_whatever_runs_as_one_kernel_are_counted(name: str, training
     assert torch.backends.mha.get_fastpath_enabled() is fast
 
 
-@pytest.mark.slow
 def test_a_bilinear_layer_has_no_count_that_is_agreed_on() -> None:
     network = Tokens(nn.Bilinear(WIDTH, WIDTH, WIDTH), with_itself)
     with pytest.raises(NotApplicable, match="the network calls a bilinear layer, which is neither"):

@@ -18,6 +18,8 @@ from spaces.draw import Draw
 from spaces.nb201.cell import Cell
 from spaces.nb201.network import CellNetwork
 
+pytestmark = pytest.mark.slow
+
 
 def blocks_of_layers(probe: Probe) -> list[int | None]:
     """The number of the block of every convolution and linear layer, in the order in which they run."""

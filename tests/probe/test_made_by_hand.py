@@ -15,6 +15,8 @@ from proxies import registry
 from proxies.base import NotApplicable
 from proxies.module import score_module
 
+pytestmark = pytest.mark.slow
+
 Function = Callable[[torch.Tensor], torch.Tensor]
 
 

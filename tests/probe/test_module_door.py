@@ -124,12 +124,14 @@ def test_what_is_no_batch_is_told(given: Any, words: str) -> None:
             score(second=given)
 
 
+@pytest.mark.slow
 def test_the_teacher_is_called_one() -> None:
     teacher = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     with pytest.raises(BadInput, match="labels are 0 to 3, and the teacher Sequential scores 2 classes"):
         score(proxy=registry.create("diswot"), teacher=teacher)
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_unknown_is_told_those_with_a_name() -> None:
     network = nn.Sequential(nn.Conv2d(3, 5, 1), nn.Flatten(2)).append(nn.AvgPool1d(SIZE**2)).append(nn.Flatten())
     for name in ("layer", ""):
@@ -145,6 +147,7 @@ def test_a_network_that_returns_no_tensor_is_told(value: Any) -> None:
         score(network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pixels", [lambda: images().numpy(), lambda: images().tolist(), lambda: images().double().numpy()]
 )
@@ -185,6 +188,7 @@ class Declares(Proxy):
         return 0.0
 
 
+@pytest.mark.slow
 def test_needs_are_words_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadUsage, match="unknown word in needs of declares 'forwards': did you mean 'forward'"):
         score(proxy=Declares())
@@ -229,6 +233,7 @@ class Checkpointed(nn.Module):
         return self.head(seen.mean((2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_a_network_that_runs_a_part_again_is_refused_and_stays_as_it_was(reentrant: bool) -> None:
     network = Checkpointed(reentrant)
@@ -251,6 +256,7 @@ class Masked(nn.Module):
         return self.head(seen.mean((2, 3)))
 
 
+@pytest.mark.slow
 def test_a_call_that_writes_and_returns_nothing_is_followed() -> None:
     batch = Batch(torch.randn(4, 3, 8, 8), torch.arange(4), "")
     found = score_module(registry.create("snip"), network := Masked(), batch).value
@@ -260,6 +266,7 @@ def test_a_call_that_writes_and_returns_nothing_is_followed() -> None:
     assert found == pytest.approx(sum((w * g).abs().sum().item() for w, g in zip(weights, gradients, strict=True)))
 
 
+@pytest.mark.slow
 def test_a_weight_that_is_computed_with_buffers_leaves_them_as_they_were() -> None:
     torch.manual_seed(0)
     conv = spectral_norm(nn.Conv2d(3, 4, 3))

@@ -140,6 +140,7 @@ def test_a_failing_pass_leaves_nothing_behind_either() -> None:
     assert state_of(network) == before
 
 
+@pytest.mark.slow
 def test_a_network_that_writes_into_its_weights_keeps_them() -> None:
     class Bounded(Diary):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -153,6 +154,7 @@ def test_a_network_that_writes_into_its_weights_keeps_them() -> None:
     assert logits.std() < probe(Diary()).logits.std()
 
 
+@pytest.mark.slow
 def test_gradients_are_those_in_training_mode_though_it_was_in_evaluation() -> None:
     network = example("MobileNet")
     training = probe(network, "gradients").gradients
@@ -186,6 +188,7 @@ class Returns(nn.Module):
         return self.wrap(hidden, self.classifier(hidden))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -241,6 +244,7 @@ def test_labels_have_to_be_classes_of_the_network() -> None:
         assert probe(example("VGG"), of=given).loss is not None
 
 
+@pytest.mark.slow
 def test_what_cannot_be_looked_into_is_refused() -> None:
     network = example("VGG")
     with pytest.raises(BadInput, match="TorchScript"):
@@ -282,6 +286,7 @@ STAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stage_ends_with_the_last_map_that_everything_passes_through(kind: str) -> None:
     network = example(kind)
@@ -303,6 +308,7 @@ def test_tokens_are_pixels_and_the_class_token_is_none() -> None:
     assert network.token.shape == (1, 1, 16)
 
 
+@pytest.mark.slow
 def test_stages_may_be_named() -> None:
     network = example("ViT")
     found = probe(network, stages=["patches", "blocks.0", "norm"])
@@ -321,6 +327,7 @@ def test_an_unpadded_convolution_ends_no_stage_and_padding_begins_none() -> None
     assert [tuple(map_.shape[1:]) for map_ in probe(network).features] == [(5, 18, 18), (6, 7, 7)]
 
 
+@pytest.mark.slow
 def test_blocks_are_found_or_named() -> None:
     network = example("ResNet")
     found = probe(network, "blocks")
@@ -336,6 +343,7 @@ def test_blocks_are_found_or_named() -> None:
         assert probe(network, "blocks", blocks=["2"]).blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [[2, 2], [], [nn.ReLU()], [None]], ids=str)
 def test_a_list_called_blocks_may_be_about_something_else(held: list[Any]) -> None:
     network = example("ResNet")
@@ -384,6 +392,7 @@ def test_what_is_known_on_shapes_alone_is_what_is_known_on_images() -> None:
         assert shapes.multiply_adds == values.multiply_adds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ResNet", "MobileNet"])
 def test_batch_norms_on_shapes_are_known_as_on_images(kind: str) -> None:
     large = torch.randn(2, 3, 80, 80, generator=torch.Generator().manual_seed(0))
@@ -412,6 +421,7 @@ def test_a_network_that_looks_at_values_is_run_on_images() -> None:
     assert probe(Looks(), "relu_kernel", of=LARGE).relu_kernel.shape == (6, 6)
 
 
+@pytest.mark.slow
 def test_a_network_that_does_something_else_on_images_is_asked_again() -> None:
     class Strays(Diary):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -437,6 +447,7 @@ def test_a_network_that_does_something_else_each_time_is_refused() -> None:
             assert probe(Fickle(passes), "relu_kernel", of=given).relu_kernel is not None
 
 
+@pytest.mark.slow
 def test_a_network_that_loops_over_its_images_is_told_why_it_is_refused() -> None:
     class Loops(Diary):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -447,6 +458,7 @@ def test_a_network_that_loops_over_its_images_is_told_why_it_is_refused() -> Non
             assert probe(Loops(), of=given).logits is not None
 
 
+@pytest.mark.slow
 def test_layers_are_what_multiplies_by_a_parameter() -> None:
     class Raw(nn.Module):
         def __init__(self) -> None:

@@ -78,6 +78,7 @@ def test_a_version_that_is_asked_for_counts_what_is_written(proxy: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_loop_over_images_is_not_run_for_the_many_that_mark_their_dimension() -> None:
     runs = 0
 

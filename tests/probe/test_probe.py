@@ -258,6 +258,7 @@ def test_a_block_passes_all_or_nothing_of_its_gradient() -> None:
         assert [bool(pair.input.any()) for pair in stopped] == [False, True, False, True, False]
 
 
+@pytest.mark.slow
 def test_signs_are_fair_and_the_same_for_every_network_of_a_batch() -> None:
     first = make_probe(ORDINARY[0], make_batch(64), ("block_gradients",)).block_gradients
     torch.manual_seed(9)
@@ -348,6 +349,7 @@ def test_what_was_differentiated_is_freed_with_the_probe() -> None:
         gc.enable()
 
 
+@pytest.mark.slow
 def test_one_forward_and_one_backward_pass_serve_several_proxies(backward_passes: list[int]) -> None:
     readers = registry.create_all("diswot,diswot:variant=paper,nwot,snip,grad_norm,kd,params")
     needs = {need for proxy in readers for need in proxy.needs}
@@ -365,6 +367,7 @@ def test_one_forward_and_one_backward_pass_serve_several_proxies(backward_passes
     assert len(backward_passes) == 1
 
 
+@pytest.mark.slow
 def test_nobody_who_needs_gradients_means_no_backward_pass_and_no_graph(backward_passes: list[int]) -> None:
     readers = registry.create_all("diswot,diswot:variant=paper,nwot,kd,flops")
     needs = {need for proxy in readers for need in proxy.needs}
@@ -377,6 +380,7 @@ def test_nobody_who_needs_gradients_means_no_backward_pass_and_no_graph(backward
     assert not student._pass.output.logits.requires_grad
 
 
+@pytest.mark.slow
 def test_gradients_are_there_for_a_caller_that_turned_gradients_off() -> None:
     expected, probe = (exact_probe(ORDINARY[0], ("forward", *BACKWARD)) for _ in range(2))
     with torch.no_grad():
@@ -437,6 +441,7 @@ READ = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("attribute", "need"), READ.items())
 def test_reading_what_was_not_declared_raises_lookup_error_that_names_the_need(attribute: str, need: str) -> None:
     others = {"forward", "relu_codes", "blocks", *BACKWARD, "weights", "teacher"} - {need}

@@ -218,6 +218,7 @@ def test_the_hessian_of_a_tied_weight_is_that_of_both_uses(probe: Observe) -> No
         torch.testing.assert_close(found[name], (ahead[name] - behind[name]) / 2e-6, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @both
 def test_signs_of_a_tied_weight_are_those_of_the_sum_over_its_uses(probe: Observe) -> None:
     network, batch = stack(exact=True, tied=True), exact_batch()
@@ -230,6 +231,7 @@ def test_signs_of_a_tied_weight_are_those_of_the_sum_over_its_uses(probe: Observ
     assert found[TIED].equal(expected)
 
 
+@pytest.mark.slow
 @both
 def test_the_jacobian_in_a_tied_weight_is_that_of_both_uses(probe: Observe) -> None:
     network, batch = stack(exact=True, tied=True), exact_batch()
@@ -257,6 +259,7 @@ def test_the_flow_through_a_tied_weight_is_that_of_both_uses(probe: Observe) -> 
     assert found == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_modules_that_run_twice_are_seen_twice() -> None:
     class Twice(Stack):
         """The last layer runs in the place of the one before, too."""
@@ -290,6 +293,7 @@ class Sliced(nn.Module):
         return found
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_channel_are_not_counted_where_a_part_of_them_is_read() -> None:
     images, labels = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
     part, whole = Sliced(4, 8), Sliced(4, 4)

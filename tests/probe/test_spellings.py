@@ -15,6 +15,8 @@ from proxies import registry
 from proxies.base import NotApplicable
 from proxies.module import ModuleScore, score_module, score_modules
 
+pytestmark = pytest.mark.slow
+
 EVERY = registry.create_all("all")
 
 
@@ -60,7 +62,6 @@ CLASSIFIERS: dict[str, Callable[[nn.Linear, torch.Tensor], torch.Tensor]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_bias_that_is_added_by_hand_belongs_to_its_layer(name: str) -> None:
     expected, found = (
@@ -127,7 +128,6 @@ SUMS = f"{FLOWS},jacov,epe_nas,ntk,ntk_alignment,auto_das_student,epsilon,dextr"
 SAME = "snip,plain,grad_norm,fisher,grasp,kd,dkd,vkdnw,gradsign,zico,near,nwot,l2_norm,zen"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ENDS)
 def test_probabilities_are_no_class_scores(name: str) -> None:
     readers = registry.create_all(f"{READ_LOGITS},{FLOWS}")
@@ -140,7 +140,6 @@ def test_probabilities_are_no_class_scores(name: str) -> None:
         assert "the teacher Small ends in" in str(one), label
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LOGARITHMS)
 def test_logarithms_of_probabilities_do_where_the_cross_entropy_is_read(name: str) -> None:
     network, teacher = Small(last=LOGARITHMS[name]), Small(F.gelu)

@@ -58,6 +58,7 @@ def test_the_second_batch_is_as_large_and_another(name: str) -> None:
     assert all((image != pixels).any(1).all() for image in second.images.flatten(1))
 
 
+@pytest.mark.slow
 def test_views_see_what_they_say() -> None:
     probe = make_probe(ORDINARY[0], make_batch(6), [f"{view}.forward" for view in VIEWS] + ["forward", "small.weights"])
     assert probe.second.images.shape == probe.images.shape

@@ -16,6 +16,8 @@ from proxies import registry
 from proxies.base import NotApplicable
 from proxies.module import ModuleScore, score_modules
 
+pytestmark = pytest.mark.slow
+
 SUMS = registry.create_all("l2_norm,snip,plain,grad_norm,grasp,fisher,synflow,logsynflow,layers,gradsign,zico")
 TOKENS, WIDTH = 16, 12
 
@@ -64,7 +66,6 @@ PARTIAL: dict[str, tuple[Callable[[], nn.Module], Callable[..., torch.Tensor], s
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PARTIAL)
 def test_a_network_with_further_weights_has_no_sum_over_those_of_its_layers(name: str) -> None:
     body, call, weight = PARTIAL[name]
@@ -108,7 +109,6 @@ WHOLE: dict[str, tuple[Callable[[], nn.Module], Callable[..., torch.Tensor], int
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_positions_scales_tokens_and_matrices_leave_the_sums(name: str) -> None:
     body, call, layers = WHOLE[name]
@@ -126,7 +126,6 @@ MADE: dict[str, Callable[[nn.Module], object]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("runs", [True, False])
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -142,7 +141,6 @@ def test_a_weight_that_is_made_of_another_is_no_weight(name: str, runs: bool) ->
     assert isinstance(score_modules(registry.create_all("nwot"), network, batch())["nwot"], ModuleScore)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_products_that_make_a_weight_are_none_of_an_image() -> None:
     outcomes = {}

@@ -222,6 +222,7 @@ def shown(held: Any) -> str:
     return str([shown(one) for one in held]) if isinstance(held, list | tuple | deque) else repr(held)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HELD)
 def test_what_a_network_holds_is_afterwards_what_it_was(name: str) -> None:
     make, touch = HELD[name]
@@ -235,6 +236,7 @@ def test_what_a_network_holds_is_afterwards_what_it_was(name: str) -> None:
     assert shown(held) != before  # so that it could have failed
 
 
+@pytest.mark.slow
 def test_what_is_held_by_a_weak_reference_is_put_back_too() -> None:
     owner = nn.Module()
     owner.steps, owner.scale = [1.0], torch.ones(6, 1, 1)

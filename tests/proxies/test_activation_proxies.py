@@ -87,6 +87,7 @@ def smallest(output: np.ndarray) -> float:
     return float(np.linalg.eigvals(matrix).real.min())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_meco_adds_up_the_smallest_eigenvalues_of_the_original_networks_convolutions(cell: str) -> None:
     image = noise("large", 0, 1, LARGE, SKELETON.classes).images.double()
@@ -94,6 +95,7 @@ def test_meco_adds_up_the_smallest_eigenvalues_of_the_original_networks_convolut
     assert score("meco", cell) == pytest.approx(sum(expected), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ORDINARY)
 def test_a_batch_norm_does_not_change_the_correlations(cell: str) -> None:
     image = noise("large", 0, 1, LARGE, SKELETON.classes).images.double()
@@ -123,6 +125,7 @@ def test_the_effective_rank_in_closed_form() -> None:
     assert math.isnan(effective_rank(torch.tensor([[1.0, math.nan], [0.0, 1.0]])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_near_adds_up_the_effective_ranks_of_the_original_networks_layers(cell: str) -> None:
     expected = 0.0
@@ -166,6 +169,7 @@ def test_swap_counts_the_patterns_of_the_original_networks_units(cell: str, imag
     assert score(f"swap:images={images}", cell) == len(patterns)
 
 
+@pytest.mark.slow
 def test_swap_of_one_image_is_at_most_two() -> None:
     one = Batch(exact().images[:1], exact().labels[:1], "")
     assert score("swap", ORDINARY[0], one) == 2

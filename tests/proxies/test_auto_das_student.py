@@ -32,6 +32,7 @@ def score(cell: str, count: int = 6) -> float:
     return proxy.score(probe, probe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_it_is_that_of_the_original_networks_gradients_on_a_batch_of_ones(cell: str) -> None:
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")

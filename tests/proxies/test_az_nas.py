@@ -68,6 +68,7 @@ def entropy(features: torch.Tensor) -> float:
     return -sum(q * math.log(q) for q in squares / squares.sum() if q > 0) if squares.any() else 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["kaiming", "gaussian"])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_expressivity_and_progressivity_are_of_the_maps_singular_values(cell: str, init: str) -> None:
@@ -203,6 +204,7 @@ def test_a_block_that_hands_gradients_on_unchanged_is_minus_infinity() -> None:
     assert -10 < score("az_trainability", SKIPS) < 0  # each cell times 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [EMPTY, CUT])
 def test_a_network_without_a_path_has_the_lowest_of_finite_scores(cell: str) -> None:
     ordinary = {name: min(score(name, other) for other in ORDINARY) for name in NAMES}
@@ -212,6 +214,7 @@ def test_a_network_without_a_path_has_the_lowest_of_finite_scores(cell: str) -> 
     assert score("az_trainability", cell) == pytest.approx(3 * (2 - 1e6) / 5, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("cell", ORDINARY)
 def test_the_draw_of_weights_and_its_kind_matter(name: str, cell: str) -> None:

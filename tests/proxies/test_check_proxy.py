@@ -330,6 +330,7 @@ class HooksTheBackwardPass(Sound):
         return 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("offender", "message"),
     [
@@ -361,6 +362,7 @@ class ForgetsToDeclareTheTeacher(Sound):
     needs = ("forward",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("offender", "need"), [(ForgetsToDeclareGradients, "gradients"), (ForgetsToDeclareTheTeacher, "forward")]
 )

@@ -101,6 +101,7 @@ def test_a_circle_takes_two_images() -> None:
         score("dextr", ORDINARY[0], 1)
 
 
+@pytest.mark.slow
 def test_images_that_are_not_numbers_give_no_number() -> None:
     batch = double(make_batch(6))
     batch.images[0, 0, 0, 0] = math.nan

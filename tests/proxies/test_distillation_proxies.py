@@ -219,6 +219,7 @@ def test_every_proxy_of_the_file_has_a_formula_and_is_registered() -> None:
     assert set(TARGETS) == {target for cls in CLASSES.values() for target in getattr(cls, "targets", ())}
 
 
+@pytest.mark.slow
 @every_setting
 @pytest.mark.parametrize("init", ["default", "kaiming", "gaussian"])
 def test_a_score_is_minus_its_formula_written_out(text: str, init: str) -> None:
@@ -304,6 +305,7 @@ def test_the_fields_are_the_published_weights_of_the_losses() -> None:
         assert values == {weight: value for weight, value in weights.items() if weight not in ("eps", "count")}
 
 
+@pytest.mark.slow
 def test_sp_and_ickd_of_the_classifier_gradient_are_diswots_terms() -> None:
     for cell in [*CONNECTED, *DISCONNECTED]:
         student, fixed = observe(cell), teacher()

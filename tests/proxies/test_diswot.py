@@ -139,6 +139,7 @@ def test_the_variants_are_different_functions() -> None:
     assert semantics["padded"] == semantics["paper"] != semantics["readme"], "widths are equal here"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", DISCONNECTED)
 def test_disconnected_cells_are_not_finite_in_paper_and_finite_in_readme_and_released(cell: str) -> None:
     """Features of zeros have no direction to compare as a whole; row by row, zero rows stay zero."""
@@ -155,6 +156,7 @@ def test_disconnected_cells_are_not_finite_in_paper_and_finite_in_readme_and_rel
         assert DisWOTRelation(variant=variant).score(student, fixed) == pytest.approx(expected[1], rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CONNECTED)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_student_equal_to_its_teacher_scores_zero(variant: str, cell: str) -> None:
@@ -163,6 +165,7 @@ def test_a_student_equal_to_its_teacher_scores_zero(variant: str, cell: str) -> 
     assert DisWOT(variant=variant).score(student, teacher()) < -1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "gaussian"])
 @pytest.mark.parametrize("cell", CONNECTED)
 def test_terms_keep_their_ranges(cell: str, init: str) -> None:
@@ -228,6 +231,7 @@ def test_rows_have_unit_length_and_zero_rows_stay_zero() -> None:
     torch.testing.assert_close(rows(matrix), expected)
 
 
+@pytest.mark.slow
 def test_classes_absent_from_the_batch_count_in_the_semantic_mean() -> None:
     """Two images name two of five classes; the reference divides by K C whatever the batch names."""
     student, fixed = observe(ORDINARY[0], images=2), teacher(images=2)
@@ -253,6 +257,7 @@ def test_float32_scores_are_the_float64_ones_to_a_thousandth() -> None:
 WIDER = CellSkeleton(channels=8, cells_per_stage=1, classes=5, size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", PUBLISHED)
 def test_channels_of_unequal_number_cannot_be_compared(variant: str) -> None:
     student, wide = observe(ORDINARY[0]), observe(ORDINARY[0], WIDER, "teacher ")
@@ -261,6 +266,7 @@ def test_channels_of_unequal_number_cannot_be_compared(variant: str) -> None:
             proxy.score(student, wide)
 
 
+@pytest.mark.slow
 def test_padded_channels_compare_any_widths() -> None:
     student, wide = observe(ORDINARY[0]), observe(ORDINARY[0], WIDER, "teacher ")
     expected = brute_semantic(student, wide, "padded"), brute_relation(student, wide, "padded")
@@ -270,6 +276,7 @@ def test_padded_channels_compare_any_widths() -> None:
     assert -math.sqrt(2) <= expected[0] < 0
 
 
+@pytest.mark.slow
 def test_the_relation_of_images_does_not_depend_on_the_teachers_width_except_in_released() -> None:
     student, wide = observe(ORDINARY[0]), observe(ORDINARY[0], WIDER, "teacher ")
     for variant in ("paper", "readme", "padded"):

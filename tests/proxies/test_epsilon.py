@@ -51,6 +51,7 @@ def filled(cell: str, weight: float) -> np.ndarray:
     return np.where(scaled == 0, np.nan, scaled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), [(1e-7, 1.0), (1e-3, 0.5)])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_epsilon_is_that_of_the_original_network_with_its_weights_filled_in(cell: str, low: float, high: float) -> None:
@@ -59,6 +60,7 @@ def test_epsilon_is_that_of_the_original_network_with_its_weights_filled_in(cell
     assert score(f"epsilon:low={low}:high={high}", cell) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_no_draw_of_weights_has_a_part_in_it() -> None:
     assert score("epsilon", ORDINARY[1], 0) == score("epsilon", ORDINARY[1], 5)
 
@@ -72,6 +74,7 @@ def test_without_a_path_the_output_is_constant(cell: str) -> None:
     assert math.isnan(score("epsilon", cell))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "norm"), [("ConvNeXt", "layer_norm"), ("ViT", "layer_norm")])
 def test_a_norm_over_channels_leaves_nothing_of_the_images(kind: str, norm: str) -> None:
     images = torch.randn(6, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))

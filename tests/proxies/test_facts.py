@@ -58,6 +58,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "message"), WRONG)
 def test_a_fact_that_cannot_be_is_refused_with_file_and_class(
     old: str, new: str, message: str, tmp_path: Path, command: Command

@@ -63,6 +63,7 @@ def test_the_sum_is_of_shares_of_the_largest() -> None:
     assert FreeREA().combine(columns).tolist() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", [LogSynflow, SkipSpan])
 def test_the_contract_is_kept(proxy: type[LogSynflow | SkipSpan]) -> None:
     check_proxy(proxy)

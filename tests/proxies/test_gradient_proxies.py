@@ -98,6 +98,7 @@ def test_plain_sums_weights_times_gradients_with_their_signs(cell: str, init: st
     assert score(f"plain:init={init}", cell) == pytest.approx(math.fsum(products), rel=1e-7, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ORDINARY)
 def test_plain_is_the_share_of_the_layers_without_a_batch_norm_behind_them(cell: str) -> None:
     original = Original(cell)
@@ -112,6 +113,7 @@ def test_plain_is_the_share_of_the_layers_without_a_batch_norm_behind_them(cell:
     assert score("plain", cell) == pytest.approx(share, rel=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_l2_norm_and_layers_count_the_weights_of_dead_operations_too(cell: str) -> None:
     original = Original(cell)
@@ -143,6 +145,7 @@ def test_fisher_squares_each_images_share_in_each_channel_of_each_layers_output(
     assert score(f"fisher:weighted={str(weighted).lower()}", cell) == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "kaiming"])
 @pytest.mark.parametrize("cell", CONNECTED)
 def test_grasp_is_the_change_of_the_gradient_along_itself(cell: str, init: str) -> None:
@@ -165,6 +168,7 @@ def test_grasp_is_the_change_of_the_gradient_along_itself(cell: str, init: str) 
     assert score(f"grasp:init={init}", cell) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CONNECTED)
 def test_jacov_is_that_of_the_images_rows_by_a_general_eigensolver(cell: str) -> None:
     correlations = np.corrcoef(Original(cell).jacobian(ORDINARY_BATCH.images))
@@ -196,6 +200,7 @@ def test_epe_nas_adds_up_the_classes(cell: str, labels: list[int]) -> None:
     assert score("epe_nas", cell, batch) == pytest.approx(expected, rel=1e-7, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [[7, 7, 99, 99, 99, 119], *LABELS])
 @pytest.mark.parametrize("cell", ORDINARY)
 def test_epe_nas_of_more_than_a_hundred_classes_compares_the_classes_of_several_images(
@@ -208,6 +213,7 @@ def test_epe_nas_of_more_than_a_hundred_classes_compares_the_classes_of_several_
     assert score("epe_nas", cell, batch, MANY) == pytest.approx(expected, rel=1e-7, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_epe_nas_turns_to_comparing_classes_past_the_hundredth() -> None:
     batch = batch_of([0, 0, 0, 1, 1, 1])
     hundred = score("epe_nas", ORDINARY[0], batch, CellSkeleton(4, 1, 100, 8))
@@ -215,6 +221,7 @@ def test_epe_nas_turns_to_comparing_classes_past_the_hundredth() -> None:
     assert more < hundred / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [*ORDINARY, EMPTY, DEAD])
 def test_gradsign_counts_how_far_the_images_agree_weight_by_weight(cell: str) -> None:
     original, batch = Original(cell), ORDINARY_BATCH
@@ -231,6 +238,7 @@ def test_gradsign_counts_how_far_the_images_agree_weight_by_weight(cell: str) ->
 LARGER = CellSkeleton(channels=4, cells_per_stage=1, classes=5, size=16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "kaiming", "gaussian"])
 @pytest.mark.parametrize("cell", [*ORDINARY, *DEGENERATE, DEAD, STARVED, str(cells()[4321])])
 def test_gradsign_of_the_batch_is_that_of_one_image_after_another(cell: str, init: str) -> None:
@@ -259,6 +267,7 @@ def test_gradsign_sees_no_image_beside_another() -> None:
         assert abs(score("gradsign", ORDINARY[0], another) - three) <= one  # and outvote any other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "gaussian"])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_grad_norm_all_is_the_norm_over_every_parameter_of_the_original_network(cell: str, init: str) -> None:
@@ -273,6 +282,7 @@ def test_grad_norm_all_is_the_norm_over_every_parameter_of_the_original_network(
     assert score(f"grad_norm_all:init={init}", cell) == pytest.approx(math.sqrt(math.fsum(squares)), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_grad_norm_all_reads_noise_and_starts_from_a_gaussian_draw() -> None:
     value = score("grad_norm_all", ORDINARY[1])
     assert value == score("grad_norm_all:init=gaussian", ORDINARY[1])
@@ -281,6 +291,7 @@ def test_grad_norm_all_reads_noise_and_starts_from_a_gaussian_draw() -> None:
     assert registry.create("grad_norm_all").needs == ("noise.gradients",)
 
 
+@pytest.mark.slow
 def test_grad_norm_all_tells_where_a_convolution_of_nothing_leads() -> None:
     """The bias behind it gets a gradient on the way to the output: cells of one executed graph differ."""
     to_nowhere = "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"
@@ -328,6 +339,7 @@ def test_correlations_of_rows_of_zeros_are_not_a_number(cell: str, name: str) ->
     assert math.isnan(score(name, cell))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ORDINARY)
 def test_an_image_alone_correlates_with_itself(cell: str) -> None:
     one = batch_of([3])

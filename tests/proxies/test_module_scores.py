@@ -25,6 +25,8 @@ from spaces.draw import Draw
 from spaces.nb201.cell import Cell
 from spaces.nb201.network import CellNetwork
 
+pytestmark = pytest.mark.slow
+
 EVERY = registry.create_all("all")
 NAMES = [proxy.label for proxy in EVERY]
 
@@ -47,7 +49,6 @@ def exact(count: int = 8) -> Batch:
 # cells, which a space's own probe scores too
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cell", [*ORDINARY, DEGENERATE[1], DEGENERATE[2]])
 def test_a_cells_network_gets_the_cells_score_from_every_proxy(cell: str) -> None:
     images = make_batch(8)
@@ -66,7 +67,6 @@ def test_a_cells_network_gets_the_cells_score_from_every_proxy(cell: str) -> Non
             assert one.value == pytest.approx(expected, rel=1e-6, nan_ok=True), proxy.name
 
 
-@pytest.mark.slow
 def test_a_frozen_cells_network_in_evaluation_gets_the_cells_score_too() -> None:
     images, readers = make_batch(8), registry.create_all("gradsign,vkdnw,snip,grasp,zen,params,synflow")
     network = CellNetwork(Cell.parse(ORDINARY[1]), SKELETON, Draw(0), "executed")
@@ -100,7 +100,6 @@ ATTENTION = {"ViT": 2 * 2 * 17 * 17 * 16, "Swin": 2 * 2 * 16 * 4 * 16}
 """Multiply-adds of the products of attention: blocks x products x tokens x tokens that each sees x channels."""
 
 
-@pytest.mark.slow
 def test_counts_are_those_of_its_parameters_and_layers(kind: str) -> None:
     ours = network(kind)
     assert score("params", ours) == formulas.params(ours)
@@ -109,7 +108,6 @@ def test_counts_are_those_of_its_parameters_and_layers(kind: str) -> None:
     assert score("flops", ours) == score("az_complexity", ours) == flops
 
 
-@pytest.mark.slow
 def test_sums_over_weights_are_those_over_its_layers(kind: str) -> None:
     ours, given = network(kind), exact()
     found = {
@@ -248,7 +246,6 @@ REFUSED = {
 }
 
 
-@pytest.mark.slow
 def test_every_proxy_gives_a_number_or_says_why_there_is_none(kind: str) -> None:
     found = score_modules(EVERY, example(kind), batch(), teacher=example(kind, seed=1))
     assert list(found) == NAMES
@@ -318,7 +315,6 @@ MODULAR = ("vkdnw", "vkdnw_entropy", "az_expressivity", "az_progressivity", "az_
 """They read running statistics and blocks, which take modules."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("normed", [True, False])
 def test_a_networks_scores_do_not_depend_on_how_it_is_written(normed: bool) -> None:
     given, teacher = batch(), spelled(None, normed)
@@ -380,7 +376,6 @@ def test_codes_of_rectifiers_say_nothing_where_something_else_bends(
 # what draws
 
 
-@pytest.mark.slow
 def test_a_declared_initialisation_is_drawn_on_a_copy_by_position() -> None:
     ours, other = example("ResNet"), example("ResNet", seed=1)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
@@ -429,7 +424,6 @@ def test_dropout_is_drawn_by_the_scores_seed() -> None:
 # what is frozen
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ResNet", "ViT"])
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_frozen_parameters_are_parameters(kind: str, share: float) -> None:
@@ -467,7 +461,6 @@ def test_a_network_that_cuts_gradients_off_says_so() -> None:
 # what comes with it
 
 
-@pytest.mark.slow
 def test_a_share_of_weights_without_a_gradient_is_said() -> None:
     ours = example("ResNet")
     nn.init.zeros_(ours.get_parameter("1.0.inner.1.1.weight"))
@@ -492,7 +485,6 @@ def test_two_batches_are_the_halves_of_one_unless_a_second_is_given() -> None:
         score("zico", ours, batch(1))
 
 
-@pytest.mark.slow
 def test_a_teacher_keeps_its_mode_and_its_weights() -> None:
     teacher, ours, given = example("ResNet", seed=1), example("ResNet"), batch()
     training = score("kd", ours, given, teacher=teacher)
@@ -509,7 +501,6 @@ def test_a_teacher_keeps_its_mode_and_its_weights() -> None:
         score("kd", ours, given)
 
 
-@pytest.mark.slow
 def test_networks_that_cannot_be_compared_say_why() -> None:
     class Other(Spelled):
         def __init__(self) -> None:
@@ -526,7 +517,6 @@ def test_networks_that_cannot_be_compared_say_why() -> None:
     assert "compares stage with stage: the teacher has 1, the student 2" in str(named["at"])
 
 
-@pytest.mark.slow
 def test_scores_in_company_are_those_alone() -> None:
     ours, given, teacher = example("ResNet"), batch(), example("ResNet", seed=1)
     together = score_modules(EVERY, ours, given, teacher=teacher)

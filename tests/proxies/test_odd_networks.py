@@ -20,6 +20,8 @@ from spaces.draw import Draw
 from spaces.output import Output
 from spaces.space import Skeleton
 
+pytestmark = pytest.mark.slow
+
 EVERY = registry.create_all("all")
 
 
@@ -123,7 +125,6 @@ def told(name: str, outcome: float | NotApplicable, reasons: dict[str, str], inf
         assert math.isfinite(outcome), name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_A_SPACE)
 def test_an_odd_network_of_a_space(name: str) -> None:
     build, reasons = IN_A_SPACE[name]
@@ -173,7 +174,6 @@ OF_ONES_OWN: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_ONES_OWN)
 def test_an_odd_network_of_ones_own(name: str) -> None:
     make, reasons = OF_ONES_OWN[name]
@@ -200,7 +200,6 @@ class Cut(nn.Module):
             return self.inner(x)
 
 
-@pytest.mark.slow
 def test_without_a_graph_nothing_is_differentiated() -> None:
     found = score_modules(EVERY, Cut(), make_batch(6), teacher=Cut())
     assert isinstance(found["nwot"], ModuleScore)
@@ -208,7 +207,6 @@ def test_without_a_graph_nothing_is_differentiated() -> None:
         assert "without a graph" in str(found[label]), label
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_teachers_and_students_may_differ_in_precision(kind: torch.dtype) -> None:
     def make() -> nn.Module:
@@ -222,7 +220,6 @@ def test_teachers_and_students_may_differ_in_precision(kind: torch.dtype) -> Non
         assert all(isinstance(one, ModuleScore) for one in found.values())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_ONES_OWN)
 def test_one_image_is_enough_or_refused(name: str) -> None:
     torch.manual_seed(0)

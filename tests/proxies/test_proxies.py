@@ -32,6 +32,8 @@ from spaces.nb201.sets import cell_set
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.xautodl_backbone import XautodlNetwork
 
+pytestmark = pytest.mark.slow
+
 SKELETON = CellSkeleton(channels=4, cells_per_stage=1, classes=5, size=8)
 TEACHER_SKELETON = CellSkeleton(channels=4, cells_per_stage=2, classes=5, size=8)
 SAMPLE = [*ORDINARY, *DEGENERATE, *map(str, random.Random(2).sample(cells(), 6))]
@@ -74,7 +76,6 @@ def weighted(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
 # against loops over the original network
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("init", ["default", "kaiming"])
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_snip_and_grad_norm_are_sums_over_the_original_networks_layers(cell: str, init: str) -> None:
@@ -300,7 +301,6 @@ DIGITS = replace(benchmark("digits"), batch=16)
 INDICES = (*DEAD, 9930, 0, *random.Random(8).sample(cell_set("valid"), 1))
 
 
-@pytest.mark.slow
 def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
     """Together means one network with the dead operations too, and with the graph of a backward pass."""
     assert len(DEAD) == 3
@@ -312,7 +312,6 @@ def test_scores_are_bit_identical_alone_together_and_in_any_order() -> None:
         assert [rows[text] for rows in alone] == [rows[text] for rows in together], text
 
 
-@pytest.mark.slow
 def test_the_xautodl_backbone_gives_the_scores_of_our_own() -> None:
     """In float64, where rounding neither flips a ReLU near zero nor is all that is left of what cancels."""
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
@@ -325,7 +324,6 @@ def test_the_xautodl_backbone_gives_the_scores_of_our_own() -> None:
     assert all(rows["diswot"] is not None and rows["nwot"] is not None for rows in ours[:2])
 
 
-@pytest.mark.slow
 def test_scores_of_a_function_do_not_count_operations_that_lead_nowhere() -> None:
     """A cell and the cell less its dead operations: proxies that see the function cannot tell them apart."""
     texts = tuple(text for text in EVERY if registry.create(text).sees == "function")

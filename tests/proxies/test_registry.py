@@ -196,6 +196,7 @@ def test_a_label_names_the_proxy_that_it_was_made_from(data: st.DataObject) -> N
     assert registry.create(proxy.label).label == proxy.label
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.data())
 def test_unequal_proxies_have_unequal_labels(data: st.DataObject) -> None:
@@ -356,6 +357,7 @@ def test_a_package_that_cannot_be_imported_is_bad_input_that_names_it(installed:
 # cost
 
 
+@pytest.mark.slow
 def test_listing_proxies_imports_neither_torch_nor_scipy() -> None:
     program = (
         "import sys\n"

@@ -59,6 +59,7 @@ def original(cell: str, skeleton: CellSkeleton) -> nn.Module:
     return XautodlNetwork(Cell.parse(cell), skeleton, Draw(0, "kaiming", momentum=0.0)).inner.double()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_ntk_is_the_squared_ratio_of_the_singular_values_of_the_original_networks_gradients(cell: str) -> None:
     network, batch = original(cell, SMALL), exact()
@@ -100,6 +101,7 @@ def test_the_kernel_of_a_network_without_a_path_is_singular(cell: str) -> None:
     assert score("ntk", cell) == -math.inf
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_not_a_number_is_reported_as_such() -> None:
     batch = exact()
     images = batch.images.clone()
@@ -107,6 +109,7 @@ def test_a_kernel_that_is_not_a_number_is_reported_as_such() -> None:
     assert math.isnan(score("ntk", ORDINARY[0], Batch(images, batch.labels, "")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [*SAMPLE, EMPTY, CUT])
 def test_linear_regions_are_the_codes_of_the_original_networks_first_cell(cell: str) -> None:
     network = original(cell, THIN)

@@ -23,6 +23,8 @@ from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
 from spaces.nb201.xautodl_backbone import XautodlNetwork
 
+pytestmark = pytest.mark.slow
+
 EMPTY, IDENTITY, CUT = DEGENERATE
 DEAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
 SAMPLE = [*ORDINARY, IDENTITY, DEAD, *(str(cells()[index]) for index in (777, 4321, 9999, 15000))]
@@ -95,7 +97,6 @@ def kernel(network: nn.Module, of: str) -> np.ndarray:
     return sum(one @ one.T for one in each)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "of"), [*((cell, "sum") for cell in SAMPLE), (ORDINARY[1], "classes")])
 def test_alignment_and_distance_are_those_of_the_original_networks_gradients(cell: str, of: str) -> None:
     K, L = (kernel(network, of) for network in originals(cell))
@@ -119,7 +120,6 @@ def test_labels_are_not_read(name: str) -> None:
     assert score(name, ORDINARY[1], Batch(batch.images, batch.labels.roll(1), "")) == score(name, ORDINARY[1])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ntk_alignment", "ntk_distance"])
 def test_the_first_images_are_taken(name: str) -> None:
     batch = exact(20)
@@ -145,7 +145,6 @@ def test_wrong_fields_are_refused(text: str, message: str) -> None:
         registry.create(f"ntk_distance:{text}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_contract_is_kept(name: str) -> None:
     check_proxy(registry.known()[name])

@@ -187,6 +187,7 @@ def test_the_jacobian_is_that_of_every_first_weight(cell: str, init: str) -> Non
     assert len(F) == len(list(theirs.parameters()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_the_original_network_has_the_same_jacobian_though_its_last_relu_writes_over_its_input(cell: str) -> None:
     pytest.importorskip("xautodl.models.cell_infers.tiny_network", reason="xautodl is not installed")
@@ -196,6 +197,7 @@ def test_the_original_network_has_the_same_jacobian_though_its_last_relu_writes_
     torch.testing.assert_close(logit_jacobian(theirs, probe.images, 128)[1], expected, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", SAMPLE)
 def test_the_sum_counts_every_tensor_of_the_original_network(cell: str) -> None:
     tensors = len(list(original(cell).parameters()))
@@ -204,6 +206,7 @@ def test_the_sum_counts_every_tensor_of_the_original_network(cell: str) -> None:
     assert math.log(9) < 3 * blocks  # what one operation more adds: the number decides first
 
 
+@pytest.mark.slow
 def test_our_networks_tensors_are_in_the_original_order() -> None:
     for cell in ORDINARY:
         ours = CellNetwork(Cell.parse(cell), SKELETON, Draw(0), "cell")
@@ -213,6 +216,7 @@ def test_our_networks_tensors_are_in_the_original_order() -> None:
 # what it costs
 
 
+@pytest.mark.slow
 def test_both_proxies_of_a_probe_share_the_backward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     run, passes = torch.autograd.grad, []
 
@@ -234,6 +238,7 @@ def test_both_proxies_of_a_probe_share_the_backward_passes(monkeypatch: pytest.M
 # degenerate cells, and what the numbers depend on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [EMPTY, CUT])
 def test_without_a_path_only_the_classifiers_bias_is_known(cell: str) -> None:
     assert np.count_nonzero(information(original(cell), probe_of("vkdnw", cell).noise.images, 128)) == 1
@@ -241,6 +246,7 @@ def test_without_a_path_only_the_classifiers_bias_is_known(cell: str) -> None:
     assert score("vkdnw", cell) == len(list(original(cell).parameters()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ORDINARY)
 def test_the_draw_of_weights_its_kind_and_the_number_of_tensors_matter(cell: str) -> None:
     texts = ("vkdnw_entropy", "vkdnw_entropy:init=gaussian", "vkdnw_entropy:tensors=20")
@@ -248,6 +254,7 @@ def test_the_draw_of_weights_its_kind_and_the_number_of_tensors_matter(cell: str
     assert registry.create("vkdnw").init == registry.create("vkdnw_entropy").init == "kaiming"
 
 
+@pytest.mark.slow
 def test_the_executed_graph_is_not_fine_enough_but_all_parameters_are() -> None:
     """Where a convolution of nothing leads changes what its tensors say, the order of edges only which of few count."""
     to_output, to_nowhere = STARVED, "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"

@@ -110,6 +110,7 @@ def test_it_is_that_of_hooks_on_the_original_networks_relus(cell: str, text: str
     assert score(f"wrcor{text}", cell, exact(), XautodlNetwork) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_whole_of_a_batch_is_looked_at() -> None:
     """The score of two halves, multiplied as the authors' code does, is another."""
     batch = exact(8)
@@ -124,6 +125,7 @@ def test_images_that_nothing_tells_apart_leave_nothing() -> None:
     assert score("wrcor", EMPTY, blank) == -math.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ResNet", "group norm"])
 def test_a_network_of_ones_own_is_weighed_by_its_blocks(kind: str) -> None:
     network, batch = example(kind).double(), exact()
@@ -141,6 +143,7 @@ def test_a_network_of_ones_own_is_weighed_by_its_blocks(kind: str) -> None:
     assert found == pytest.approx(np.linalg.slogdet(total)[1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_without_blocks_or_rectifiers_there_is_a_reason() -> None:
     batch = make_batch(6)
     images = Batch(torch.randn(6, 3, 16, 16), batch.labels, "")

@@ -44,6 +44,7 @@ def score(cell: str, init: str = "gaussian") -> float:
     return proxy.score(probe, probe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["gaussian", "default"])
 @pytest.mark.parametrize("cell", [*ORDINARY, IDENTITY, DEAD, STARVED, str(cells()[4321])])
 def test_zen_reads_the_running_variances_that_torch_keeps(cell: str, init: str) -> None:

@@ -36,6 +36,7 @@ def run(
     return drive(asking, WHOLE, planted, budget, Shorter(first, price))
 
 
+@pytest.mark.slow
 def test_a_glimpse_costs_its_part_and_the_budget_is_never_exceeded() -> None:
     trace = run(planted, 30)
     spent = len(trace.scores) + PRICE * len(trace.glimpses)
@@ -47,6 +48,7 @@ def test_a_glimpse_costs_its_part_and_the_budget_is_never_exceeded() -> None:
     assert (trace.scores, trace.glimpses) == (again.scores, again.glimpses)
 
 
+@pytest.mark.slow
 def test_what_is_trained_whole_was_better_short_than_what_was_not() -> None:
     trace = run(planted, 60)
     ended = [score for one, score in trace.glimpses.items() if one not in trace.scores and score is not None]
@@ -142,6 +144,7 @@ def test_the_command_counts_both_lengths(command: Command, tmp_path: Path) -> No
         assert {row["glimpses"] for row in csv.DictReader(file)} == {"0"}
 
 
+@pytest.mark.slow
 def test_a_length_is_that_of_the_images_seen_where_recipes_say_it(command: Command, tmp_path: Path) -> None:
     """Epochs of two recipes may differ: here both tables have one, the shorter a tenth of the steps."""
     words = ("--accuracy", "long.csv.gz", "--shorter", "short.csv.gz", "--budget", "12", "--runs", "2")
@@ -156,6 +159,7 @@ def test_a_length_is_that_of_the_images_seen_where_recipes_say_it(command: Comma
     assert (ended.code, "trains 1920 images, --accuracy long.csv.gz 200 epochs" in ended.error) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -34,18 +34,21 @@ def functions(count: int = 7, seed: int = 0, positions: int = 5) -> Functions:
     return Functions(tuple(range(count)), students | {name: draw.normal(1, 1, (1, positions)) for name in TEACHER})
 
 
+@pytest.mark.slow
 @given(FORMULAS)
 def test_a_formula_that_is_printed_and_read_back_is_the_same(formula: Formula) -> None:
     assert parse(str(formula)) == formula
     assert parse(f" {formula} ".replace(",", " ,  ")) == formula
 
 
+@pytest.mark.slow
 @given(FORMULAS, FORMULAS, st.sampled_from(sorted(COMMUTATIVE)))
 def test_the_order_of_parts_is_none_where_it_does_not_matter(one: Formula, other: Formula, name: str) -> None:
     assert made(name, one, other) == made(name, other, one)
     assert parse(f"{name}({other}, {one})") == parse(f"{name}({one}, {other})")
 
 
+@pytest.mark.slow
 @given(FORMULAS)
 def test_size_and_depth_are_those_of_the_text(formula: Formula) -> None:
     text = str(formula)
@@ -57,6 +60,7 @@ def test_size_and_depth_are_those_of_the_text(formula: Formula) -> None:
     assert formula.depth == deepest
 
 
+@pytest.mark.slow
 @given(FORMULAS, FORMULAS, st.randoms(use_true_random=False))
 def test_a_part_is_replaced_where_it_stands(formula: Formula, other: Formula, draw: object) -> None:
     for way, part in formula.subtrees():
@@ -156,6 +160,7 @@ def rendered(text: str, given: Functions, number: int) -> float:
     return math.fsum(values) / len(values)
 
 
+@pytest.mark.slow
 @given(FORMULAS, st.integers(0, 100))
 def test_values_are_those_of_plain_python(formula: Formula, seed: int) -> None:
     given_ = functions(3, seed)

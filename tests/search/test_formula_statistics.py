@@ -82,6 +82,7 @@ def of_layers(network: Probe) -> list[dict[str, float]]:
     return [{name: math.sqrt(value) if name.endswith("l2") else value for name, value in one.items()} for one in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ORDINARY)
 def test_statistics_of_one_network_are_those_of_numpy(cell: str) -> None:
     network = probe(cell)
@@ -106,6 +107,7 @@ def test_gates_are_those_of_the_layers_of_a_position() -> None:
     assert (found > 0).all()
 
 
+@pytest.mark.slow
 def test_statistics_of_both_are_those_of_numpy() -> None:
     student, teacher = probe(ORDINARY[1]), probe(TEACHER, teacher=True)
     found = dict(zip(OF_BOTH, STATISTICS.of_both(student, teacher), strict=True))
@@ -127,6 +129,7 @@ def test_statistics_of_both_are_those_of_numpy() -> None:
             assert found[name][place] == pytest.approx(value, rel=1e-4, abs=1e-7), (name, place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", DEGENERATE)
 def test_a_degenerate_function_has_finite_statistics(cell: str) -> None:
     student, teacher = probe(cell), probe(TEACHER, teacher=True)
@@ -134,6 +137,7 @@ def test_a_degenerate_function_has_finite_statistics(cell: str) -> None:
     assert np.isfinite(STATISTICS.of_both(student, teacher)).all()
 
 
+@pytest.mark.slow
 def test_a_network_beside_itself_differs_nowhere() -> None:
     one, other = probe(ORDINARY[0]), probe(ORDINARY[0])
     found = dict(zip(OF_BOTH, STATISTICS.of_both(one, other), strict=True))

@@ -23,6 +23,7 @@ from search.learners import (
 RNG = np.random.default_rng(4)
 
 
+@pytest.mark.slow
 def test_the_gaussian_process_is_its_closed_form() -> None:
     known, others, targets = RNG.normal(size=(7, 3)), RNG.normal(size=(5, 3)), RNG.normal(size=7)
 
@@ -36,6 +37,7 @@ def test_the_gaussian_process_is_its_closed_form() -> None:
     np.testing.assert_allclose(found.sd**2, 1 - np.einsum("ij,jk,ik->i", across, solved, across), rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_every_learner_ranks_what_adds_up_and_repeats_itself(name: str) -> None:
     space = whole((3,) * 4)

@@ -25,6 +25,8 @@ from spaces.nb201.equivalence import representatives
 from spaces.nb201.skeleton import count_parameters
 from tests.conftest import ROOT, Command, Fork
 
+pytestmark = pytest.mark.slow
+
 SKELETON = benchmark("digits").skeleton
 PARAMS = [count_parameters(cell, SKELETON) for cell in cells()]
 
@@ -34,7 +36,6 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.slow
 def test_every_method_finds_what_it_says_and_writes_it(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     ended = command("search", "all", "--proxy", "params", "--runs", "2", "--budget", "40", "--max-params", "50k")
@@ -75,7 +76,6 @@ def test_the_same_command_writes_the_same_bytes_and_json_says_the_same(command: 
     ]
 
 
-@pytest.mark.slow
 def test_a_limit_on_latency_holds_by_the_table_that_lies_there(command: Command, tmp_path: Path) -> None:
     each = {"skip_connect": 0, "nor_conv_1x1": 1, "nor_conv_3x3": 2, "avg_pool_3x3": 0}
     table = {"base": 1, "operations": each, "device": "cpu", "batch": 64}
@@ -118,7 +118,6 @@ def guarded(*words: str) -> None:
         assert not [name for name in sys.modules if name == "search.trained" or name.startswith("analysis")]
 
 
-@pytest.mark.slow
 def test_a_search_by_a_proxy_opens_no_accuracy(tmp_path: Path, fork: Fork) -> None:
     """They lie where they would be found; a search by them ends with 77."""
     for folder in ("accuracies", "costs", "scores"):
@@ -129,7 +128,6 @@ def test_a_search_by_a_proxy_opens_no_accuracy(tmp_path: Path, fork: Fork) -> No
     assert fork(guarded, "evolve", "--accuracy", "distilled").end()[0] == 77
 
 
-@pytest.mark.slow
 def test_a_search_by_accuracy_chooses_among_labelled_cells_by_validation_of_the_seeds_named(
     command: Command, tmp_path: Path
 ) -> None:
@@ -186,7 +184,6 @@ def count(path: Path) -> int:
             return 0
 
 
-@pytest.mark.slow
 def test_a_search_killed_and_repeated_finds_what_one_finds_that_nothing_disturbed(
     command: Command, tmp_path: Path, fork: Fork
 ) -> None:

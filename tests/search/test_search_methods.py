@@ -188,6 +188,7 @@ def test_local_search_stays_where_no_neighbour_is_better_and_starts_again() -> N
     assert asking.send(0.0) in space  # another start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_what_has_no_score_is_counted_and_never_the_answer(name: str) -> None:
     def score(one: Architecture) -> float | None:
@@ -219,6 +220,7 @@ def test_equal_scores_are_no_improvement(name: str) -> None:
 SMALL = whole((3, 3, 3))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     name=st.sampled_from(QUICK),

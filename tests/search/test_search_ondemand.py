@@ -18,6 +18,8 @@ from bench.worker import Outcome, Worker
 from proxies.registry import create
 from spaces.nb201.equivalence import members, representatives
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (0, 2)
 CELLS = (9, 4000, 15000)
 REQUEST = Request(benchmark("digits"), (create("diswot"),), SEEDS)
@@ -50,7 +52,6 @@ def stored(store: ScoreStore) -> dict[int, dict[int, float | None]]:
     }
 
 
-@pytest.mark.slow
 def test_a_score_on_demand_is_that_of_a_run(store: ScoreStore, tmp_path: Path) -> None:
     (tmp_path / "cells.txt").write_text("\n".join(map(str, CELLS)))
     other = ScoreStore(tmp_path / "run.sqlite")

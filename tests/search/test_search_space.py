@@ -58,6 +58,7 @@ def test_neighbours_are_the_allowed_architectures_at_distance_one() -> None:
         assert sorted(space.neighbours(here)) == [one for one in space.allowed if distance(one, here) == 1]
 
 
+@pytest.mark.slow
 def test_the_cells_are_a_space_of_24_neighbours_each_with_their_classes() -> None:
     space = cell_space(cell_set("all"), "function", NB201)
     assert sorted(space.allowed) == sorted(itertools.product(range(5), repeat=6))
@@ -88,6 +89,7 @@ def test_nonsense_is_no_limit(text: str) -> None:
         limit("flops", text)
 
 
+@pytest.mark.slow
 def test_within_keeps_exactly_the_cells_that_meet_every_limit() -> None:
     found = within(range(2000), [Limit("params", 40_000), Limit("flops", 1_000_000)], counts(SKELETON), NB201)
     meets = [
@@ -116,6 +118,7 @@ def test_latency_is_the_base_and_the_live_operations() -> None:
     assert of_record(asdict(table)) == table
 
 
+@pytest.mark.slow
 def test_latency_is_measured_once_and_then_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.latency.ROUNDS", 2)
     first = latency(benchmark("digits"), "cpu", tmp_path)

@@ -60,6 +60,7 @@ def test_any_budget_that_can_be_met_is_met(graph: Graph, share: float, seed: int
     assert (gates >= 0).all()
 
 
+@pytest.mark.slow
 @GRAPHS
 def test_an_endless_penalty_leaves_the_smallest_student(graph: Graph) -> None:
     gates = descent(graph, graph.smallest(), 0)
@@ -131,6 +132,7 @@ def test_blocks_that_change_the_shape_and_last_groups_stay() -> None:
     assert CHANNELS.student(CHANNELS.settled(only * 0 + 1, only, 0)).middles == (1, 1, 2, 2, 4, 4)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(1, 6), st.integers(0, 10**6))
 def test_rivals_of_a_cell_are_as_near_as_there_are_and_within_the_budget(size: int, seed: int) -> None:
@@ -152,6 +154,7 @@ def test_rivals_of_a_cell_are_as_near_as_there_are_and_within_the_budget(size: i
         assert [abs(each.parameters - found.parameters) for each in rivals[kind]] == sorted(within)[:1]
 
 
+@pytest.mark.slow
 def test_all_subgraphs_of_a_cell_are_known() -> None:
     """Of edges 15 sets have all on a path; of operations those of the valid cells, but for the empty one."""
     assert len(EDGES.cells()) == 15
@@ -165,6 +168,7 @@ def test_all_subgraphs_of_a_cell_are_known() -> None:
     assert on_paths(of_teacher(equal[0])) == of_teacher(equal[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_random_resnets_are_others_of_equal_size_and_nothing_is_above_the_budget(seed: int) -> None:
     gates = torch.ones(len(CHANNELS.names))
@@ -176,6 +180,7 @@ def test_random_resnets_are_others_of_equal_size_and_nothing_is_above_the_budget
     assert all(each.parameters <= found.parameters for kind in rivals.values() for each in kind)
 
 
+@pytest.mark.slow
 def test_random_resnets_are_of_equal_size_where_one_block_is_more_than_a_tenth() -> None:
     """What is left of the last stage's block is in all of them or in none: closing it alone would overshoot."""
     every = [BLOCKS.student(torch.tensor([float(bit) for bit in f"{number:04b}"])) for number in range(16)]

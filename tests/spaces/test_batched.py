@@ -27,6 +27,8 @@ from spaces.nb201.cell import Cell, cells
 from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
 
+pytestmark = pytest.mark.slow
+
 SKELETON = CellSkeleton(channels=4, cells_per_stage=2, classes=5, size=8)
 DEAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
 ODD = [*ORDINARY, *DEGENERATE, DEAD]
@@ -99,7 +101,6 @@ def compare(mine: Probe, alone: Probe) -> None:
             close(c.input, d.input)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [False, True])  # as on a CPU, as on a GPU
 @pytest.mark.parametrize("sees", SEES)
 @pytest.mark.parametrize("needs", [("forward", "relu_codes", "relu_kernel", "blocks"), (*READS_BATCH, "weights")])
@@ -131,14 +132,12 @@ def test_a_gpu_shows_what_a_cpu_shows() -> None:
         torch.testing.assert_close(mine.input_gradients, other.input_gradients.cpu(), rtol=1e-2, atol=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("need", [*READS_BATCH])
 def test_each_need_alone_is_met(need: str) -> None:
     for mine, alone in pairs(ODD, ("forward", need), "executed", "kaiming"):
         compare(mine, alone)
 
 
-@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.lists(st.integers(0, len(cells()) - 1), min_size=1, max_size=6),
@@ -150,7 +149,6 @@ def test_any_cells_in_any_company(chosen: list[int], sees: str, needs: tuple[str
         compare(mine, alone)
 
 
-@pytest.mark.slow
 def test_what_a_cell_shows_does_not_depend_on_its_company() -> None:
     """To the bit, in float32: else scores would depend on what a run had still to do."""
     chosen = random.Random(5).sample(cells(), 9)
@@ -197,7 +195,6 @@ LOOSER = {"plain": 1e-3, "zico": 5e-3}
 nearly equal gradients. In float64 what they read is compared above."""
 
 
-@pytest.mark.slow
 def test_every_proxy_scores_in_company_as_alone() -> None:
     proxies = [name for name, cls in registry.known().items() if cls.needs]
     chosen = [1462, *random.Random(8).sample(range(len(cells())), 2), Cell.parse(DEGENERATE[0]).index]
@@ -212,7 +209,6 @@ def test_every_proxy_scores_in_company_as_alone() -> None:
             assert mine.score == pytest.approx(other.score, rel=LOOSER.get(name, 1e-5), abs=1e-7), (name, mine.cell)
 
 
-@pytest.mark.slow
 def test_where_memory_does_not_suffice_fewer_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
     run, sizes = Batched.run, []
 

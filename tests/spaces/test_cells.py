@@ -45,10 +45,12 @@ def test_index_0_is_the_published_cell() -> None:
     assert Cell.parse(FIRST).index == 0
 
 
+@pytest.mark.slow
 def test_cells_are_all_combinations_once() -> None:
     assert len({str(cell) for cell in cells()}) == len(set(cells())) == 5**6 == len(cells())
 
 
+@pytest.mark.slow
 def test_index_order_equals_the_order_of_published_accuracies() -> None:
     rows = published("cifar100_test_accuracy.csv")
     assert [(int(row["index"]), row["arch"]) for row in rows] == [(k, str(cell)) for k, cell in enumerate(cells())]
@@ -66,15 +68,18 @@ def test_index_order_equals_xautodls_enumeration_shuffled_with_seed_88() -> None
     ]
 
 
+@pytest.mark.slow
 def test_sizes_of_the_sets() -> None:
     assert [len(cell_set(name)) for name in SETS] == [15625, 9445, 6466, 5044]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_sets_are_ascending(name: str) -> None:
     assert list(cell_set(name)) == sorted(set(cell_set(name)))
 
 
+@pytest.mark.slow
 def test_valid_cells_are_those_of_the_published_scores() -> None:
     rows = published("reference_scores_cifar10.csv")
     assert [row["arch"] for row in rows] == [str(cell_at(index)) for index in cell_set("valid")]
@@ -87,6 +92,7 @@ def test_unique_strings_group_the_cells_as_xautodls_do() -> None:
     assert len(pairs) == len({ours for ours, _ in pairs}) == len({theirs for _, theirs in pairs}) == 6466
 
 
+@pytest.mark.slow
 def test_unique_keeps_the_lowest_index_of_each_string() -> None:
     lowest: dict[str, int] = {}
     for index in reversed(range(len(cells()))):
@@ -117,6 +123,7 @@ def test_live_edges_are_those_on_a_walk_from_input_to_output() -> None:
         assert cell.is_valid() == (walked == {k for k, operation in enumerate(cell.operations) if operation != NONE})
 
 
+@pytest.mark.slow
 @given(any_cell)
 def test_printing_and_parsing_are_inverse(cell: Cell) -> None:
     assert Cell.parse(str(cell)) == cell
@@ -124,6 +131,7 @@ def test_printing_and_parsing_are_inverse(cell: Cell) -> None:
     assert resolve(str(cell)) == cell.index
 
 
+@pytest.mark.slow
 @given(st.integers(0, 15624))
 def test_an_index_is_that_of_its_cell(index: int) -> None:
     assert cell_at(index).index == index
@@ -159,6 +167,7 @@ def test_parsing_accepts_official_strings_and_answers_anything_else_with_bad_usa
     assert cell is None or str(cell) == text.strip()
 
 
+@pytest.mark.slow
 @given(st.text() | st.text("+-0123456789٢ ") | damaged())
 def test_resolving_answers_anything_but_cells_and_indices_with_bad_usage(text: str) -> None:
     index = result_or_one_line(resolve, text)

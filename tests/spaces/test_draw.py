@@ -56,6 +56,7 @@ def print_digests() -> None:
     print(*(digest(Draw(5, init)) for init in ("gaussian", "kaiming", "default")))
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same(fork: Fork) -> None:
     code, said, _ = fork(print_digests).end()
     assert code == 0
@@ -76,6 +77,7 @@ def test_the_draw_of_stored_scores_is_still_drawn(init: str, first: list[float])
     assert drawn.flatten()[:3].tolist() == pytest.approx(first, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_seed_position_and_initialisation_each_change_the_draw() -> None:
     draws = [
         Draw(seed, init).draw(position, (8, 4), 4)
@@ -148,6 +150,7 @@ def test_weights_of_a_network_are_the_draws_at_their_positions(init: str) -> Non
     assert not state["cells.2.layers.5.op.2.bias"].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [CellNetwork, XautodlNetwork])
 def test_building_leaves_the_global_random_state(backbone: type[nn.Module]) -> None:
     if backbone is XautodlNetwork:
@@ -159,6 +162,7 @@ def test_building_leaves_the_global_random_state(backbone: type[nn.Module]) -> N
     assert random.getstate() == of_python
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [CellNetwork, XautodlNetwork])
 def test_building_does_not_depend_on_the_global_random_state(backbone: type[nn.Module]) -> None:
     if backbone is XautodlNetwork:

@@ -28,6 +28,8 @@ from spaces.nb201.equivalence import SEES, canonical_form, computed, members, re
 from spaces.nb201.network import CellNetwork
 from spaces.nb201.skeleton import CellSkeleton
 
+pytestmark = pytest.mark.slow
+
 B, C, S = 3, 2, 5
 EPS = 1e-5
 D = 4
@@ -137,7 +139,6 @@ def nearest(points: np.ndarray) -> np.ndarray:
     return cKDTree(points).query(points, k=2, p=np.inf)[0][:, 1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sees", LEVELS)
 def test_members_of_a_class_compute_the_same(sees: str) -> None:
     found = invariants(sees)
@@ -146,7 +147,6 @@ def test_members_of_a_class_compute_the_same(sees: str) -> None:
     assert distance.max() < INSIDE, f"{cells()[distance.argmax()]} is not its class"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sees", "count"), [("function", 5044), ("relus", 5402), ("executed", 6023), ("parameters", 6273)]
 )
@@ -157,7 +157,6 @@ def test_different_classes_compute_different_things(sees: str, count: int) -> No
     assert len(first) == count
 
 
-@pytest.mark.slow
 def test_only_the_eps_of_batch_norm_separates_170_of_the_classes() -> None:
     first = sorted(set(representatives("function")))
     found = invariants(eps=1e-100)
@@ -192,7 +191,6 @@ def written_out(cell: Cell, slots: list[int], linear: bool) -> tuple[object, ...
     return tuple(sorted(nodes[3]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("linear", "count"), [(True, 5044), (False, 5260)])
 def test_written_out_formulas_count_the_functions(linear: bool, count: int) -> None:
     """An earlier count of 5,260 took the pool of a sum for something other than the sum of the pools."""
@@ -215,7 +213,6 @@ def joined(cell: Cell, start: int, end: int) -> bool:
     return start == end or any(joined(cell, step, end) for step in steps)
 
 
-@pytest.mark.slow
 def test_2140_cells_have_a_convolution_of_zeros_on_the_way_to_the_output() -> None:
     """In training it becomes a constant that the live network does not have (docs/decisions/equivalence.md)."""
     assert (
@@ -250,7 +247,6 @@ def test_the_two_middle_nodes_may_swap_when_nothing_joins_them(ops: tuple[int, .
     assert_same((a, b, NONE, c, d, e), (b, a, NONE, c, e, d))
 
 
-@pytest.mark.slow
 @given(operations)
 def test_a_skip_makes_two_nodes_one(ops: tuple[int, ...]) -> None:
     _, b, c, d, e, f = ops
@@ -293,7 +289,6 @@ def matching(a: Cell, b: Cell) -> dict[int, int]:
     return {e.position: part[e.operation, slots[e.position]] for e in b.live_edges() if e.operation in KERNEL}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", range(40))
 def test_networks_of_one_class_with_matched_weights_agree(number: int) -> None:
     """Logits and gradients, at weights and batch-norm parameters moved away from their initial values."""
@@ -320,7 +315,6 @@ def test_networks_of_one_class_with_matched_weights_agree(number: int) -> None:
         torch.testing.assert_close(parameter.grad, gradient[name_in_a[name]], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sees", [level for level in SEES if level != "cell"])
 def test_the_classes_that_commands_read_are_those_of_the_forms(sees: str) -> None:
     assert representatives(sees) == computed(sees), "stale: `spaces.nb201.equivalence.keep()` writes the file anew"

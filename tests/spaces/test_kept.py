@@ -24,6 +24,8 @@ from spaces.nb201.network import CellBlock, CellNetwork
 from spaces.nb201.sets import cell_set
 from spaces.nb201.skeleton import CellSkeleton
 
+pytestmark = pytest.mark.slow
+
 SKELETON = CellSkeleton(channels=4, cells_per_stage=2, classes=5, size=8)
 DEAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
 ZEROS = "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|nor_conv_3x3~1|skip_connect~2|"
@@ -40,7 +42,6 @@ def shown(probe: Probe) -> list[torch.Tensor]:
     return [probe.logits, probe.pooled, *probe.features, *codes, probe.relu_kernel, *probe.blocks]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("needs", [("forward",), NEEDS])
 def test_a_cell_shows_the_same_whatever_was_kept_before(needs: tuple[str, ...], room: int) -> None:
@@ -63,7 +64,6 @@ def test_a_cell_shows_the_same_whatever_was_kept_before(needs: tuple[str, ...], 
         assert kept.size <= room
 
 
-@pytest.mark.slow
 def test_all_functions_have_174_convolutions_of_the_first_cell() -> None:
     draw, images = Draw(0, momentum=0.0), torch.randn(1, 1, 2, 2)
     block = next(CellSkeleton(channels=1, cells_per_stage=1, classes=2, size=2).blocks())
@@ -131,7 +131,6 @@ def scored(room: int, passes: list[Pass], proxies: tuple[str, ...]) -> dict[tupl
     return {(one.proxy, one.cell): one for one in setting().score_all(passes)}
 
 
-@pytest.mark.slow
 def test_no_score_depends_on_what_is_kept_or_on_the_order() -> None:
     """Nor on who reads with it: of all proxies in one run, and in another order with no room at all."""
     proxies = tuple(name for name, cls in registry.known().items() if cls.needs)
@@ -147,7 +146,6 @@ def test_no_score_depends_on_what_is_kept_or_on_the_order() -> None:
     assert again == {key: found[key] for key in again}
 
 
-@pytest.mark.slow
 def test_what_runs_one_at_a_time_by_default_has_the_scores_of_groups() -> None:
     """To the bit: scores of small networks that are stored were made in groups."""
     for proxies in (("diswot", "nwot"), ("linear_regions",), ("diswot", "snip")):

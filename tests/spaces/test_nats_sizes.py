@@ -24,6 +24,8 @@ from spaces.nats_sizes.space import CELL, SIZES, Sizes, SizeSkeleton
 from spaces.registry import space
 from spaces.space import SEES
 
+pytestmark = pytest.mark.slow
+
 FULL = SizeSkeleton(8, 100, 32)
 TINY = replace(
     benchmark("nats-sizes-digits"),
@@ -55,7 +57,6 @@ def test_the_order_is_lexicographic_in_numbers_and_whole() -> None:
     assert space("nats_sizes") == SIZES
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -187,7 +188,6 @@ AS_WIDE = "8:16:32:48:64"  # at the end of its stages as wide as the teacher: 2,
 NARROWER = "16:8:24:40:24"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("proxy", list(registry.known()))
 def test_every_proxy_scores_a_network_or_says_why_not(proxy: str) -> None:
     for text in (AS_WIDE, NARROWER):
@@ -200,7 +200,6 @@ def test_every_proxy_scores_a_network_or_says_why_not(proxy: str) -> None:
             assert reason
 
 
-@pytest.mark.slow
 def test_what_compares_channels_is_not_applicable_between_unequal_widths() -> None:
     compares = {proxy for proxy in registry.known() if score(proxy, NARROWER)[1] == "not_applicable"}
     assert compares == {"diswot", "diswot_semantic", "fitnet", "cc", "ickd", "kdsvd", "skip_span"}
@@ -222,7 +221,6 @@ CONSTANT = ("layers", "swap", "skip_span")
 """Shortcuts are convolutions in both; 8 images can tell 256 units apart, and there are more; the cell is the same."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("proxy", [name for name in registry.known() if name not in CONSTANT])
 def test_each_width_is_seen(proxy: str) -> None:
     assert score(proxy, "8:16:32:48:64") != score(proxy, "16:24:40:56:64")
@@ -237,7 +235,6 @@ def test_linear_regions_are_those_of_the_first_cell() -> None:
     assert narrow < wide <= 3000
 
 
-@pytest.mark.slow
 def test_a_score_is_the_same_beside_others_and_alone() -> None:
     worker = tiny_worker()
     known = list(registry.known())

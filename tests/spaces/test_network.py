@@ -108,6 +108,7 @@ def test_values_equal_xautodls_in_evaluation_mode_with_trained_statistics(cell: 
         assert_outputs_equal(ours.double().eval()(images()), theirs.double().eval()(images()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", INITS)
 def test_every_initialisation_reaches_xautodls_network(init: str) -> None:
     cell = cells()[1]
@@ -137,6 +138,7 @@ def test_output_shapes(cell: Cell) -> None:
     assert output.features[-1].min() >= 0
 
 
+@pytest.mark.slow
 @each_cell
 def test_parameters_are_counted_by_the_closed_form(cell: Cell) -> None:
     executed = CellNetwork(cell, SKELETON, Draw(seed=0), sees="executed")

@@ -173,6 +173,7 @@ def names_of_resnet(depths: tuple[int, int, int]) -> list[str]:
     return [*names, "classifier.weight", "classifier.bias"]
 
 
+@pytest.mark.slow
 def test_names_in_the_state_of_a_resnet_stay() -> None:
     """Other names here would mean that no stored teacher opens."""
     state = teacher_network("resnet20", 10, seed=0).state_dict()
@@ -277,6 +278,7 @@ def test_multiply_adds_are_the_published_ones(name: str, millions: int) -> None:
 # draws
 
 
+@pytest.mark.slow
 def test_depth_is_counted_in_layers() -> None:
     """Convolutions that are not shortcuts, and the classifier."""
     for name, depth in [(f"resnet{depth}", depth) for depth in RESNETS.values()] + [("wrn-16-1", 16), ("wrn-22-1", 22)]:
@@ -311,6 +313,7 @@ def test_positions_are_all_different() -> None:
         assert len(modules) == 1 + 2 * n + projections + norms
 
 
+@pytest.mark.slow
 def test_a_network_does_not_depend_on_what_was_built_before_it() -> None:
     depths = [(3, 1, 3), (1, 1, 1), (7, 1, 3), (1, 5, 3)]
     forward, backward = Draw(1), Draw(1)
@@ -337,6 +340,7 @@ def test_building_neither_reads_nor_changes_the_global_random_state(name: str) -
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_so_do_families_and_the_roles_of_teacher_and_student() -> None:
     teacher, other = teacher_network("resnet20", 10, seed=0), teacher_network("resnet20", 10, seed=1)
     student = ResNet(resnet_shape(20, 10), Draw(0, "kaiming"))

@@ -139,6 +139,7 @@ def beginnings(of: torch.nn.Module) -> set[tuple[float, ...]]:
     return {tuple(value.flatten()[:9].tolist()) for value in state(of).values() if value.ndim in (2, 4)}
 
 
+@pytest.mark.slow
 def test_no_weight_is_that_of_a_student_of_another_seed_or_of_another_teacher() -> None:
     """Neither of equal shapes, which only the keys of the draws keep apart, nor in how tensors of others begin."""
     found = network(8)

@@ -161,6 +161,7 @@ def test_equal_positions_share_weights_and_others_differ() -> None:
     assert not torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_the_teacher_is_none_of_the_students() -> None:
     worker = tiny_worker()
     number = list(registry.known()).index("kd")
@@ -214,6 +215,7 @@ def test_depth_moves_every_score(proxy: str) -> None:
     assert later == (proxy not in BLIND)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", BLIND)
 def test_what_reads_the_early_stages_does_not_see_the_later_ones(proxy: str) -> None:
     one, other = BLIND[proxy]

@@ -113,6 +113,7 @@ def test_a_stack_trained_is_its_networks_trained_apart(seeds: list[int], streams
     assert not torch.equal(apart[0].classifier.weight, student(seed=seeds[0]).double().classifier.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "streams"), SETTINGS)
 def test_in_single_precision_the_outputs_differ_by_rounding_alone(seeds: list[int], streams: int) -> None:
     images = images_of(streams).float()
@@ -130,6 +131,7 @@ def test_networks_of_equal_seeds_and_images_are_equal_and_of_other_seeds_are_not
     assert not torch.equal(logits[0], logits[2])
 
 
+@pytest.mark.slow
 def test_a_stack_starts_from_its_draws_bit_for_bit_in_channels_last() -> None:
     seeds = [3, 0, 5]
     values = state(stack_of(seeds))
@@ -141,6 +143,7 @@ def test_a_stack_starts_from_its_draws_bit_for_bit_in_channels_last() -> None:
             assert module.weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 def test_training_a_stack_leaves_the_draws_untouched_and_is_no_mixture() -> None:
     draws = [Draw(seed) for seed in (0, 1)]
     before = [state(CellNetwork(CELL, TINY.skeleton, draw)) for draw in draws]

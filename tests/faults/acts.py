@@ -34,13 +34,6 @@ class Noted(forked.CONTEXT.Process):  # type: ignore[name-defined, misc]
             file.write(f"{self.pid}\n")
 
 
-def as_they_came() -> None:
-    """Let a process from a fork server ask that same server for more: Python would start another, for seconds."""
-    from multiprocessing import forkserver
-
-    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
-
-
 class _Context:
     """Workers start as their driver did."""
 
@@ -69,7 +62,7 @@ def prepare(said: Path, changed: str) -> None:
     from analysis.stats import bootstrap
     from images import digits
 
-    as_they_came()
+    forked.as_it_came()
     _listed = said / WORKERS
     digits.SCENES = {"val": 40, "test": 60}
     bootstrap.RESAMPLES = 200

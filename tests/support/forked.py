@@ -69,6 +69,12 @@ def _work(work: Callable[..., object], arguments: tuple[Any, ...], folder: Path,
     work(*arguments)
 
 
+def as_it_came() -> None:
+    """Let a process from a fork server ask that same server for more: Python would start another, for seconds."""
+    # the pool asks the module, and a process that starts the server
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+
+
 def python(*words: str) -> None:
     """What `python WORDS` does, of a script or of `-m`, in a folder that holds modules: its own come before others."""
     sys.path.insert(0, os.getcwd())

@@ -99,7 +99,7 @@ def test_one_signal_ends_a_run_that_hangs_and_leaves_nobody(
 ) -> None:
     words = ["run", "mine", "--module", "mine.py", "--cells", "cells.txt", "--workers", workers, "--store", "s.sqlite"]
     driver = fork(forked.session, "-m", "bench", *words)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not (tmp_path / "asleep").exists():
         assert driver.process.is_alive(), driver.end()
         assert time.monotonic() < deadline

@@ -275,7 +275,7 @@ def test_a_process_that_is_a_child_itself_ends_after_its_pool() -> None:
     """Of multiprocessing, which stops the threads of the pool before the workers have heard that there is no more."""
     child = multiprocessing.get_context("spawn").Process(target=squares_of_a_pool)
     child.start()
-    child.join(60)
+    child.join(600)
     if hung := child.is_alive():
         for process in (*psutil.Process(child.pid).children(recursive=True), child):
             process.kill()

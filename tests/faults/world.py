@@ -83,7 +83,7 @@ class Started:
     def end(self) -> tuple[int, str]:
         """Exit code and what was said on standard error, once neither it nor a worker of it is there any more."""
         code, _, error = self._forked.end()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while self.workers() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not self.workers(), f"{' '.join(self.words)} has ended and left processes behind"
@@ -152,7 +152,7 @@ def rows(folder: Path) -> Rows:
 
 def _rows(path: Path, table: str, query: str, keys: int) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     # read-only: who closes a store last writes its log into it, which here is for the program to do
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=60, uri=True)) as database:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=600, uri=True)) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
             return []
         return [(row[:keys], row[keys:]) for row in database.execute(query)]

@@ -177,7 +177,7 @@ def count(path: Path) -> int:
     """Rows on disk, read as a bystander does."""
     if not path.exists():
         return 0
-    with closing(sqlite3.connect(path, timeout=10)) as database:
+    with closing(sqlite3.connect(path, timeout=600)) as database:
         try:
             return int(database.execute("SELECT COUNT(*) FROM score").fetchone()[0])
         except sqlite3.OperationalError:  # not made yet

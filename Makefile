@@ -128,8 +128,9 @@ speed: $(VENV)/.dev  ## our rate beside the conventional loops, as ratios of one
 # what is compiled once serves all processes of the tests, also where containers forbid to keep it
 TEST := env -u PYTHONDONTWRITEBYTECODE $(RUN)
 
+# one process more than a small machine has cores: some tests wait, for processes that start, are killed or time out
 test: $(VENV)/.dev  ## the whole test suite
-	@$(TEST) -m pytest -n 2 --dist worksteal
+	@$(TEST) -m pytest -n 3 --dist worksteal
 
 # those not marked `slow`: what takes more than 0.1 s of processor time by itself is; it names what should be marked
 test-quick: $(VENV)/.dev  ## the tests that take a fraction of a second, for the inner loop

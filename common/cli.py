@@ -237,6 +237,12 @@ def at_least_one(option: str, value: int | None) -> None:
         raise BadUsage(f"{option} {value}: must be at least 1")
 
 
+def not_negative(option: str, value: int) -> None:
+    """Refuse a seed below 0: raises BadUsage with the option's name."""
+    if value < 0:
+        raise BadUsage(f"{option} {value}: must not be negative")
+
+
 def data_folder(data: Path | None) -> Path | None:
     """Return the folder given as --data. Raises BadInput where it does not exist."""
     if data is not None and not data.is_dir():

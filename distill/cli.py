@@ -19,6 +19,7 @@ from common.cli import (
     at_least_one,
     choose_device,
     data_folder,
+    not_negative,
     parse_seeds,
     print_table,
 )
@@ -250,8 +251,7 @@ def process_command(
     """Learn by DistPro how much each pathway from teacher to student should weigh at what time. Resumable."""
     at_least_one("--epochs", epochs)
     recipe(benchmark)
-    if seed < 0:
-        raise BadUsage(f"--seed {seed}: must not be negative")
+    not_negative("--seed", seed)
     folder = data_folder(data)
 
     from common.progress import Progress

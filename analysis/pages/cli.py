@@ -177,13 +177,14 @@ def predict_command(
     """
     from analysis.pages import predict
     from bench.benchmarks import benchmark as named
-    from common.cli import at_least_one
+    from common.cli import at_least_one, not_negative
     from common.errors import BadUsage
     from common.pool import cores
 
     setting = named(benchmark)
+    at_least_one("--workers", workers)
+    not_negative("--seed", seed)
     if labels is None:
-        at_least_one("--workers", workers or 1)
         if draws < 1 or 1000 % draws:
             raise BadUsage(f"--draws {draws}: it is no divisor of 1,000")
         predict.study(setting, scores, costs, draws, workers or cores(), output or places.PREDICTIONS, as_json)

@@ -10,7 +10,7 @@ import typer
 
 from common import results
 from common.cli import CELLS, Data, Device, Workers, at_least_one, choose_device, data_folder, parse_seeds, print_table
-from common.errors import BadUsage, unknown
+from common.errors import BadInput, BadUsage, unknown
 
 if TYPE_CHECKING:
     from search.formula.records import Found
@@ -93,7 +93,12 @@ def formula_command(
     from search.formula.store import FormulaStore
     from search.formula.study import Plan, Study
 
-    kept = FormulaStore(store, write=store.exists())  # without statistics there is nothing to search
+    if not store.exists():
+        raise BadInput(
+            f"no statistics at {store}: record them by `python -m search statistics --benchmark {benchmark}` first, "
+            "or name another file with --store"
+        )
+    kept = FormulaStore(store)
     study = Study(Plan(setting, numbers, fitness, runs, controls, evolution, elsewhere, formulas), kept)
     path, lines = study.run(output)
     kept.close()

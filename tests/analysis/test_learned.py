@@ -234,7 +234,9 @@ def test_a_ranking_from_the_command_line(command: Command, tmp_path: Path) -> No
         (["--labels", "2"], "3 are the least"),
         (["--labels", "8", "--learner", "gpp"], "did you mean 'gp'"),
         (["--labels", "8", "--features", "grpah"], "did you mean 'graph'"),
+        (["--labels", "8", "--seed", "-1"], "--seed -1: must not be negative"),
         (["--draws", "7"], "no divisor of 1,000"),
+        (["--workers", "0"], "--workers 0: must be at least 1"),
         (["--benchmark", "digit"], "did you mean 'digits'"),
     ],
 )

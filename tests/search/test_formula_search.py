@@ -316,7 +316,11 @@ def test_a_killed_sweep_goes_on_and_workers_change_nothing(tmp_path: Path, fork:
         (["formula", "--formula", "lgo(both.cka)"], 2, "did you mean 'log'?"),
         (["formula", "--also", "cifar11"], 2, "unknown benchmark 'cifar11'"),
         (["formula", "--benchmark", "cifar100"], 1, "no accuracy table"),
-        (["formula", "--store", "nowhere.sqlite"], 1, "no store at nowhere.sqlite"),
+        (
+            ["formula", "--store", "nowhere.sqlite"],
+            1,
+            "no statistics at nowhere.sqlite: record them by `python -m search statistics",
+        ),
         (["statistics", "--benchmark", "digit"], 2, "did you mean 'digits'?"),
         (["statistics", "--limit", "0"], 2, "--limit 0: must be at least 1"),
         (["statistics", "--workers", "0"], 2, "--workers 0: must be at least 1"),

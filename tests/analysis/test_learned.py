@@ -220,7 +220,8 @@ def test_functions_without_a_score_are_left_out_or_need_none(published: Path) ->
 
 def test_a_ranking_from_the_command_line(command: Command, tmp_path: Path) -> None:
     (tmp_path / "results").symlink_to(ROOT / "results")
-    ended = command("analysis", "predict", "--labels", "16", "--features", "graph", "--output", "made")
+    words = ("--labels", "16", "--features", "graph", "--scores", "nowhere", "--output", "made")
+    ended = command("analysis", "predict", *words)
     assert ended.code == 0, ended.err
     assert "5,044 functions ranked by gp on graph, from 16 labels" in ended.out
     assert "to distil next" in ended.out

@@ -13,6 +13,8 @@ from spaces.space import Space
 FEATURES = ("operations", "graph", "proxies", "all")
 """`operations`: one-hot and counted; `graph`: these, and what can be read off the graph; `proxies`: ranks by every
 published score; `all` is all of it."""
+WITHOUT_SCORES = FEATURES[:2]
+"""What needs no score."""
 
 
 def features(name: str, space: Space, columns: Mapping[str, pd.Series], cells: Sequence[int]) -> np.ndarray:

@@ -12,7 +12,7 @@ from analysis.read.columns import label_cells
 from analysis.read.labels import Labels
 from analysis.read.scores import judged_columns, published
 from analysis.studies.learned.draws import CHOICES, chosen
-from analysis.studies.learned.features import features
+from analysis.studies.learned.features import WITHOUT_SCORES, features
 from bench.benchmarks import Benchmark
 from common.errors import BadUsage
 from search.learners import expected_improvement, learner, normal_scores, standardised
@@ -55,7 +55,8 @@ def rank(
             f"--labels {k}: {setting.name} has {len(labelled)} labelled functions, and {LEAST} are the least"
         )
     functions = [*setting.space.cell_set("functions")]
-    columns = judged_columns(published(scores, setting.name), setting, "functions")
+    tables = {} if of in WITHOUT_SCORES else published(scores, setting.name)
+    columns = judged_columns(tables, setting, "functions")
     everywhere = {name: column for name, column in columns.items() if pd.Index(functions).isin(column.index).all()}
     of = of or ("all" if len(everywhere) == len(columns) else "graph")
     found = features(of, setting.space, columns, functions)

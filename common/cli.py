@@ -238,7 +238,7 @@ def at_least_one(option: str, value: int | None) -> None:
 
 
 def not_negative(option: str, value: int) -> None:
-    """Refuse a seed below 0: raises BadUsage with the option's name."""
+    """Refuse a number below 0: raises BadUsage with the option's name."""
     if value < 0:
         raise BadUsage(f"{option} {value}: must not be negative")
 

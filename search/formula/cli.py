@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import results
-from common.cli import CELLS, Data, Device, Workers, at_least_one, choose_device, data_folder, parse_seeds, print_table
-from common.errors import BadInput, BadUsage, unknown
+from common.cli import (
+    CELLS,
+    Data,
+    Device,
+    Workers,
+    at_least_one,
+    choose_device,
+    data_folder,
+    not_negative,
+    parse_seeds,
+    print_table,
+)
+from common.errors import BadInput, unknown
 
 if TYPE_CHECKING:
     from search.formula.records import Found
@@ -76,8 +87,7 @@ def formula_command(
     by shuffled labels shows how much searching alone finds.
     """
     at_least_one("--runs", runs)
-    if controls < 0:
-        raise BadUsage(f"--controls {controls}: must be at least 0")
+    not_negative("--controls", controls)
     from bench.benchmarks import benchmark as named
     from search.formula.evolution import Evolution
     from search.formula.expression import parse

@@ -58,9 +58,9 @@ class Sweep(NamedTuple):
 class FormulaStore:
     """Open, or make, the store at `path`. Raises BadInput as `common.database.open_database` does."""
 
-    def __init__(self, path: Path, write: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = open_database(path, version=VERSION, schema=_SCHEMA, write=write)
+        self._database = open_database(path, version=VERSION, schema=_SCHEMA)
 
     # -- statistics
 

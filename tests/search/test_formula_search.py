@@ -310,7 +310,7 @@ def test_a_killed_sweep_goes_on_and_workers_change_nothing(tmp_path: Path, fork:
         (["formula", "--seeds", "5"], 1, "statistics of 0 of the 30 labelled functions of digits, seed 5: `python -m "),
         (["formula", "--fitness", "pearson"], 2, "unknown fitness 'pearson'"),
         (["formula", "--runs", "0"], 2, "--runs 0: must be at least 1"),
-        (["formula", "--controls", "-1"], 2, "--controls -1: must be at least 0"),
+        (["formula", "--controls", "-1"], 2, "--controls -1: must not be negative"),
         (["formula", "--budget", "0"], 2, "--budget 0: must be at least 1"),
         (["formula", "--depth", "0"], 2, "--depth 0: must be at least 1"),
         (["formula", "--formula", "lgo(both.cka)"], 2, "did you mean 'log'?"),

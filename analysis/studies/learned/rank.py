@@ -55,8 +55,8 @@ def rank(
             f"--labels {k}: {setting.name} has {len(labelled)} labelled functions, and {LEAST} are the least"
         )
     functions = [*setting.space.cell_set("functions")]
-    tables = {} if of in WITHOUT_SCORES else published(scores, setting.name)
-    columns = judged_columns(tables, setting, "functions")
+    without = of in WITHOUT_SCORES
+    columns = {} if without else judged_columns(published(scores, setting.name), setting, "functions")
     everywhere = {name: column for name, column in columns.items() if pd.Index(functions).isin(column.index).all()}
     of = of or ("all" if len(everywhere) == len(columns) else "graph")
     found = features(of, setting.space, columns, functions)
